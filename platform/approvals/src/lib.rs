@@ -1,0 +1,1 @@
+//! The queue of requests, who may answer them, and the local protocol.

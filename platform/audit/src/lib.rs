@@ -1,0 +1,1 @@
+//! The tamper-evident history: segments, device log, index, verification.

@@ -1,0 +1,96 @@
+//! Where a value came from: the kind of source, its place, and how far it is trusted.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What kind of source supplied a layer. The order is the order of the base:
+/// a later kind overrides an earlier one where both may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// Compiled into Chaperone.
+    BuiltIn,
+    /// What is known of one agent (`profiles/agents/*.toml`).
+    AgentFile,
+    /// `/etc/chaperone/recommended.d/*.toml`: IT's defaults, which a user may change.
+    RecommendedFile,
+    /// `/etc/chaperone/policy.d/*.toml`: IT's policy, which nobody below may loosen.
+    ManagedFile,
+    /// `$XDG_CONFIG_HOME/chaperone/config.toml`.
+    UserFile,
+    /// `--policy FILE`.
+    CommandLine,
+    /// `.chaperone.toml` in the workspace, which may be hostile and so only restricts.
+    WorkspaceFile,
+    /// An approval that outlives its request.
+    Grant,
+}
+
+impl SourceKind {
+    /// What layers of this kind may do.
+    pub fn class(self) -> Class {
+        match self {
+            Self::ManagedFile => Class::Managed,
+            Self::WorkspaceFile => Class::Workspace,
+            Self::BuiltIn
+            | Self::AgentFile
+            | Self::RecommendedFile
+            | Self::UserFile
+            | Self::CommandLine
+            | Self::Grant => Class::Base,
+        }
+    }
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltIn => "built-in",
+            Self::AgentFile => "agent-file",
+            Self::RecommendedFile => "recommended-file",
+            Self::ManagedFile => "managed-file",
+            Self::UserFile => "user-file",
+            Self::CommandLine => "command-line",
+            Self::WorkspaceFile => "workspace-file",
+            Self::Grant => "grant",
+        })
+    }
+}
+
+/// What the layers of a source may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// May restrict and allow; nobody below loosens what it restricts.
+    Managed,
+    /// Chooses what the managed layers leave open.
+    Base,
+    /// May only restrict.
+    Workspace,
+}
+
+/// Where one value came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The kind of source.
+    pub kind: SourceKind,
+    /// The place in it: `PATH:LINE` for a value in a file, the path alone for a whole file,
+    /// `defaults` for what is compiled in, the approval's id for a grant.
+    pub locator: String,
+}
+
+impl Origin {
+    /// The origin of everything that Chaperone does with no configuration at all.
+    pub fn built_in() -> Self {
+        Self { kind: SourceKind::BuiltIn, locator: "defaults".into() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            SourceKind::BuiltIn => f.write_str("built-in defaults"),
+            kind => write!(f, "{kind} {}", self.locator),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The plan: the concrete restrictions for one session, as plain data.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+
+/// How strong the sandbox on this machine can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Nothing that Chaperone would call a sandbox: no session starts.
+    None,
+    /// Landlock and seccomp, mediated where Landlock cannot say it.
+    Reduced,
+    /// Landlock, seccomp and namespaces.
+    Full,
+}
+
+/// What may be done beneath a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Read, list and execute.
+    Read,
+    /// Everything that `Read` gives, and create, change and remove.
+    Write,
+    /// Read and write existing device files; nothing is created.
+    Device,
+}
+
+/// One path that the agent may reach. What no grant covers is refused by Landlock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PathGrant {
+    /// Absolute, without symbolic links; exists when the plan is made.
+    pub path: PathBuf,
+    /// What may be done beneath it.
+    pub access: Access,
+}
+
+/// A `host:port` outside that appears on loopback inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Relay {
+    /// Dialled by the supervisor: a name or an IP literal.
+    pub host: String,
+    /// Dialled by the supervisor.
+    pub port: u16,
+    /// Where the agent finds it inside, in the full tier: the same loopback address and port if
+    /// the target is itself on loopback, else an address of its own in 127.64.0.0/10 to which
+    /// the session's `/etc/hosts` maps the name.
+    pub listen: SocketAddrV4,
+}
+
+/// What the session can reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "mode")]
+pub enum Network {
+    /// Nothing but these relays.
+    None {
+        /// In the policy's order.
+        relays: Vec<Relay>,
+    },
+    /// The machine's own network, unmediated.
+    Direct,
+}
+
+/// Bounds on what a session may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+}
+
+/// Something that this machine's tier does not give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// A stable identifier in kebab case, such as `secrets-in-workspace`.
+    pub id: String,
+    /// What is lost, in plain words.
+    pub detail: String,
+    /// How to get it.
+    pub fix: String,
+}
+
+/// The restrictions for one session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// What it is enforced with.
+    pub tier: Tier,
+    /// The folder that the session works in; the agent starts there.
+    pub workspace: PathBuf,
+    /// What may be reached. Everything else is refused.
+    pub grants: Vec<PathGrant>,
+    /// Existing paths inside a grant that are neither read nor written: covered by an empty,
+    /// unreadable mount in the full tier.
+    pub hidden: Vec<PathBuf>,
+    /// Existing paths inside a writable grant that are not written: mounted read-only, with every
+    /// ancestor below the grant a mount point of its own, in the full tier.
+    pub read_only: Vec<PathBuf>,
+    /// Paths inside a writable grant that are not created, written, renamed or linked, whether
+    /// they exist or not (exact absolute paths, or globs over absolute paths such as
+    /// `/w/**/.envrc`): mediated.
+    pub guarded: Vec<String>,
+    /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
+    pub temp: PathBuf,
+    /// What can be reached over the network.
+    pub network: Network,
+    /// The agent's whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// Bounds on its use of the machine.
+    pub limits: Limits,
+    /// What this tier does not give, for `doctor` and the session's first event.
+    pub losses: Vec<Loss>,
+}

@@ -1,0 +1,1 @@
+//! The supervisor: one session of an agent from start to end.

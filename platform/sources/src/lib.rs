@@ -1,0 +1,1 @@
+//! Reads policy layers from the operating system.
