@@ -6,6 +6,7 @@ use std::fmt;
 
 /// The three answers, from the weakest to the strictest: the stricter of two is their maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It goes ahead, inside the sandbox.
@@ -28,6 +29,7 @@ impl fmt::Display for Verdict {
 
 /// What was decided, by which rule, from where and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Decision {
     /// The answer.
     #[serde(rename = "decision")]

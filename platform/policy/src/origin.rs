@@ -6,6 +6,7 @@ use std::fmt;
 /// What kind of source supplied a layer. The order is the order of the base:
 /// a later kind overrides an earlier one where both may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceKind {
     /// Compiled into Chaperone.
@@ -59,6 +60,7 @@ impl fmt::Display for SourceKind {
 
 /// What the layers of a source may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// May restrict and allow; nobody below loosens what it restricts.
@@ -71,6 +73,7 @@ pub enum Class {
 
 /// Where one value came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Origin {
     /// The kind of source.
     pub kind: SourceKind,
