@@ -1,1 +1,81 @@
-fn main() {}
+//! `cargo xtask`: sets up a machine, runs the app, runs every check and measures.
+//! Each command installs what it needs and says so; what a command does stands in its module.
+#![allow(clippy::print_stdout, reason = "a tool that talks to a person at a terminal")]
+
+mod bench;
+mod checks;
+mod cross;
+mod packages;
+mod progress;
+mod project;
+mod run;
+mod runner;
+mod tools;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sets up this machine, runs Chaperone and checks it")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Assume that the system packages are there, and install none.
+    #[arg(long, global = true)]
+    no_install: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, open the window and start a session: of the demo agent, or of COMMAND.
+    Run {
+        /// The folder that the session works in. Default: this one; for the demo, a fresh one.
+        #[arg(long, value_name = "DIR")]
+        workspace: Option<PathBuf>,
+        /// The agent's command and its arguments, for example `-- claude`.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Run every check: format, lints, tests, the real window, real agents, other systems.
+    Test {
+        /// Only these steps and what they need, comma-separated; `ui` means every `ui-…` step.
+        #[arg(long, value_delimiter = ',', value_name = "STEPS")]
+        only: Vec<String>,
+        /// Name the steps and what each one checks, and run none.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Measure start-up and command-heavy work against bubblewrap and installed peers.
+    Bench {
+        /// How often each command is started.
+        #[arg(long, default_value_t = 40)]
+        runs: u32,
+    },
+    /// Save a picture of every page in both themes, from recorded data.
+    Screenshots {
+        /// Where the pictures go.
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let install = !arguments.no_install;
+    let result = project::Project::find().and_then(|project| match arguments.command {
+        Command::Run { workspace, command } => run::run(&project, install, workspace, &command),
+        Command::Test { list: true, .. } => checks::list(),
+        Command::Test { only, .. } => checks::test(&project, install, &only),
+        Command::Bench { runs } => bench::bench(&project, install, runs),
+        Command::Screenshots { dir } => checks::screenshots(&project, install, &dir),
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

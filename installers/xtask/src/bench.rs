@@ -1,0 +1,169 @@
+//! `cargo xtask bench`: whole-process times in one hyperfine run, as ratios to bubblewrap, since
+//! absolute times drift on shared machines. The peers that are installed run along.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::packages;
+use crate::project::{Project, which};
+
+/// How much longer than bubblewrap's start Chaperone's may take.
+const BAR: f64 = 2.0;
+/// Command rules that Chaperone reads at each start.
+const RULES: usize = 500;
+/// Programs that the command-heavy work starts.
+const PROGRAMS: u32 = 2000;
+
+const BWRAP: &str = "bwrap --ro-bind / / --dev /dev --proc /proc --bind . . --unshare-all \
+                     --die-with-parent --new-session";
+
+/// Another way to run a command in a sandbox: `tests/bench/peers.toml`.
+#[derive(Deserialize)]
+struct Peer {
+    /// The program that must be on `PATH`.
+    program: String,
+    /// The words before the sandboxed command.
+    command: String,
+    /// Environment as `NAME=VALUE`.
+    #[serde(default)]
+    env: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Peers {
+    peer: Vec<Peer>,
+}
+
+#[derive(Deserialize)]
+struct Results {
+    results: Vec<Timing>,
+}
+
+#[derive(Deserialize)]
+struct Timing {
+    command: String,
+    /// Seconds.
+    median: f64,
+}
+
+pub(crate) fn bench(project: &Project, install: bool, runs: u32) -> Result<ExitCode> {
+    if install {
+        packages::install(packages::BENCH)?;
+    }
+    let mut build = project.command("cargo");
+    let status = build.args(["build", "--release", "--locked", "-p", "chaperone-cli"]).status()?;
+    if !status.success() {
+        bail!("the release build failed");
+    }
+    let dir = project.scratch()?.join("bench");
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    let workspace = dir.join("workspace");
+    fs::create_dir_all(dir.join("config/chaperone"))?;
+    fs::create_dir_all(&workspace)?;
+    fs::write(dir.join("config/chaperone/config.toml"), rules())?;
+
+    let chaperone = project.binary("release", "chaperone");
+    let chaperone = format!("{} run --unattended --", chaperone.display());
+    let peers: Peers =
+        toml::from_str(&fs::read_to_string(project.root.join("tests/bench/peers.toml"))?)
+            .context("tests/bench/peers.toml")?;
+    let mut start = vec![
+        ("/bin/true alone".to_owned(), "/bin/true".to_owned()),
+        ("bubblewrap".to_owned(), format!("{BWRAP} /bin/true")),
+        ("chaperone".to_owned(), format!("{chaperone} /bin/true")),
+    ];
+    for peer in peers.peer.iter().filter(|peer| which(&peer.program).is_some()) {
+        let environment = match peer.env.is_empty() {
+            true => String::new(),
+            false => format!("env {} ", peer.env.join(" ")),
+        };
+        let name = peer.command.split(" -").next().unwrap_or(&peer.program).to_owned();
+        start.push((name, format!("{environment}{} /bin/true", peer.command)));
+    }
+    let times = hyperfine(project, &dir, "start", runs, &start)?;
+    let ratio = report(
+        &format!("Start of /bin/true, {RULES} command rules read, events durable"),
+        &start,
+        &times,
+        "bubblewrap",
+    );
+
+    let work = format!("sh -c 'i=0; while [ $i -lt {PROGRAMS} ]; do /bin/true; i=$((i+1)); done'");
+    let heavy = vec![
+        ("alone".to_owned(), work.clone()),
+        ("bubblewrap".to_owned(), format!("{BWRAP} {work}")),
+        ("chaperone".to_owned(), format!("{chaperone} {work}")),
+    ];
+    let times = hyperfine(project, &dir, "work", (runs / 8).max(3), &heavy)?;
+    let loaded =
+        report(&format!("{PROGRAMS} programs started by a shell"), &heavy, &times, "alone");
+
+    println!("\nStart: {ratio:.2} times bubblewrap's; the bar is {BAR} times.");
+    println!("Work: {loaded:.2} times the same work without a sandbox.");
+    if ratio <= BAR {
+        println!("The start holds the bar.");
+        Ok(ExitCode::SUCCESS)
+    } else {
+        println!("The start misses the bar.");
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+/// A user file with rules that are all read and none of which matches.
+fn rules() -> String {
+    let mut text = String::from("# Written by cargo xtask bench.\n");
+    for number in 0..RULES {
+        text += &format!(
+            "\n[[commands.rule]]\nprefix = [\"tool-{number}\", \"publish\"]\ndecision = \"ask\"\n\
+             reason = \"Publishes work.\"\nmatch = [[\"tool-{number}\", \"publish\", \"now\"]]\n\
+             not_match = [[\"tool-{number}\", \"status\"]]\n"
+        );
+    }
+    text
+}
+
+fn hyperfine(
+    project: &Project,
+    dir: &Path,
+    name: &str,
+    runs: u32,
+    commands: &[(String, String)],
+) -> Result<Vec<Timing>> {
+    let export: PathBuf = dir.join(format!("{name}.json"));
+    let mut command: Command = project.command("hyperfine");
+    command.args(["-N", "--warmup", "3", "--style", "basic", "--runs"]).arg(runs.to_string());
+    command.arg("--export-json").arg(&export);
+    command.args(commands.iter().map(|(_, line)| line));
+    command.current_dir(dir.join("workspace"));
+    // The history on the same disk as everything else, so that durable means what it does in use.
+    command.env("XDG_CONFIG_HOME", dir.join("config")).env("XDG_STATE_HOME", dir.join("state"));
+    command.env_remove("CARGO_TARGET_DIR");
+    let out = command.output().context("could not start hyperfine")?;
+    if !out.status.success() {
+        bail!("hyperfine failed:\n{}", String::from_utf8_lossy(&out.stderr).trim());
+    }
+    let results: Results = serde_json::from_str(&fs::read_to_string(&export)?)?;
+    Ok(results.results)
+}
+
+/// Prints a table, and gives Chaperone's ratio to `base`.
+fn report(title: &str, commands: &[(String, String)], times: &[Timing], base: &str) -> f64 {
+    let median = |line: &str| {
+        times.iter().find(|t| t.command == line).map_or(f64::NAN, |timing| timing.median)
+    };
+    let of = |name: &str| {
+        commands.iter().find(|(n, _)| n == name).map_or(f64::NAN, |(_, line)| median(line))
+    };
+    println!("\n{title} (medians of one run)\n");
+    for (name, line) in commands {
+        let time = median(line);
+        println!("  {name:28} {:9.1} ms {:7.2} ×", time * 1000.0, time / of(base));
+    }
+    of("chaperone") / of(base)
+}

@@ -1,0 +1,225 @@
+//! `cargo xtask test`: the list of checks and what each of them runs.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::cross::{self, Target};
+use crate::packages::{self, Package};
+use crate::progress::Log;
+use crate::project::{Project, is_root};
+use crate::runner::{self, Lane, Outcome, Step, select};
+use crate::{tools, user};
+
+const NEXTEST: &str = "^0.9.143";
+const TAURI_DRIVER: &str = "^2";
+
+/// What needs a screen or a real agent has a step of its own, run one test at a time.
+const WINDOW_TESTS: &str = "package(chaperone-tests) & binary(window)";
+const AGENT_TESTS: &str = "package(chaperone-tests) & binary(agents)";
+const OTHER_TESTS: &str = "not (package(chaperone-tests) & (binary(window) | binary(agents)))";
+
+/// Every step. Within a lane, the first whose needs are met runs next.
+fn steps() -> Vec<Step> {
+    let step = |name, lane, needs, about, run| Step { name, about, lane, needs, run };
+    use Lane::{Rust, Side};
+    vec![
+        step("fmt", Rust, &[], "Rust is formatted", fmt),
+        step("clippy", Rust, &["ui-build"], "Rust lints, warnings denied", clippy),
+        step("build", Rust, &["ui-build"], "every crate, program and test builds", build),
+        step("tests", Rust, &["build", "nextest"], "Rust tests, as whoever runs this", tests),
+        step("tests-user", Rust, &["build", "nextest"], "the same as an ordinary user", tests_user),
+        step(
+            "agents",
+            Rust,
+            &["build", "nextest", "npm-agents"],
+            "real agents, a scripted model",
+            agents,
+        ),
+        step(
+            "window",
+            Rust,
+            &["build", "nextest", "tauri-driver"],
+            "the real window, clicked",
+            window,
+        ),
+        step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),
+        step("macos", Rust, &[], "every crate but src-tauri type-checks for macOS", macos),
+        step("ui-npm", Side, &[], "(set-up) the window's npm packages", ui_npm),
+        step("ui-build", Side, &["ui-npm"], "the window's pages build", tools::ui_build),
+        step("nextest", Side, &[], "(set-up) the Rust test runner", nextest),
+        step("ui-check", Side, &["ui-npm"], "types of the window's pages", ui_check),
+        step("ui-lint", Side, &["ui-npm"], "lints and format of the window's pages", ui_lint),
+        step("ui-unit", Side, &["ui-npm"], "unit tests of the window's pages", ui_unit),
+        step("tauri-driver", Side, &[], "(set-up) drives the window under test", tauri_driver),
+        step("npm-agents", Side, &[], "(set-up) the real agents from npm", npm_agents),
+    ]
+}
+
+/// `cargo xtask test --list`.
+pub(crate) fn list() -> Result<ExitCode> {
+    for step in steps() {
+        println!("{:13} {}", step.name, step.about);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `cargo xtask test`.
+pub(crate) fn test(project: &Project, install: bool, only: &[String]) -> Result<ExitCode> {
+    let steps = select(steps(), only)?;
+    tools::check_node()?;
+    if install {
+        packages::install(&needed(&steps))?;
+    }
+    runner::run(project, &steps)
+}
+
+/// `cargo xtask screenshots DIR`.
+pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Result<ExitCode> {
+    tools::check_node()?;
+    if install {
+        packages::install(packages::BROWSER)?;
+    }
+    let dir = std::env::current_dir()?.join(dir);
+    std::fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
+    let steps = select(steps(), &["ui-build".to_owned()])?;
+    if runner::run(project, &steps)? != ExitCode::SUCCESS {
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut npm = project.npm("ui");
+    let status = npm.args(["run", "screenshots", "--"]).arg(&dir).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The system packages of exactly these steps.
+fn needed(steps: &[Step]) -> Vec<Package> {
+    let mut packages = Vec::new();
+    for step in steps {
+        packages.extend_from_slice(match step.name {
+            "clippy" | "build" => packages::WINDOW,
+            "window" => packages::WINDOW_TEST,
+            "windows" | "macos" => packages::CROSS,
+            _ => &[],
+        });
+    }
+    packages
+}
+
+fn fmt(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(project.command("cargo").args(["fmt", "--all", "--check"]))?;
+    Ok(passed("formatted"))
+}
+
+fn clippy(project: &Project, log: &Log) -> Result<Outcome> {
+    let mut cargo = project.command("cargo");
+    cargo.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    log.run(&mut cargo)?;
+    Ok(passed("no warnings"))
+}
+
+/// One build for everything after it, so that features are resolved, and crates built, only once.
+fn build(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(project.command("cargo").args(["build", "--workspace", "--all-targets", "--locked"]))?;
+    Ok(passed("every crate, program and test"))
+}
+
+fn tests(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(nextest_run(project).args(["-E", OTHER_TESTS]))?;
+    summary(log, if is_root() { " as root" } else { " as an ordinary user" })
+}
+
+fn tests_user(project: &Project, log: &Log) -> Result<Outcome> {
+    if !is_root() {
+        let why = "this is an ordinary user already, so `tests` was it; as root both are run";
+        return Ok(Outcome::NotRun(why.to_owned()));
+    }
+    user::nextest(project, log, OTHER_TESTS)?;
+    summary(log, " as the user chaperone-test")
+}
+
+fn agents(project: &Project, log: &Log) -> Result<Outcome> {
+    let modules = tools::agents(project, log)?;
+    let mut run = nextest_run(project);
+    log.run(
+        run.args(["--profile", "heavy", "-E", AGENT_TESTS]).env("CHAPERONE_TEST_AGENTS", modules),
+    )?;
+    summary(log, "")
+}
+
+/// A screen in memory and a message bus of its own, so that nothing of the person's is touched.
+fn window(project: &Project, log: &Log) -> Result<Outcome> {
+    let mut run = project.command("dbus-run-session");
+    run.args(["--", "xvfb-run", "--auto-servernum", "--server-args=-screen 0 1440x900x24"]);
+    let nextest = nextest_run(project);
+    run.arg(nextest.get_program()).args(nextest.get_args());
+    run.args(["--profile", "heavy", "-E", WINDOW_TESTS]);
+    run.env("CHAPERONE_SCREENSHOTS", project.target.join("screenshots"));
+    if let Some(driver) = tools::cargo_tool_path("tauri-driver") {
+        run.env("TAURI_DRIVER", driver);
+    }
+    log.run(&mut run)?;
+    summary(log, "; pictures are in target/screenshots")
+}
+
+fn windows(project: &Project, log: &Log) -> Result<Outcome> {
+    cross::check(project, log, Target::Windows)
+}
+
+fn macos(project: &Project, log: &Log) -> Result<Outcome> {
+    cross::check(project, log, Target::Macos)
+}
+
+fn nextest(project: &Project, log: &Log) -> Result<Outcome> {
+    tools::cargo_tool(project, log, "cargo-nextest", NEXTEST)
+}
+
+fn tauri_driver(project: &Project, log: &Log) -> Result<Outcome> {
+    tools::cargo_tool(project, log, "tauri-driver", TAURI_DRIVER)
+}
+
+fn npm_agents(project: &Project, log: &Log) -> Result<Outcome> {
+    let modules = tools::agents(project, log)?;
+    Ok(Outcome::Ready(format!("in {}", modules.display())))
+}
+
+fn ui_npm(project: &Project, log: &Log) -> Result<Outcome> {
+    tools::npm_ci(project, log, &project.root.join("ui"))
+}
+
+fn ui_check(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(project.npm("ui").args(["run", "check"]))?;
+    Ok(passed("types hold"))
+}
+
+fn ui_lint(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(project.npm("ui").args(["run", "lint"]))?;
+    Ok(passed("no warnings"))
+}
+
+fn ui_unit(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(project.npm("ui").args(["test"]).env("CI", "true"))?;
+    let text = log.text()?;
+    let line = text.lines().rev().map(str::trim).find(|line| line.starts_with("Tests "));
+    Ok(Outcome::Passed(line.context("vitest printed no count of tests")?.to_owned()))
+}
+
+fn nextest_run(project: &Project) -> Command {
+    let mut command = project.command("cargo");
+    command.args(["nextest", "run", "--workspace", "--locked", "--no-tests=fail"]);
+    command
+}
+
+fn passed(detail: &str) -> Outcome {
+    Outcome::Passed(detail.to_owned())
+}
+
+/// nextest's own count, from its closing line.
+fn summary(log: &Log, suffix: &str) -> Result<Outcome> {
+    let text = log.text()?;
+    let line = text.lines().rev().find(|line| line.trim_start().starts_with("Summary"));
+    let (_, counts) = line
+        .and_then(|line| line.split_once("] "))
+        .context("nextest ended without saying how many tests ran")?;
+    Ok(Outcome::Passed(format!("{}{suffix}", counts.trim())))
+}
