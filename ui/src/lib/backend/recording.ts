@@ -1,0 +1,832 @@
+// The recorded data itself: one function from a scenario's name to everything that is served.
+
+import type {
+  Agent,
+  AnsweredRequest,
+  EventKind,
+  EventRow,
+  Failure,
+  Grant,
+  Home,
+  HostRow,
+  Origin,
+  Question,
+  RequestCard,
+  RequestGroup,
+  Rules,
+  Session,
+  Settings,
+  Story,
+  Verdict,
+  Why,
+} from '../backend';
+
+export const SCENARIOS = [
+  'busy', // two sessions, requests waiting, no organisation
+  'fresh', // just installed
+  'calm', // sessions, nothing waiting
+  'managed', // an organisation's policy, one scope taken away
+  'long', // texts that are long, hostile or both
+  'many', // a hundred thousand events
+  'broken', // every call fails
+  'slow', // every call takes a second and a half
+  'late', // every answer comes too late
+  'refused', // every answer is refused
+] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+export interface Recording {
+  home: Home;
+  groups: RequestGroup[];
+  answered: AnsweredRequest[];
+  sessions: Session[];
+  events: EventRow[];
+  hosts: HostRow[];
+  rules: Rules;
+  grants: Grant[];
+  settings: Settings;
+  story(session: string): Story | null;
+  why(question: Question): Why;
+  answers: 'accepted' | 'late' | 'refused';
+  failure: Failure | null;
+  /** Milliseconds that each call takes. */
+  delay: number;
+}
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+const BUILT_IN: Origin = { kind: 'built-in', locator: 'defaults' };
+const MANAGED: Origin = {
+  kind: 'managed-file',
+  locator: '/etc/chaperone/policy.d/20-acme.toml:14',
+};
+
+export function recording(name: Scenario | string, now: number): Recording {
+  const scenario: Scenario = SCENARIOS.find((known) => known === name) ?? 'busy';
+  const ago = (milliseconds: number) => new Date(now - milliseconds).toISOString();
+  const fresh = scenario === 'fresh';
+  const managed = scenario === 'managed';
+
+  const session = (fields: Partial<Session> & Pick<Session, 'id'>): Session => ({
+    agent: 'Claude Code',
+    workspace: '/home/ada/work/api',
+    branch: 'main',
+    started: ago(24 * MINUTE),
+    ended: null,
+    exit: null,
+    governed: 'sandboxed',
+    tier: 'full',
+    waiting: 0,
+    counts: { allowed: 41, asked: 2, denied: 1 },
+    ...fields,
+  });
+
+  const api = session({ id: 's-7f3a91c2', waiting: 2 });
+  const web = session({
+    id: 's-1b20d4e8',
+    agent: 'Codex',
+    workspace: '/home/ada/work/worktrees/web-search-box',
+    branch: 'search-box',
+    started: ago(7 * MINUTE),
+    waiting: 1,
+    counts: { allowed: 12, asked: 1, denied: 0 },
+  });
+  const past = [
+    session({ id: 's-90ab12ff', started: ago(5 * HOUR), ended: ago(4 * HOUR), exit: 'exit 0' }),
+    session({
+      id: 's-55c0ffee',
+      agent: 'demo agent',
+      workspace: '/tmp/chaperone-demo',
+      branch: null,
+      started: ago(26 * HOUR),
+      ended: ago(26 * HOUR - 55 * SECOND),
+      exit: 'exit 0',
+      counts: { allowed: 9, asked: 2, denied: 2 },
+    }),
+    session({
+      id: 's-0badcafe',
+      agent: 'Gemini CLI',
+      branch: 'try-things',
+      started: ago(50 * HOUR),
+      ended: ago(49 * HOUR),
+      exit: 'signal 9',
+      tier: 'reduced',
+      counts: { allowed: 120, asked: 0, denied: 6 },
+    }),
+  ];
+
+  const card = (fields: Partial<RequestCard> & Pick<RequestCard, 'id'>): RequestCard => ({
+    session: api.id,
+    sentence: 'Publish 3 commits to github.com/acme/api, branch main',
+    exact: {
+      kind: 'run',
+      argv: ['git', 'push', 'origin', 'main'],
+      cwd: '/home/ada/work/api',
+      environment: [],
+    },
+    agent: 'Claude Code',
+    workspace: '/home/ada/work/api',
+    branch: 'main',
+    chain: ['claude', 'bash', 'git push origin main'],
+    asked_for: 'Fix the flaky login test and publish it.',
+    facts: {
+      undoable: { answer: 'no', text: 'What was published can be read by others at once.' },
+      leaves_laptop: { answer: 'yes', text: '3 commits go to github.com.' },
+      is_new: { answer: 'yes', text: 'No push to this remote was allowed before.' },
+    },
+    rule: 'commands.rule git push',
+    origin: BUILT_IN,
+    reason: 'Publishes work.',
+    enforced: 'kernel',
+    scopes: ['once', 'session'],
+    session_scope: ['git', 'push', 'origin'],
+    scope_limit: null,
+    count: 1,
+    asked_at: ago(38 * SECOND),
+    expires: new Date(now + 9 * MINUTE + 22 * SECOND).toISOString(),
+    at_expiry: 'deny',
+    waiting: true,
+    ...fields,
+  });
+
+  const push = managed
+    ? card({
+        id: 'r-4d1e',
+        origin: MANAGED,
+        reason: 'Publishing is decided by a person, each time.',
+        scopes: ['once'],
+        session_scope: null,
+        scope_limit: { kind: 'managed-file', locator: '/etc/chaperone/policy.d/20-acme.toml:31' },
+      })
+    : card({ id: 'r-4d1e' });
+  const publish = card({
+    id: 'r-8c02',
+    sentence: 'Publish the package @acme/client 2.4.0 to registry.npmjs.org',
+    exact: {
+      kind: 'run',
+      argv: ['npm', 'publish', '--access', 'public'],
+      cwd: '/home/ada/work/api/client',
+      environment: [['NPM_CONFIG_REGISTRY', 'https://registry.npmjs.org']],
+    },
+    chain: ['claude', 'bash', 'npm publish'],
+    rule: 'commands.rule npm publish',
+    session_scope: ['npm', 'publish'],
+    facts: {
+      undoable: { answer: 'no', text: 'A published version stays published.' },
+      leaves_laptop: { answer: 'yes', text: 'The package goes to registry.npmjs.org.' },
+      is_new: { answer: 'yes', text: 'This package was never published from here.' },
+    },
+    count: 3,
+    asked_at: ago(12 * SECOND),
+    expires: new Date(now + 9 * MINUTE + 48 * SECOND).toISOString(),
+  });
+  const host = card({
+    id: 'r-21f7',
+    session: web.id,
+    sentence: 'Connect to api.weather.example for the first time',
+    exact: { kind: 'connect', host: 'api.weather.example', port: 443 },
+    agent: 'Codex',
+    workspace: web.workspace,
+    branch: web.branch,
+    chain: ['codex', 'bash', 'curl'],
+    asked_for: null,
+    facts: {
+      undoable: { answer: 'unknown', text: 'That depends on what is sent.' },
+      leaves_laptop: { answer: 'yes', text: 'Whatever the program sends there.' },
+      is_new: { answer: 'yes', text: 'No session has reached this host.' },
+    },
+    rule: null,
+    reason: 'The host is not known here.',
+    enforced: 'kernel',
+    session_scope: null,
+    scopes: ['once'],
+    asked_at: ago(5 * SECOND),
+  });
+  const hostile = card({
+    id: 'r-dead',
+    sentence:
+      'Run a shell script of 41 lines that downloads an archive from a host that nobody has used before, unpacks it over the workspace and then publishes whatever is on the current branch, without the checks that the repository would otherwise run',
+    exact: {
+      kind: 'run',
+      argv: [
+        'git',
+        '-c',
+        'core.sshCommand=ssh -o ProxyCommand="nc %h %p"',
+        'push',
+        '--no-verify',
+        `https://\u0430cme.example/\u202Etig.ipa\u202C/${'deep-folder/'.repeat(24)}repository.git`,
+        `HEAD:refs/heads/${'very-long-branch-name-'.repeat(8)}end`,
+        'a\u200bb',
+        '\u001b[2J\u001b[1;1Hgit status\r',
+        `first line\nsecond line\n${'x'.repeat(1_200)}`,
+      ],
+      cwd: `/home/ada/work/${'clients/'.repeat(12)}api`,
+      environment: [
+        ['GIT_SSH_COMMAND', 'ssh -i /tmp/\u202Eyek'],
+        ['GIT_CONFIG_COUNT', '1'],
+      ],
+    },
+    chain: [
+      'claude',
+      'bash',
+      'make release',
+      'bash',
+      'python3 scripts/release.py',
+      'bash',
+      'git push',
+    ],
+    asked_for: `Please ${'do all of the things that we talked about, '.repeat(12)}thanks.`,
+    workspace: `/home/ada/work/${'clients/'.repeat(12)}api`,
+    branch: 'feature/'.repeat(10) + 'x',
+    session_scope: ['git', '-c', 'core.sshCommand=ssh -o ProxyCommand="nc %h %p"', 'push\u202e'],
+    expires: new Date(now + 41 * SECOND).toISOString(),
+    enforced: 'cooperative',
+    count: 128,
+  });
+  const moved = card({
+    id: 'r-0ff0',
+    sentence: 'Remove the branch old-login on github.com/acme/api',
+    exact: {
+      kind: 'run',
+      argv: ['git', 'push', 'origin', '--delete', 'old-login'],
+      cwd: '/home/ada/work/api',
+      environment: [],
+    },
+    waiting: false,
+    expires: new Date(now + 8 * MINUTE).toISOString(),
+  });
+
+  const groups: RequestGroup[] =
+    fresh || scenario === 'calm'
+      ? []
+      : scenario === 'long'
+        ? [{ session: { ...api, workspace: hostile.workspace }, requests: [hostile, moved] }]
+        : [
+            { session: api, requests: [push, publish] },
+            { session: web, requests: [host] },
+          ];
+  const answered: AnsweredRequest[] = fresh
+    ? []
+    : [
+        {
+          request: card({ id: 'r-aaaa', sentence: 'Open a pull request on github.com/acme/api' }),
+          outcome: 'allowed',
+          scope: 'once',
+          by: 'you',
+          note: null,
+          at: ago(16 * SECOND),
+        },
+        {
+          request: card({
+            id: 'r-bbbb',
+            sentence: 'Remove 214 files beneath dist',
+            exact: {
+              kind: 'run',
+              argv: ['rm', '-rf', 'dist'],
+              cwd: '/home/ada/work/api',
+              environment: [],
+            },
+          }),
+          outcome: 'denied',
+          scope: 'once',
+          by: 'you',
+          note: 'Only remove dist/cache.',
+          at: ago(44 * SECOND),
+        },
+      ];
+
+  const agent = (fields: Partial<Agent> & Pick<Agent, 'name' | 'title'>): Agent => ({
+    version: '2.1.7',
+    path: `/usr/local/bin/${fields.name}`,
+    governed: 'sandboxed',
+    detail: 'Its sessions run in the sandbox; its own sandbox is off inside.',
+    command_to_start: `chaperone run -- ${fields.name}`,
+    ...fields,
+  });
+  const agents: Agent[] = [
+    agent({ name: 'claude', title: 'Claude Code' }),
+    agent({ name: 'codex', title: 'Codex', version: '0.89.0' }),
+    agent({
+      name: 'gemini',
+      title: 'Gemini CLI',
+      version: '0.19.4',
+      path: '/home/ada/.local/share/npm/lib/node_modules/@google/gemini-cli/bundle/gemini',
+      governed: 'not-governed',
+      detail: 'It was last started on its own, outside Chaperone.',
+    }),
+  ];
+
+  const events = fresh
+    ? []
+    : makeEvents(scenario === 'many' ? 100_000 : 220, [api, web, ...past], now);
+  const sessions =
+    scenario === 'many'
+      ? Array.from({ length: 5_000 }, (_, index) =>
+          session({
+            id: `s-${index.toString(16).padStart(8, '0')}`,
+            started: ago(index * 47 * MINUTE),
+            ended: index === 0 ? null : ago(index * 47 * MINUTE - 30 * MINUTE),
+            exit: index === 0 ? null : 'exit 0',
+            branch: index % 3 === 0 ? 'main' : `issue-${index}`,
+          }),
+        )
+      : [web, api, ...past];
+
+  const notProtected = scenario === 'calm';
+  const home: Home = {
+    protection: fresh
+      ? {
+          level: 'partly',
+          sentence: 'Partly protected: 3 agents are here, and none has run in the sandbox yet.',
+          remedy: { text: 'Start an agent through Chaperone.', command: 'chaperone run -- claude' },
+        }
+      : notProtected
+        ? {
+            level: 'not',
+            sentence: 'Not protected, because this kernel refuses Landlock.',
+            remedy: {
+              text: 'Boot with Landlock among the security modules.',
+              command: 'lsm=landlock,lockdown,yama,apparmor',
+            },
+          }
+        : managed
+          ? { level: 'protected', sentence: 'Protected.', remedy: null }
+          : {
+              level: 'partly',
+              sentence: 'Partly protected: Gemini CLI runs outside the sandbox.',
+              remedy: { text: 'Start it through Chaperone.', command: 'chaperone run -- gemini' },
+            },
+    managed: managed ? { by: 'Acme', revision: '42', read_at: ago(2 * HOUR) } : null,
+    machine: {
+      tier: notProtected ? 'none' : scenario === 'long' ? 'reduced' : 'full',
+      losses:
+        scenario === 'long'
+          ? [
+              {
+                id: 'secrets-in-workspace',
+                detail: 'Secrets inside the workspace cannot be hidden from reading.',
+                fix: 'Allow user namespaces: sysctl kernel.unprivileged_userns_clone=1.',
+              },
+            ]
+          : [],
+    },
+    agents: managed ? agents.slice(0, 2) : fresh ? agents.map(neverStarted) : agents,
+    sessions: fresh || scenario === 'calm' ? [] : [web, api],
+    away: fresh
+      ? null
+      : {
+          since: ago(3 * HOUR),
+          counts: { allowed: 132, asked: 4, denied: 3 },
+          latest: events.filter(({ decision }) => decision && decision !== 'allow').slice(0, 4),
+        },
+    findings:
+      scenario === 'long'
+        ? [
+            {
+              place: '/home/ada/.config/chaperone/config.toml:7:9',
+              key: 'network.mode',
+              expected: 'one of "none", "proxy", "direct"',
+              found: '"open"',
+              effect: 'The value is dropped; "none" stays in force.',
+            },
+          ]
+        : [],
+    recent_workspaces: fresh ? [] : ['/home/ada/work/api', web.workspace],
+    version: '0.1.0',
+  };
+
+  return {
+    home,
+    groups,
+    answered,
+    sessions: fresh ? [] : sessions,
+    events,
+    hosts: fresh ? [] : makeHosts(ago),
+    rules: makeRules(managed, scenario === 'long'),
+    grants:
+      fresh || managed
+        ? []
+        : [
+            {
+              id: 'g-31aa',
+              sentence: 'Run git push origin … without asking',
+              prefix: ['git', 'push', 'origin'],
+              by: 'you, in the window',
+              given: ago(18 * MINUTE),
+              uses: 2,
+              last_used: ago(4 * MINUTE),
+              expires: null,
+              session: api.id,
+            },
+          ],
+    settings: {
+      theme: 'system',
+      asking_paused_until: scenario === 'calm' ? new Date(now + 25 * MINUTE).toISOString() : null,
+    },
+    story: (id) => {
+      const told = [...sessions].find((one) => one.id === id);
+      return told && !fresh ? makeStory(told, now) : null;
+    },
+    why: (question) => makeWhy(question, managed),
+    answers: scenario === 'late' ? 'late' : scenario === 'refused' ? 'refused' : 'accepted',
+    failure:
+      scenario === 'broken'
+        ? {
+            message:
+              'The history at /home/ada/.local/state/chaperone/history cannot be read: permission denied (os error 13).',
+            remedy: 'Make your user its owner: chown -R ada ~/.local/state/chaperone.',
+          }
+        : null,
+    delay: scenario === 'slow' ? 1_500 : 0,
+  };
+}
+
+function neverStarted(agent: Agent): Agent {
+  return {
+    ...agent,
+    governed: 'not-governed',
+    detail: 'It has not been started through Chaperone yet.',
+  };
+}
+
+const COMMANDS: readonly [string, EventKind, Verdict, string][] = [
+  ['cargo test -p api --lib login', 'command', 'allow', 'Nothing forbids it.'],
+  ['git status --short', 'command', 'allow', 'Nothing forbids it.'],
+  ['rg -n "retry" src', 'command', 'allow', 'Nothing forbids it.'],
+  ['index.crates.io:443', 'connect', 'allow', 'The host is in the set crates.'],
+  ['git commit -m "Wait for the session cookie"', 'command', 'allow', 'Nothing forbids it.'],
+  ['git push origin main', 'request', 'ask', 'Publishes work.'],
+  ['git push origin main', 'answer', 'allow', 'Allowed once by you.'],
+  [
+    '/home/ada/work/api/.git/hooks/pre-commit',
+    'write',
+    'deny',
+    'Git hooks run later, outside the sandbox.',
+  ],
+  ['sed -n 1,80p src/login.rs', 'command', 'allow', 'Nothing forbids it.'],
+  ['paste.example:443', 'connect', 'deny', 'The host is denied.'],
+  ['npm run build', 'command', 'allow', 'Nothing forbids it.'],
+];
+
+function makeEvents(amount: number, sessions: Session[], now: number): EventRow[] {
+  const rows: EventRow[] = [];
+  for (let index = 0; index < amount; index += 1) {
+    const session = sessions[Math.floor(index / 40) % sessions.length];
+    const [what, kind, decision, reason] = COMMANDS[index % COMMANDS.length] ?? COMMANDS[0]!;
+    if (!session) break;
+    const plain = reason === 'Nothing forbids it.';
+    rows.push({
+      seq: amount - index,
+      time: new Date(now - index * 23 * SECOND - 9 * SECOND).toISOString(),
+      session: session.id,
+      agent: session.agent,
+      workspace: session.workspace,
+      kind,
+      what,
+      decision,
+      rule: plain ? null : kind === 'connect' ? 'network.allow' : 'commands.rule git push',
+      origin: BUILT_IN,
+      reason,
+      by: kind === 'answer' ? 'you' : 'policy',
+    });
+  }
+  return rows;
+}
+
+function makeHosts(ago: (milliseconds: number) => string): HostRow[] {
+  return [
+    {
+      host: 'api.anthropic.com',
+      port: 443,
+      allowed: 214,
+      denied: 0,
+      first: ago(200 * HOUR),
+      last: ago(40 * SECOND),
+    },
+    {
+      host: 'index.crates.io',
+      port: 443,
+      allowed: 61,
+      denied: 0,
+      first: ago(90 * HOUR),
+      last: ago(9 * MINUTE),
+    },
+    {
+      host: 'registry.npmjs.org',
+      port: 443,
+      allowed: 18,
+      denied: 0,
+      first: ago(70 * HOUR),
+      last: ago(2 * HOUR),
+    },
+    {
+      host: 'paste.example',
+      port: 443,
+      allowed: 0,
+      denied: 3,
+      first: ago(20 * HOUR),
+      last: ago(3 * HOUR),
+    },
+  ];
+}
+
+function makeStory(session: Session, now: number): Story {
+  const start = Date.parse(session.started);
+  const end = session.ended ? Date.parse(session.ended) : now;
+  const at = (part: number) => new Date(start + (end - start) * part).toISOString();
+  const line = (
+    seq: number,
+    part: number,
+    about: Story['lines'][number]['about'],
+    sentence: string,
+    exact: string | null = null,
+    decision: Verdict | null = null,
+    by: string | null = null,
+    count = 1,
+  ) => ({ seq, time: at(part), about, sentence, exact, decision, by, count });
+  const lines = [
+    line(1, 0, 'began', `Began in ${session.workspace}`),
+    line(2, 0.04, 'ran', 'Looked around the repository', 'git status --short', 'allow', null, 6),
+    line(
+      9,
+      0.15,
+      'ran',
+      'Ran the tests of one package',
+      'cargo test -p api --lib login',
+      'allow',
+      null,
+      4,
+    ),
+    line(14, 0.22, 'reached', 'Fetched crates', 'index.crates.io:443', 'allow', null, 3),
+    line(18, 0.4, 'changed', 'Changed two files', 'src/login.rs, tests/login.rs', 'allow', null, 2),
+    line(25, 0.5, 'changed', 'Tried to change a git hook', '.git/hooks/pre-commit', 'deny'),
+    line(27, 0.62, 'ran', 'Committed', 'git commit -m "Wait for the session cookie"', 'allow'),
+    line(29, 0.7, 'decided', 'Asked to publish 3 commits', 'git push origin main', 'ask'),
+    line(
+      30,
+      0.74,
+      'decided',
+      'You denied it: “open a pull request instead”',
+      'git push origin main',
+      'deny',
+      'you',
+    ),
+    line(33, 0.82, 'ran', 'Opened a pull request', 'gh pr create --fill', 'allow', 'you'),
+  ];
+  if (session.ended) lines.push(line(41, 1, 'ended', `Ended with ${session.exit}`));
+  return {
+    session,
+    asked_for: session.agent === 'Claude Code' ? 'Fix the flaky login test and publish it.' : null,
+    summary:
+      'Ran 41 commands and changed 2 files. One publication was denied, one write to a git hook was refused.',
+    lines,
+  };
+}
+
+function makeRules(managed: boolean, broken: boolean): Rules {
+  const user: Origin = { kind: 'user-file', locator: '/home/ada/.config/chaperone/config.toml:3' };
+  const layers: Rules['layers'] = [
+    {
+      kind: 'managed-file',
+      locator: '/etc/chaperone/policy.d/20-acme.toml',
+      class: 'managed',
+      status: managed ? 'present' : 'absent',
+      detail: managed ? 'Revision 42.' : 'Nobody manages this laptop.',
+    },
+    {
+      kind: 'workspace-file',
+      locator: '/home/ada/work/api/.chaperone.toml',
+      class: 'workspace',
+      status: 'present',
+      detail: 'It may only restrict.',
+    },
+    {
+      kind: 'user-file',
+      locator: '/home/ada/.config/chaperone/config.toml',
+      class: 'base',
+      status: broken ? 'invalid' : 'present',
+      detail: broken
+        ? 'Line 7: network.mode: expected "none", "proxy" or "direct", found "open".'
+        : '',
+    },
+    { kind: 'built-in', locator: 'defaults', class: 'base', status: 'present', detail: '' },
+  ];
+  const values: Rules['values'] = [
+    {
+      key: 'approvals.expires',
+      value: '10m',
+      origins: [BUILT_IN],
+      merge: 'shortest',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'approvals.scopes',
+      value: managed ? ['once'] : ['once', 'session'],
+      origins: [
+        managed ? { ...MANAGED, locator: '/etc/chaperone/policy.d/20-acme.toml:31' } : BUILT_IN,
+      ],
+      merge: 'intersection',
+      status: 'ok',
+      losers: managed
+        ? [
+            {
+              value: ['once', 'session'],
+              kind: 'built-in',
+              locator: 'defaults',
+              reason: 'A managed layer takes scopes away.',
+            },
+          ]
+        : [],
+    },
+    {
+      key: 'approvals.unattended',
+      value: 'deny',
+      origins: [BUILT_IN],
+      merge: 'strictest',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'commands.closed',
+      value: false,
+      origins: [BUILT_IN],
+      merge: 'strictest',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'commands.rule',
+      value: [
+        { prefix: ['git', 'push'], decision: 'ask', reason: 'Publishes work.' },
+        { prefix: ['npm', 'publish'], decision: 'ask', reason: 'Publishes a package.' },
+        { prefix: ['cargo', 'publish'], decision: 'ask', reason: 'Publishes a package.' },
+      ],
+      origins: managed ? [MANAGED, BUILT_IN] : [BUILT_IN],
+      merge: 'rules',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'environment.deny',
+      value: ['*TOKEN*', '*SECRET*', 'AWS_*'],
+      origins: [BUILT_IN],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'environment.pass',
+      value: ['RUST_LOG'],
+      origins: [user],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'filesystem.deny',
+      value: ['~/.ssh', '~/.kube', '**/secrets/**'],
+      origins: [BUILT_IN, user],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'filesystem.deny_write',
+      value: ['.git/hooks', '.chaperone.toml', 'infra/**'],
+      origins: [BUILT_IN],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'filesystem.read',
+      value: ['~/reference-docs'],
+      origins: [user],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'filesystem.write',
+      value: [],
+      origins: [BUILT_IN],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'limits.memory',
+      value: '8 GiB',
+      origins: [user],
+      merge: 'smallest',
+      status: 'ok',
+      losers: [
+        { value: null, kind: 'built-in', locator: 'defaults', reason: 'The user file chooses.' },
+      ],
+    },
+    {
+      key: 'limits.processes',
+      value: 4096,
+      origins: [BUILT_IN],
+      merge: 'smallest',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'network.allow',
+      value: ['crates', 'npm', '*.acme.example'],
+      origins: [BUILT_IN, user],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'network.closed',
+      value: false,
+      origins: [BUILT_IN],
+      merge: 'strictest',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'network.deny',
+      value: ['paste.example'],
+      origins: [managed ? MANAGED : user],
+      merge: 'union',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'network.mode',
+      value: 'none',
+      origins: [managed ? MANAGED : BUILT_IN],
+      merge: 'strictest',
+      status: broken ? "The user file's value is invalid and dropped." : 'ok',
+      losers:
+        broken || managed
+          ? [
+              {
+                value: broken ? 'open' : 'direct',
+                ...user,
+                reason: broken ? 'It is not a mode.' : 'A managed layer is stricter.',
+              },
+            ]
+          : [],
+    },
+    {
+      key: 'revision',
+      value: managed ? '42' : null,
+      origins: [managed ? MANAGED : BUILT_IN],
+      merge: 'override',
+      status: 'ok',
+      losers: [],
+    },
+    {
+      key: 'sandbox.minimum_tier',
+      value: managed ? 'full' : 'reduced',
+      origins: [managed ? MANAGED : BUILT_IN],
+      merge: 'strictest',
+      status: 'ok',
+      losers: [],
+    },
+  ];
+  return { layers, values };
+}
+
+function makeWhy(question: Question, managed: boolean): Why {
+  const push = /\bgit push\b/.test(question.text);
+  const secret = /\.ssh|secret/.test(question.text);
+  return {
+    understood: `${question.about === 'command' ? 'run' : question.about === 'host' ? 'connect to' : question.about} ${question.text}`,
+    decision: secret
+      ? {
+          decision: 'deny',
+          rule: 'filesystem.deny ~/.ssh',
+          origin: BUILT_IN,
+          reason: 'Keys and sign-ins of your home are hidden from agents.',
+        }
+      : push
+        ? {
+            decision: 'ask',
+            rule: 'commands.rule git push',
+            origin: managed ? MANAGED : BUILT_IN,
+            reason: 'Publishes work.',
+          }
+        : {
+            decision: 'allow',
+            rule: null,
+            origin: BUILT_IN,
+            reason: 'Nothing forbids it inside the sandbox.',
+          },
+    change: push
+      ? managed
+        ? 'Only Acme can change this: a managed restriction asks.'
+        : 'An allow rule for git push in /home/ada/.config/chaperone/config.toml, or an answer for the session.'
+      : secret
+        ? 'A grant in filesystem.read of your own file, as long as no managed layer denies it.'
+        : 'A rule that asks or denies, in any layer.',
+  };
+}
