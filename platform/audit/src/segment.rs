@@ -1,0 +1,263 @@
+//! The writer of one session's segment. It has no lock that another session could hold.
+//!
+//! An event is written before `append` returns; durable kinds are on the disk by then, the
+//! others within a second, by a thread that sleeps while there is nothing to do.
+
+use crate::device::{self, Entry, Final};
+use crate::error::During;
+use crate::event::NewEvent;
+use crate::hash::{Hash, Tree, leaf_hash};
+use crate::layout::Layout;
+use crate::record::Draft;
+use crate::redact::Redactor;
+use crate::{Error, Result, platform};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long allowed actions may stay in the page cache before the disk is told to keep them.
+/// Half of what promise 7 gives, so that the other half is left for the disk.
+const FLUSH_AFTER: Duration = Duration::from_millis(500);
+
+/// One session's segment, open for writing. All threads of a supervisor can share it.
+///
+/// Dropped without `end`, it counts as the segment of a killed supervisor: the next session, or
+/// the next verification, seals it as it is.
+#[derive(Debug)]
+pub struct Segment {
+    shared: Arc<Shared>,
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    session: String,
+    layout: Layout,
+    redactor: Redactor,
+    records: File,
+    contents: File,
+    /// Locked for as long as this supervisor lives, which is how others know that it does.
+    _marker: File,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tree: Tree,
+    last: Option<Hash>,
+    bytes: u64,
+    content_bytes: u64,
+    /// Something was written that the disk has not been told to keep.
+    dirty: bool,
+    /// How often the flusher has told it.
+    flushes: u64,
+    failed: Option<String>,
+    ended: bool,
+    stopping: bool,
+}
+
+impl Segment {
+    /// Creates the files, writes the first record and has it on the disk. The caller holds the
+    /// device lock, and removes what is left if this fails.
+    pub(crate) fn create(
+        layout: &Layout,
+        session: &str,
+        redactor: Redactor,
+        start: NewEvent,
+    ) -> Result<(Self, Hash)> {
+        let new = |path: &Path| {
+            let mut options = platform::options();
+            options.append(true).create_new(true).open(path).during("create", path)
+        };
+        let draft = Draft::new(session, start, &redactor)?;
+        let marker = new(&layout.marker(session))?;
+        marker.lock().during("lock", &layout.marker(session))?;
+        let shared = Shared {
+            session: session.to_owned(),
+            layout: layout.clone(),
+            redactor,
+            records: new(&layout.segment(session))?,
+            contents: new(&layout.content(session))?,
+            _marker: marker,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        };
+        let (_, first) = shared.write(&mut shared.lock(), draft)?;
+        shared.sync()?;
+        platform::sync_folder(&layout.segments())?;
+        platform::sync_folder(&layout.open())?;
+        Ok((Self { shared: Arc::new(shared), flusher: Mutex::new(None) }, first))
+    }
+
+    /// The session's id.
+    pub fn session(&self) -> &str {
+        &self.shared.session
+    }
+
+    /// Records an event and returns its sequence number. When this returns, the event survives
+    /// the death of the process; if it is a session's start or end, a request, an answer, an ask
+    /// or a denial, also the loss of power.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded. The caller must not let happen what this was about.
+    pub fn append(&self, event: NewEvent) -> Result<u64> {
+        let durable = event.is_durable();
+        let draft = Draft::new(&self.shared.session, event, &self.shared.redactor)?;
+        let mut state = self.shared.lock();
+        if state.ended {
+            return Err(Error::Ended(self.shared.session.clone()));
+        }
+        let (seq, _) = self.shared.write(&mut state, draft)?;
+        if durable {
+            // Others may append meanwhile: what they write comes after, and is theirs to sync.
+            drop(state);
+            self.shared.sync()?;
+        } else if !state.dirty {
+            state.dirty = true;
+            drop(state);
+            self.wake_flusher()?;
+        }
+        Ok(seq)
+    }
+
+    /// Records the session's end and enters the segment's root in the device log.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the segment is then sealed by the next session.
+    /// A second call is refused.
+    pub fn end(&self, event: NewEvent) -> Result<()> {
+        let draft = Draft::new(&self.shared.session, event, &self.shared.redactor)?;
+        let mut state = self.shared.lock();
+        if state.ended {
+            return Err(Error::Ended(self.shared.session.clone()));
+        }
+        let (_, last) = self.shared.write(&mut state, draft)?;
+        state.ended = true;
+        let end = Entry::End(Final {
+            session: self.shared.session.clone(),
+            size: state.tree.size(),
+            bytes: state.bytes,
+            root: state.tree.root(),
+            last,
+            torn: false,
+            missing: 0,
+        });
+        drop(state);
+        self.stop_flusher();
+        self.shared.sync()?;
+        let layout = &self.shared.layout;
+        device::append(layout, &device::lock(layout)?, end)?;
+        let marker = layout.marker(&self.shared.session);
+        fs::remove_file(&marker).during("remove", &marker)
+    }
+
+    /// The flusher is started by the first event that needs it: many sessions never do.
+    fn wake_flusher(&self) -> Result<()> {
+        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+        if flusher.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let started =
+                thread::Builder::new().name("history".into()).spawn(move || shared.flush());
+            *flusher =
+                Some(started.during("start the flushing thread for", Path::new("segments"))?);
+        }
+        self.shared.wake.notify_all();
+        Ok(())
+    }
+
+    fn stop_flusher(&self) {
+        self.shared.lock().stopping = true;
+        self.shared.wake.notify_all();
+        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = flusher {
+            let _ = thread.join(); // it does not panic, and what it failed at is in the state
+        }
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.stop_flusher();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a record and its contents. If it fails, both files are as they were before, or
+    /// nothing more can be written: never is a half record followed by another.
+    fn write(&self, state: &mut State, draft: Draft) -> Result<(u64, Hash)> {
+        if let Some(why) = &state.failed {
+            return Err(Error::Failed(why.clone()));
+        }
+        let seq = state.tree.size() + 1;
+        let encoded = draft.encode(seq, state.last.unwrap_or(Hash::NONE))?;
+        // Contents first: whoever finds a record finds what it is about.
+        let written = (&self.contents)
+            .write_all(&encoded.contents)
+            .during("write", &self.layout.content(&self.session))
+            .and_then(|()| {
+                (&self.records)
+                    .write_all(&encoded.line)
+                    .during("write", &self.layout.segment(&self.session))
+            });
+        if let Err(error) = written {
+            let restored = self
+                .records
+                .set_len(state.bytes)
+                .and_then(|()| self.contents.set_len(state.content_bytes));
+            if restored.is_err() {
+                state.failed = Some(error.to_string());
+            }
+            return Err(error);
+        }
+        let line = encoded.line.strip_suffix(b"\n").unwrap_or(&encoded.line);
+        let leaf = leaf_hash(line);
+        state.tree.push(leaf);
+        state.last = Some(leaf);
+        state.bytes += encoded.line.len() as u64;
+        state.content_bytes += encoded.contents.len() as u64;
+        Ok((seq, leaf))
+    }
+
+    /// Has everything on the disk. After a failure the kernel may have dropped what it could not
+    /// write, so nothing more is accepted.
+    fn sync(&self) -> Result<()> {
+        let synced =
+            self.contents.sync_data().during("sync", &self.layout.content(&self.session)).and_then(
+                |()| self.records.sync_data().during("sync", &self.layout.segment(&self.session)),
+            );
+        if let Err(error) = &synced {
+            self.lock().failed = Some(error.to_string());
+        }
+        synced
+    }
+
+    /// The flusher: sleeps until something is dirty, lets more come in, and has it on the disk.
+    fn flush(&self) {
+        let mut state = self.lock();
+        while !state.stopping {
+            if !state.dirty {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self
+                .wake
+                .wait_timeout_while(state, FLUSH_AFTER, |state| !state.stopping)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            state.dirty = false;
+            drop(state);
+            let _ = self.sync(); // the failure is in the state, for the next append
+            state = self.lock();
+            state.flushes += 1;
+            self.wake.notify_all();
+        }
+    }
+}

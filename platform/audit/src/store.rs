@@ -1,0 +1,70 @@
+//! The history folder as supervisors use it: begin a session, seal what others left open.
+
+use crate::device::{self, Entry};
+use crate::event::NewEvent;
+use crate::layout::{Layout, check_name};
+use crate::redact::Redactor;
+use crate::seal::seal_dead;
+use crate::segment::Segment;
+use crate::{Error, Result, platform};
+use std::fs;
+use std::path::Path;
+
+/// The largest segment that is sealed while a session starts: hashing it takes about 10 ms.
+/// Larger ones wait for a verification.
+const SEAL_AT_BEGIN: u64 = 4 << 20;
+
+/// A history folder, open for writing.
+#[derive(Debug, Clone)]
+pub struct Store {
+    layout: Layout,
+}
+
+impl Store {
+    /// Opens a history folder, and creates it if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be created, or is not this user's alone.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let layout = Layout::new(folder);
+        for folder in [layout.root().to_owned(), layout.segments(), layout.open()] {
+            platform::create_folder(&folder)?;
+        }
+        Ok(Self { layout })
+    }
+
+    /// Begins a session: when this returns, its segment and its start in the device log are on
+    /// the disk. Segments whose supervisors were killed are sealed on the way.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the session must not start then, and nothing of it
+    /// is left.
+    pub fn begin(&self, session: &str, redactor: Redactor, start: NewEvent) -> Result<Segment> {
+        check_name(session)?;
+        let guard = device::lock(&self.layout)?;
+        let files = [
+            self.layout.segment(session),
+            self.layout.content(session),
+            self.layout.marker(session),
+        ];
+        if files.iter().any(|file| file.symlink_metadata().is_ok()) {
+            return Err(Error::SessionExists(session.into()));
+        }
+        let begun =
+            Segment::create(&self.layout, session, redactor, start).and_then(|(segment, first)| {
+                let entry = Entry::Start { session: session.into(), first };
+                device::append(&self.layout, &guard, entry).map(|()| segment)
+            });
+        if begun.is_err() {
+            for file in files {
+                let _ = fs::remove_file(file); // the error that counts is on its way already
+            }
+        }
+        drop(guard);
+        if begun.is_ok() {
+            // Not this session's concern: what cannot be sealed now is sealed by the next.
+            let _ = seal_dead(&self.layout, SEAL_AT_BEGIN);
+        }
+        begun
+    }
+}
