@@ -147,16 +147,17 @@ fn agents(project: &Project, log: &Log) -> Result<Outcome> {
     summary(log, "")
 }
 
-/// A screen in memory and a message bus of its own, so that nothing of the person's is touched.
+/// Each of these tests brings a screen in memory, a message bus and a home of its own, so that
+/// nothing of the person's is touched.
 fn window(project: &Project, log: &Log) -> Result<Outcome> {
-    let mut run = project.command("dbus-run-session");
-    run.args(["--", "xvfb-run", "--auto-servernum", "--server-args=-screen 0 1440x900x24"]);
-    let nextest = nextest_run(project);
-    run.arg(nextest.get_program()).args(nextest.get_args());
+    let mut run = nextest_run(project);
     run.args(["--profile", "heavy", "-E", WINDOW_TESTS]);
     run.env("CHAPERONE_SCREENSHOTS", project.target.join("screenshots"));
-    if let Some(driver) = tools::cargo_tool_path("tauri-driver") {
-        run.env("TAURI_DRIVER", driver);
+    let driver = tools::cargo_tool_path("tauri-driver").context("tauri-driver is not installed")?;
+    if let Some(folder) = driver.parent() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain([folder.to_path_buf()]);
+        run.env("PATH", std::env::join_paths(folders)?);
     }
     log.run(&mut run)?;
     summary(log, "; pictures are in target/screenshots")

@@ -19,6 +19,10 @@ const fn package(name: &'static str, why: &'static str) -> Package {
     Package { name, why }
 }
 
+/// To build the command.
+pub(crate) const COMPILER: &[Package] =
+    &[package("build-essential", "compiles the bundled SQLite and links programs")];
+
 /// To build and open the window.
 pub(crate) const WINDOW: &[Package] = &[
     package("build-essential", "compiles the bundled SQLite and links programs"),
@@ -31,7 +35,6 @@ pub(crate) const WINDOW: &[Package] = &[
 /// To test the window without a screen.
 pub(crate) const WINDOW_TEST: &[Package] = &[
     package("xvfb", "a screen in memory for the window test"),
-    package("xauth", "lets the window test onto that screen"),
     package("dbus", "a private message bus for the window test"),
     package("webkit2gtk-driver", "clicks and reads in the window under test"),
     package("fonts-dejavu-core", "letters for the window's pictures"),

@@ -28,25 +28,24 @@ pub(crate) fn run(
             "sessions run on Linux only so far; `cargo xtask test --only windows,macos` checks the rest"
         );
     }
-    tools::check_node()?;
-    if install {
-        packages::install(packages::WINDOW)?;
-    }
-    let built = runner::prepare(project, &build_steps())?;
-    if !built {
-        return Ok(ExitCode::FAILURE);
-    }
-
     let display = ["DISPLAY", "WAYLAND_DISPLAY"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if display {
+        tools::check_node()?;
+    } else {
+        println!("There is no display here, so no window is built or opened.");
+        println!("Requests are asked in this terminal.\n");
+    }
+    if install {
+        packages::install(if display { packages::WINDOW } else { packages::COMPILER })?;
+    }
+    if !runner::prepare(project, &if display { with_window() } else { without_window() })? {
+        return Ok(ExitCode::FAILURE);
+    }
     println!();
     if display {
         open_window(project)?;
-    } else {
-        println!(
-            "There is no display here, so no window opens: requests are asked in this terminal."
-        );
     }
 
     let demo = command.is_empty();
@@ -102,26 +101,28 @@ fn answer_hint(project: &Project) -> String {
     format!("{} approvals", project.binary("debug", "chaperone").display())
 }
 
-fn build_steps() -> Vec<Step> {
+fn without_window() -> Vec<Step> {
+    let run = |project: &Project, log: &Log| build(project, log, &["chaperone-cli"]);
+    vec![Step { name: "chaperone", about: "", lane: Lane::Rust, needs: &[], run }]
+}
+
+fn with_window() -> Vec<Step> {
     let step = |name, lane, needs, run| Step { name, about: "", lane, needs, run };
+    let npm = |project: &Project, log: &Log| tools::npm_ci(project, log, &project.root.join("ui"));
+    let both =
+        |project: &Project, log: &Log| build(project, log, &["chaperone-cli", "chaperone-desktop"]);
     vec![
-        step("cli", Lane::Rust, &[], build_cli),
-        step("window", Lane::Rust, &["pages", "cli"], build_window),
-        step("npm", Lane::Side, &[], |project: &Project, log: &Log| {
-            tools::npm_ci(project, log, &project.root.join("ui"))
-        }),
+        step("npm", Lane::Side, &[], npm),
         step("pages", Lane::Side, &["npm"], tools::ui_build),
+        step("chaperone", Lane::Rust, &["pages"], both),
     ]
 }
 
-fn build_cli(project: &Project, log: &Log) -> Result<Outcome> {
-    log.run(project.command("cargo").args(["build", "--locked", "-p", "chaperone-cli"]))?;
-    Ok(Outcome::Ready("the chaperone command".to_owned()))
-}
-
-fn build_window(project: &Project, log: &Log) -> Result<Outcome> {
-    log.run(project.command("cargo").args(["build", "--locked", "-p", "chaperone-desktop"]))?;
-    Ok(Outcome::Ready("the window (ten minutes the first time)".to_owned()))
+fn build(project: &Project, log: &Log, crates: &[&str]) -> Result<Outcome> {
+    let mut cargo = project.command("cargo");
+    cargo.args(["build", "--locked"]).args(crates.iter().flat_map(|name| ["-p", name]));
+    log.run(&mut cargo)?;
+    Ok(Outcome::Ready("built".to_owned()))
 }
 
 /// Starts the window so that neither the end of the session nor Ctrl-C in this terminal closes it.

@@ -78,22 +78,26 @@ pub(crate) fn npm_ci(project: &Project, log: &Log, dir: &Path) -> Result<Outcome
 /// Builds the window's pages, unless what is there was built from exactly these sources.
 pub(crate) fn ui_build(project: &Project, log: &Log) -> Result<Outcome> {
     let ui = project.root.join("ui");
-    let stamp = ui.join("dist/.built-from");
+    // Not in `dist`: everything in there becomes part of the window.
+    let stamp = ui.join("node_modules/.pages-built-from");
     let mut sources = Vec::new();
     for entry in fs::read_dir(&ui)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
-        if !["node_modules", "dist", "test-results", "tests"].iter().any(|skip| name == *skip) {
+        if !["node_modules", "dist", "test-results"].iter().any(|skip| name == *skip) {
             sources.push(path);
         }
     }
     sources.sort();
-    let wanted = fingerprint(&sources)?;
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+    let state =
+        || Ok::<_, anyhow::Error>(fingerprint(&sources)? + &fingerprint(&[ui.join("dist")])?);
+    if ui.join("dist/index.html").exists()
+        && fs::read_to_string(&stamp).ok().as_ref() == Some(&state()?)
+    {
         return Ok(Outcome::Ready("unchanged".to_owned()));
     }
     log.run(project.npm("ui").args(["run", "build"]))?;
-    fs::write(&stamp, wanted).with_context(|| format!("could not write {}", stamp.display()))?;
+    fs::write(&stamp, state()?).with_context(|| format!("could not write {}", stamp.display()))?;
     Ok(Outcome::Ready("built".to_owned()))
 }
 
