@@ -1,0 +1,209 @@
+//! The messages between a session and those who answer it: one JSON object a line.
+//!
+//! Version 1. Adding fields and message types does not raise the version: whoever does not know a
+//! field ignores it, whoever does not know a type says so (a session) or ignores it (a client).
+//! A higher version is for a change that an older peer would misunderstand; both sides then speak
+//! the lower of the two, and each keeps speaking all versions since the first.
+
+use crate::request::{AnswerOutcome, AnswerVerdict, KeptApproval, Request, Scope, SessionInfo};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// The newest version of the protocol that this build speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The longest line that a session reads from a client, in bytes.
+pub(crate) const CLIENT_LINE: usize = 64 * 1024;
+
+/// The longest line that a client reads from a session, in bytes: a welcome with every request
+/// that a queue can hold, JSON escapes included, stays below it.
+pub(crate) const SERVER_LINE: usize = 64 * 1024 * 1024;
+
+/// What a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The desktop window. It shows requests to a person as they come.
+    Window,
+    /// `chaperone approvals` in another terminal. It shows them as they come, too.
+    Terminal,
+    /// A command that looks, or answers once, and goes: nobody sits in front of it.
+    List,
+}
+
+impl Role {
+    /// Whether a person sees requests there as they come.
+    pub fn attends(self) -> bool {
+        match self {
+            Self::Window | Self::Terminal => true,
+            Self::List => false,
+        }
+    }
+
+    /// Where the answer came from, in words that follow a person's name.
+    pub(crate) fn place(self) -> &'static str {
+        match self {
+            Self::Window => "in the window",
+            Self::Terminal => "in another terminal",
+            Self::List => "on the command line",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "window" => Self::Window,
+            "terminal" => Self::Terminal,
+            // Also what a newer version may call otherwise: it may answer, and counts for nobody.
+            _ => Self::List,
+        })
+    }
+}
+
+/// From a client. Known by its `type`; see [`parse_client`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(crate) enum ClientMessage {
+    /// The first message.
+    Hello {
+        #[serde(default = "first")]
+        version: u32,
+        role: Role,
+    },
+    /// An answer to a request.
+    Answer(WireAnswer),
+    /// Takes an approval for the session back.
+    Revoke {
+        approval: String,
+        #[serde(default)]
+        tag: u64,
+    },
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// [`crate::AnswerMsg`] as it goes over the wire. `by` is the session's to say. A verdict or scope
+/// of a newer version is refused in words rather than taken for something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireAnswer {
+    pub(crate) request: String,
+    pub(crate) verdict: String,
+    #[serde(default = "once")]
+    pub(crate) scope: String,
+    #[serde(default)]
+    pub(crate) note: Option<String>,
+    /// Comes back with the reply, so that a client knows which answer it belongs to.
+    #[serde(default)]
+    pub(crate) tag: u64,
+}
+
+fn once() -> String {
+    Scope::Once.to_string()
+}
+
+impl WireAnswer {
+    /// The verdict and the scope, or why they cannot be taken.
+    pub(crate) fn known(&self) -> Result<(AnswerVerdict, Scope), String> {
+        let verdict = match self.verdict.as_str() {
+            "allow" => AnswerVerdict::Allow,
+            "deny" => AnswerVerdict::Deny,
+            other => return Err(format!("`{other}` is not an answer: allow or deny.")),
+        };
+        let scope = match self.scope.as_str() {
+            "once" => Scope::Once,
+            "session" => Scope::Session,
+            other => return Err(format!("This session does not know the scope `{other}`.")),
+        };
+        Ok((verdict, scope))
+    }
+}
+
+/// What a line of a client says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ClientLine {
+    Known(ClientMessage),
+    /// Of a newer version.
+    Unknown(String),
+    /// Not a message at all, with the reason.
+    Broken(String),
+}
+
+/// Reads one line of a client, without its line feed.
+pub(crate) fn parse_client(line: &[u8]) -> ClientLine {
+    const KNOWN: [&str; 3] = ["hello", "answer", "revoke"];
+    let value: Value = match serde_json::from_slice(line) {
+        Ok(value) => value,
+        Err(error) => return ClientLine::Broken(format!("This line is not JSON: {error}.")),
+    };
+    let Some(kind) = value.get("type").and_then(Value::as_str).map(str::to_owned) else {
+        return ClientLine::Broken("This line is not an object with a `type`.".to_owned());
+    };
+    if !KNOWN.contains(&kind.as_str()) {
+        return ClientLine::Unknown(kind);
+    }
+    match serde_json::from_value(value) {
+        Ok(message) => ClientLine::Known(message),
+        Err(error) => ClientLine::Broken(format!("This `{kind}` is not complete: {error}.")),
+    }
+}
+
+/// From a session. A client ignores types that it does not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(crate) enum ServerMessage {
+    /// The answer to `hello`: everything so far.
+    Welcome {
+        version: u32,
+        session: SessionInfo,
+        #[serde(default)]
+        requests: Vec<Request>,
+        #[serde(default)]
+        approvals: Vec<KeptApproval>,
+    },
+    /// A request has begun to wait.
+    Request { request: Box<Request> },
+    /// Another equal one joined a request, or left it.
+    Updated { request: Box<Request> },
+    /// A request was answered or has expired: `state` and `answer` say which.
+    Answered { request: Box<Request> },
+    /// The agent has moved on.
+    Withdrawn { request: Box<Request> },
+    /// The approvals for the session, all of them, after a change.
+    Approvals { approvals: Vec<KeptApproval> },
+    /// Something happened that a live view may show; for people, never for decisions.
+    Event { data: Value },
+    /// The session is over.
+    Ended,
+    /// The reply to `answer` and `revoke`.
+    Reply {
+        #[serde(default)]
+        tag: u64,
+        #[serde(flatten)]
+        outcome: AnswerOutcome,
+    },
+    /// The session does not talk to this client; the connection closes after it.
+    Goodbye { reason: String },
+    /// A message was not understood; the connection stays.
+    Problem { reason: String },
+    /// A message of a type that this session does not know; the connection stays.
+    Unknown { of: String, version: u32 },
+    /// Of a newer version.
+    #[serde(skip_serializing, untagged)]
+    Newer(Value),
+}
+
+/// Reads one line of a session. `None`: not JSON at all.
+pub(crate) fn parse_server(line: &[u8]) -> Option<ServerMessage> {
+    serde_json::from_slice(line).ok()
+}
+
+/// One message as a line, with its line feed. JSON escapes every line feed inside.
+pub(crate) fn line<M: Serialize>(message: &M) -> Vec<u8> {
+    // Serialising these plain structures cannot fail; an empty line would be ignored.
+    let mut bytes = serde_json::to_vec(message).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}

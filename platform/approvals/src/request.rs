@@ -1,0 +1,586 @@
+//! What is asked, what is answered, and what comes of it, as plain data.
+//!
+//! These are also what goes over the wire: fields that a version does not know are ignored, and a
+//! word that it does not know falls to the more careful meaning.
+
+use crate::visible::{shell_words, visible};
+use chaperone_policy::{Action, Decision, Origin, Verdict};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// How far an answer reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// This request and those equal to it that wait now.
+    Once,
+    /// Every command with the same beginning until the session ends.
+    Session,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Once => "once",
+            Self::Session => "session",
+        })
+    }
+}
+
+/// What an answer says. Unlike a [`Verdict`] it cannot ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerVerdict {
+    /// It goes ahead, inside the sandbox.
+    Allow,
+    /// It does not happen.
+    Deny,
+}
+
+impl From<AnswerVerdict> for Verdict {
+    fn from(verdict: AnswerVerdict) -> Self {
+        match verdict {
+            AnswerVerdict::Allow => Self::Allow,
+            AnswerVerdict::Deny => Self::Deny,
+        }
+    }
+}
+
+impl fmt::Display for AnswerVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Verdict::from(*self).fmt(f)
+    }
+}
+
+/// How far a request has come. The last three are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It waits for an answer.
+    Waiting,
+    /// Somebody allowed or denied it.
+    Answered,
+    /// Nobody answered in time: denied.
+    Expired,
+    /// The agent has moved on: an answer changes nothing any more.
+    Withdrawn,
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "waiting" => Self::Waiting,
+            "answered" => Self::Answered,
+            "expired" => Self::Expired,
+            // Also what a newer version may call otherwise: nothing to answer, as far as we know.
+            _ => Self::Withdrawn,
+        })
+    }
+}
+
+/// Who makes the answer come true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enforced {
+    /// The kernel holds the program until the answer.
+    Kernel,
+    /// The agent's own hook asked, and the agent keeps to the answer.
+    Cooperative,
+}
+
+impl<'de> Deserialize<'de> for Enforced {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "kernel" => Self::Kernel,
+            _ => Self::Cooperative, // The weaker claim.
+        })
+    }
+}
+
+/// The word of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactAnswer {
+    /// It is so.
+    Yes,
+    /// It is not so.
+    No,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl<'de> Deserialize<'de> for FactAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "yes" => Self::Yes,
+            "no" => Self::No,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// A fact that helps to answer: a word and the sentence behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// The word.
+    pub answer: FactAnswer,
+    /// The sentence, with its full stop.
+    pub text: String,
+}
+
+impl Fact {
+    /// A fact with its sentence.
+    pub fn new(answer: FactAnswer, text: impl Into<String>) -> Self {
+        Self { answer, text: text.into() }
+    }
+
+    fn visible(self) -> Self {
+        Self { answer: self.answer, text: visible(&self.text) }
+    }
+}
+
+/// The three facts of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestFacts {
+    /// Can it be undone?
+    pub undoable: Fact,
+    /// Does something leave the laptop?
+    pub leaves_laptop: Fact,
+    /// Is something new compared with what was allowed before, and what?
+    pub new_compared: Fact,
+}
+
+/// Who set the rule that asks: [`Origin`] as it goes over the wire, where a newer session may name
+/// a kind of source that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestOrigin {
+    /// The kind of source, such as `managed-file`.
+    pub kind: String,
+    /// The place in it.
+    pub locator: String,
+}
+
+impl From<&Origin> for RequestOrigin {
+    fn from(origin: &Origin) -> Self {
+        Self { kind: origin.kind.to_string(), locator: origin.locator.clone() }
+    }
+}
+
+impl fmt::Display for RequestOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == "built-in" {
+            f.write_str("built-in defaults")
+        } else {
+            write!(f, "{} {}", self.kind, self.locator)
+        }
+    }
+}
+
+/// What every client is told of a session when it connects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// The session: also the name of its socket, so letters, digits, `-` and `_` only.
+    pub id: String,
+    /// The agent's title where an agent file knows it, else the program's name.
+    pub agent: String,
+    /// The folder that the session works in.
+    pub workspace: String,
+    /// The branch that is checked out there, if any.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// The supervisor's process.
+    pub pid: u32,
+    /// When the session started.
+    pub started: Timestamp,
+    /// The login name of the user whose session it is; answers are recorded under it.
+    pub user: String,
+    /// `full` or `reduced`.
+    #[serde(default)]
+    pub tier: Option<String>,
+    /// The policy's revision, where it has one.
+    #[serde(default)]
+    pub revision: Option<String>,
+}
+
+/// What a supervisor asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// What the agent is about to do.
+    pub action: Action,
+    /// Plain words: what will happen if it is allowed, with a full stop.
+    pub sentence: String,
+    /// From the agent down to the program that is about to start.
+    pub chain: Vec<String>,
+    /// What helps to answer.
+    pub facts: RequestFacts,
+    /// What the agent says that the person asked it for. An agent can say anything.
+    pub reported: Option<String>,
+    /// The decision that asks: its rule, origin and reason.
+    pub decision: Decision,
+    /// Who makes the answer come true.
+    pub enforced: Enforced,
+    /// The beginning of commands that an allow for the session would cover
+    /// (`chaperone_policy::session_scope`). `None`: only once is offered.
+    pub session_scope: Option<Vec<String>>,
+}
+
+/// An ask that waits for an answer, or waited until a moment ago. Everything that a card shows:
+/// all text but `action` and `command` has its control and bidirectional characters written out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Unique among all sessions: the session's id, a full stop, and a number.
+    pub id: String,
+    /// The session that asks.
+    pub session: String,
+    /// The agent's title.
+    pub agent: String,
+    /// The session's workspace.
+    pub workspace: String,
+    /// The branch that was checked out when the session started.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// When it was asked.
+    pub time: Timestamp,
+    /// When it is denied for want of an answer.
+    pub expires: Timestamp,
+    /// Plain words: what will happen if it is allowed.
+    pub sentence: String,
+    /// What exactly is about to happen, for programs: [`Action`] as JSON.
+    #[serde(default)]
+    pub action: Value,
+    /// The exact arguments of a command, unchanged; empty for other actions.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The exact command, host or path on one line, whole, nothing hidden.
+    pub display: String,
+    /// The program file that would run, which `argv[0]` need not name; `None` for other actions.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// The variables that change what the command means, as `NAME=value`.
+    #[serde(default)]
+    pub environment: Vec<String>,
+    /// The folder where the command would run.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// From the agent down to the program that is about to start.
+    #[serde(default)]
+    pub chain: Vec<String>,
+    /// What helps to answer.
+    pub facts: RequestFacts,
+    /// What the agent says that the person asked it for.
+    #[serde(default)]
+    pub reported: Option<String>,
+    /// The rule that asks.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// Who set it.
+    pub origin: RequestOrigin,
+    /// Why it asks.
+    pub reason: String,
+    /// Who makes the answer come true.
+    pub enforced: Enforced,
+    /// The scopes that an answer may have.
+    #[serde(default, deserialize_with = "known_scopes")]
+    pub scopes: Vec<Scope>,
+    /// What an allow for the session would cover; `None` where that is not offered.
+    #[serde(default)]
+    pub session_scope: Option<Vec<String>>,
+    /// Equal requests that this one stands for, itself included.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Whether the agent still waits. `false`: it was answered, or the agent has moved on.
+    #[serde(default)]
+    pub waiting: bool,
+    /// How far it has come.
+    pub state: State,
+    /// What came of it, once it no longer waits.
+    #[serde(default)]
+    pub answer: Option<Answer>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Leaves out scopes that this version does not know: it could not offer them.
+fn known_scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
+    let words: Vec<Value> = Vec::deserialize(deserializer)?;
+    Ok(words.into_iter().filter_map(|word| serde_json::from_value(word).ok()).collect())
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Allowed or denied. Expired and withdrawn ones are denied: nothing ran.
+    pub verdict: AnswerVerdict,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Who answered, such as `ada in the window`; `nobody` for expiry.
+    pub by: String,
+    /// What the agent was told.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an answering person says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerMsg {
+    /// The request.
+    pub request: String,
+    /// Allow or deny.
+    pub verdict: AnswerVerdict,
+    /// How far; one of the request's scopes. A denial is for once.
+    pub scope: Scope,
+    /// What the agent shall read.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Who answers. Over a socket the session itself fills this in, from the peer.
+    #[serde(default)]
+    pub by: String,
+}
+
+/// What an answerer is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "outcome")]
+pub enum AnswerOutcome {
+    /// It is done.
+    Accepted,
+    /// Somebody, the clock or the agent was first.
+    Late {
+        /// How the request ended.
+        state: State,
+        /// Who was first.
+        by: String,
+        /// What they said.
+        verdict: AnswerVerdict,
+        /// When.
+        at: Timestamp,
+    },
+    /// It could not be taken; the request still waits if it did before.
+    Refused {
+        /// Why, in plain words.
+        reason: String,
+    },
+}
+
+impl AnswerOutcome {
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for AnswerOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("Done."),
+            Self::Late { state: State::Withdrawn, .. } => {
+                f.write_str("Too late: the agent has moved on and no longer waits for an answer.")
+            }
+            Self::Late { state: State::Expired, .. } => {
+                f.write_str("Too late: nobody answered in time, so it was denied.")
+            }
+            Self::Late { by, verdict, .. } => {
+                let done = match verdict {
+                    AnswerVerdict::Allow => "allowed",
+                    AnswerVerdict::Deny => "denied",
+                };
+                write!(f, "Too late: {by} had {done} it already.")
+            }
+            Self::Refused { reason } => f.write_str(reason),
+        }
+    }
+}
+
+/// What the supervisor is told of an ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The request; `None` when it never became one (too many wait, or too long to show).
+    pub request: Option<String>,
+    /// What to do.
+    pub verdict: AnswerVerdict,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Who decided, such as `ada in the window`; `nobody` when time ran out.
+    pub by: String,
+    /// How the request ended.
+    pub state: State,
+    /// The person's note, cleaned.
+    pub note: Option<String>,
+    /// The approval that outlives the request, when the scope is the session.
+    pub approval: Option<SessionApproval>,
+}
+
+impl Outcome {
+    /// What is left to say once the session has ended.
+    pub(crate) fn ended() -> Self {
+        Self {
+            request: None,
+            verdict: AnswerVerdict::Deny,
+            scope: Scope::Once,
+            by: "nobody".to_owned(),
+            state: State::Withdrawn,
+            note: None,
+            approval: None,
+        }
+    }
+
+    /// The words that the agent reads when it is denied.
+    pub fn words(&self) -> String {
+        match (&self.note, self.state) {
+            (Some(note), State::Answered) => format!("Denied by {}: {note}", self.by),
+            (Some(note), _) => note.clone(),
+            (None, State::Answered) => format!("Denied by {}.", self.by),
+            (None, State::Expired) => "Nobody answered in time, so this was denied. Carry on with \
+                 something else, or ask the person before trying again."
+                .to_owned(),
+            (None, _) => "This was not answered before the session moved on.".to_owned(),
+        }
+    }
+}
+
+/// An approval for the whole session, as a fact for later decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionApproval {
+    /// Its name: that of the request that it answered.
+    pub id: String,
+    /// The beginning of commands that it covers.
+    pub prefix: Vec<String>,
+    /// Who gave it.
+    pub by: String,
+    /// Until when; `None`: until the session ends.
+    pub expires: Option<Timestamp>,
+}
+
+/// An approval for the whole session, as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptApproval {
+    /// The request that it answered; also its own name.
+    pub id: String,
+    /// The beginning of commands that it covers.
+    pub prefix: Vec<String>,
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub given: Timestamp,
+    /// Until when; `None`: until the session ends.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+}
+
+impl From<&KeptApproval> for SessionApproval {
+    fn from(kept: &KeptApproval) -> Self {
+        Self {
+            id: kept.id.clone(),
+            prefix: kept.prefix.clone(),
+            by: kept.by.clone(),
+            expires: kept.expires,
+        }
+    }
+}
+
+impl Request {
+    /// A request that begins to wait.
+    pub(crate) fn waiting(
+        id: String,
+        session: &SessionInfo,
+        new: NewRequest,
+        scopes: Vec<Scope>,
+        time: Timestamp,
+        expires: Timestamp,
+    ) -> Self {
+        let NewRequest {
+            action,
+            sentence,
+            chain,
+            facts,
+            reported,
+            decision,
+            enforced,
+            session_scope,
+        } = new;
+        let shown = Shown::of(&action);
+        let session_scope = session_scope.filter(|_| scopes.contains(&Scope::Session));
+        Self {
+            id,
+            session: session.id.clone(),
+            agent: visible(&session.agent),
+            workspace: visible(&session.workspace),
+            branch: session.branch.as_deref().map(visible),
+            time,
+            expires,
+            sentence: visible(&sentence),
+            action: serde_json::to_value(&action).unwrap_or_default(),
+            command: shown.command,
+            display: shown.display,
+            program: shown.program,
+            environment: shown.environment,
+            cwd: shown.cwd,
+            chain: chain.iter().map(|link| visible(link)).collect(),
+            facts: RequestFacts {
+                undoable: facts.undoable.visible(),
+                leaves_laptop: facts.leaves_laptop.visible(),
+                new_compared: facts.new_compared.visible(),
+            },
+            reported: reported.as_deref().map(visible),
+            rule: decision.rule.as_deref().map(visible),
+            origin: RequestOrigin::from(&decision.origin),
+            reason: visible(&decision.reason),
+            enforced,
+            scopes,
+            session_scope,
+            count: 1,
+            waiting: true,
+            state: State::Waiting,
+            answer: None,
+        }
+    }
+}
+
+/// The parts of an action that a card shows.
+struct Shown {
+    command: Vec<String>,
+    display: String,
+    program: Option<String>,
+    environment: Vec<String>,
+    cwd: Option<String>,
+}
+
+impl Shown {
+    fn of(action: &Action) -> Self {
+        let plain = |display: String| Self {
+            command: Vec::new(),
+            display,
+            program: None,
+            environment: Vec::new(),
+            cwd: None,
+        };
+        match action {
+            Action::Run(command) => Self {
+                command: command.argv.clone(),
+                display: shell_words(&command.argv),
+                program: Some(visible(&command.executable.to_string_lossy())),
+                environment: command
+                    .environment
+                    .iter()
+                    .map(|(name, value)| visible(&format!("{name}={value}")))
+                    .collect(),
+                cwd: Some(visible(&command.cwd.to_string_lossy())),
+            },
+            Action::Read { path } | Action::Write { path } => {
+                plain(visible(&path.to_string_lossy()))
+            }
+            Action::Connect { host, port } => {
+                let host = visible(host);
+                plain(if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                })
+            }
+        }
+    }
+}
