@@ -4,8 +4,11 @@
 //! Each takes time linear in its input. A secret becomes `[redacted:KIND]`.
 
 mod names;
+mod places;
+mod tokens;
 
 use names::{is_secret_name, is_secret_variable};
+use places::{Next, Program};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -60,16 +63,47 @@ impl Redactor {
         replace(text, self.spans(text))
     }
 
-    /// The arguments of a program without their secrets.
+    /// The arguments of a program without their secrets: also those that stand alone, after the
+    /// option that names them.
     pub fn arguments(&self, argv: &[String]) -> Vec<String> {
-        argv.iter().map(|argument| self.redact(argument)).collect()
+        let mut program = Program::default();
+        let mut next = Next::Nothing;
+        let mut result = Vec::with_capacity(argv.len());
+        for argument in argv {
+            let mut spans = self.spans(argument);
+            let mut secret = |start: usize, kind: &str| {
+                if start < argument.len() {
+                    spans.push(Span { start, end: argument.len(), kind: kind.into() });
+                }
+            };
+            match std::mem::replace(&mut next, Next::Nothing) {
+                Next::Value(kind) if !argument.starts_with('-') => secret(0, kind),
+                Next::AfterColon if argument.contains(':') => {
+                    secret(argument.find(':').map_or(0, |colon| colon + 1), "password");
+                }
+                _ => match (option_value(argument), program.word(argument)) {
+                    (Some((start, kind)), _) => secret(start, kind),
+                    (None, Next::Here(start)) => secret(start, "password"),
+                    (None, Next::HereAfterColon(start)) => {
+                        if let Some(colon) = argument[start..].find(':') {
+                            secret(start + colon + 1, "password");
+                        }
+                    }
+                    (None, what) => next = what,
+                },
+            }
+            result.push(replace(argument, spans));
+        }
+        result
     }
 
-    /// Redacts every text in these values, at any depth.
+    /// Redacts every text in these values, at any depth; arrays of texts as arguments.
     pub fn values(&self, values: &mut Map<String, Value>) {
         for (name, value) in values {
             match value {
-                Value::String(text) if is_secret_name(name) => *text = "[redacted:value]".into(),
+                Value::String(text) if is_secret_name(name) => {
+                    *text = format!("[redacted:{}]", places::kind(name));
+                }
                 value => self.value(value),
             }
         }
@@ -79,7 +113,16 @@ impl Redactor {
         match value {
             Value::String(text) => *text = self.redact(text),
             Value::Object(map) => self.values(map),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Array(items) => {
+                let texts: Option<Vec<String>> =
+                    items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                match texts {
+                    Some(argv) => {
+                        *items = self.arguments(&argv).into_iter().map(Value::from).collect();
+                    }
+                    None => items.iter_mut().for_each(|item| self.value(item)),
+                }
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
@@ -93,8 +136,18 @@ impl Redactor {
                 kind: name.clone(),
             }));
         }
+        tokens::find_tokens(text, &mut spans);
+        tokens::find_private_keys(text, &mut spans);
+        tokens::find_in_addresses(text, &mut spans);
+        places::find(text, &mut spans);
         spans
     }
+}
+
+/// Where the value begins in `--password=…`, which may have blanks in it.
+fn option_value(argument: &str) -> Option<(usize, &'static str)> {
+    let (name, _) = argument.strip_prefix("--")?.split_once('=')?;
+    is_secret_name(name).then(|| ("--".len() + name.len() + 1, places::kind(name)))
 }
 
 /// Replaces the spans; where some overlap, what they cover together becomes one.
@@ -119,3 +172,6 @@ fn replace(text: &str, mut spans: Vec<Span>) -> String {
     result.push_str(&text[done..]);
     result
 }
+
+#[cfg(test)]
+mod tests;
