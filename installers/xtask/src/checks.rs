@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cross::{self, Target};
 use crate::packages::{self, Package};
 use crate::progress::Log;
-use crate::project::{Project, is_root};
+use crate::project::{Project, is_root, which};
 use crate::runner::{self, Lane, Outcome, Step, select};
 use crate::{tools, user};
 
@@ -78,7 +78,9 @@ pub(crate) fn test(project: &Project, install: bool, only: &[String]) -> Result<
 /// `cargo xtask screenshots DIR`.
 pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Result<ExitCode> {
     tools::check_node()?;
-    if install {
+    // Ubuntu has its browsers elsewhere than in packages, so any that is there will do.
+    let browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    if install && !browsers.iter().any(|name| which(name).is_some()) {
         packages::install(packages::BROWSER)?;
     }
     let dir = std::env::current_dir()?.join(dir);

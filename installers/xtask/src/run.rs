@@ -76,6 +76,7 @@ pub(crate) fn run(
         }
     }
     println!();
+    let_ctrl_c_pass();
     let status = session.status().context("could not start chaperone")?;
     println!();
     match status.code() {
@@ -137,6 +138,21 @@ fn open_window(project: &Project) -> Result<()> {
     println!("The window is open. What it prints is in {}.", log.display());
     Ok(())
 }
+
+/// Ctrl-C is the session's to handle; xtask outlives it to say how the session ended.
+#[cfg(unix)]
+fn let_ctrl_c_pass() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    extern "C" fn nothing(_: nix::libc::c_int) {}
+    // SAFETY: the handler does nothing, which any context allows. A handler, unlike ignoring, is
+    // not inherited by the session.
+    if let Err(error) = unsafe { signal(Signal::SIGINT, SigHandler::Handler(nothing)) } {
+        eprintln!("Ctrl-C will end xtask together with the session ({error}).");
+    }
+}
+
+#[cfg(not(unix))]
+fn let_ctrl_c_pass() {}
 
 #[cfg(unix)]
 fn own_group(command: &mut Command) {
