@@ -27,6 +27,8 @@ pub(crate) enum Output {
     Welcome(ClientId, Vec<u8>),
     /// Send these bytes to every client that was welcomed.
     All(Vec<u8>),
+    /// Send these bytes to every client that was welcomed and keeps up.
+    Event(Vec<u8>),
     /// Close this connection once what was sent has left.
     Close(ClientId),
     /// Deliver an outcome to its waiters.
@@ -171,7 +173,7 @@ impl Hub {
 
     /// Tells live views.
     pub(crate) fn event(data: Value) -> Output {
-        Output::All(line(&ServerMessage::Event { data }))
+        Output::Event(line(&ServerMessage::Event { data }))
     }
 
     fn hello(

@@ -29,8 +29,8 @@ pub use merged::{Change, Listing, SessionRequests, Unreachable};
 pub use protocol::{PROTOCOL_VERSION, Role};
 pub use queue::{Effect, Queue, QueueLimits, Ticket};
 pub use request::{
-    Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, Enforced, Fact, FactAnswer, KeptApproval,
-    NewRequest, Outcome, Request, RequestFacts, RequestOrigin, Scope, SessionApproval, SessionInfo,
+    Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, Enforced, Fact, FactAnswer, Facts,
+    KeptApproval, NewRequest, Outcome, Request, RequestOrigin, Scope, SessionApproval, SessionInfo,
     State,
 };
 pub use system::{Approvals, Inbox};

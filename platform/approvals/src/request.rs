@@ -143,7 +143,7 @@ impl Fact {
 
 /// The three facts of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestFacts {
+pub struct Facts {
     /// Can it be undone?
     pub undoable: Fact,
     /// Does something leave the laptop?
@@ -214,7 +214,7 @@ pub struct NewRequest {
     /// From the agent down to the program that is about to start.
     pub chain: Vec<String>,
     /// What helps to answer.
-    pub facts: RequestFacts,
+    pub facts: Facts,
     /// What the agent says that the person asked it for. An agent can say anything.
     pub reported: Option<String>,
     /// The decision that asks: its rule, origin and reason.
@@ -268,7 +268,7 @@ pub struct Request {
     #[serde(default)]
     pub chain: Vec<String>,
     /// What helps to answer.
-    pub facts: RequestFacts,
+    pub facts: Facts,
     /// What the agent says that the person asked it for.
     #[serde(default)]
     pub reported: Option<String>,
@@ -520,7 +520,7 @@ impl Request {
             environment: shown.environment,
             cwd: shown.cwd,
             chain: chain.iter().map(|link| visible(link)).collect(),
-            facts: RequestFacts {
+            facts: Facts {
                 undoable: facts.undoable.visible(),
                 leaves_laptop: facts.leaves_laptop.visible(),
                 new_compared: facts.new_compared.visible(),

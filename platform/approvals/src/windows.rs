@@ -69,7 +69,7 @@ impl Approvals {
     }
 
     /// See the Unix side.
-    pub fn end(self) {
+    pub fn end(&self) {
         match self.0 {}
     }
 }

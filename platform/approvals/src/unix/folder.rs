@@ -7,7 +7,7 @@
 use crate::error::Error;
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, linkat, mkdirat, openat,
-    statat, unlinkat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,11 @@ impl Folder {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where a session's socket is before it listens.
+    pub(super) fn unborn(&self, id: &str) -> PathBuf {
+        self.path.join(unborn_name(id))
     }
 
     /// Where a session's socket is.
@@ -147,9 +152,11 @@ impl Folder {
     /// Removes what killed supervisors left behind.
     pub(super) fn sweep(&self) {
         for name in self.names().unwrap_or_default() {
-            if let Some(id) = name.strip_suffix(".json") {
+            if name.starts_with('.') {
+                self.sweep_unfinished(&name);
+            } else if let Some(id) = name.strip_suffix(".json") {
                 self.sweep_entry(id, &name);
-            } else if let Some(id) = name.strip_suffix(".sock") {
+            } else if let Some((id, "sock" | "new")) = name.rsplit_once('.') {
                 // A live session's entry is made before its socket and removed after it.
                 let entry = statat(&self.fd, entry_name(id), AtFlags::SYMLINK_NOFOLLOW);
                 if entry.is_err_and(|error| error == Errno::NOENT) {
@@ -159,10 +166,25 @@ impl Folder {
         }
     }
 
+    /// Gives a socket that listens its name. Whoever sees the name can connect.
+    pub(super) fn publish(&self, id: &str) -> io::Result<()> {
+        Ok(renameat(&self.fd, unborn_name(id), &self.fd, socket_name(id))?)
+    }
+
+    /// An entry that was never finished: finishing takes microseconds.
+    fn sweep_unfinished(&self, name: &str) {
+        let Ok(status) = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
+        let age = jiff::Timestamp::now().as_second() - status.st_mtime;
+        if age > 60 {
+            let _ = unlinkat(&self.fd, name, AtFlags::empty());
+        }
+    }
+
     fn sweep_entry(&self, id: &str, name: &str) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let Ok(file) = openat(&self.fd, name, flags, Mode::empty()) else { return };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = unlinkat(&self.fd, unborn_name(id), AtFlags::empty());
             let _ = unlinkat(&self.fd, socket_name(id), AtFlags::empty());
             let _ = unlinkat(&self.fd, name, AtFlags::empty());
         }
@@ -189,6 +211,11 @@ impl Folder {
 
 fn socket_name(id: &str) -> String {
     format!("{id}.sock")
+}
+
+/// A socket that does not listen yet.
+fn unborn_name(id: &str) -> String {
+    format!("{id}.new")
 }
 
 fn entry_name(id: &str) -> String {

@@ -12,7 +12,7 @@ use crate::protocol::{
 };
 use crate::request::{AnswerMsg, AnswerOutcome};
 use jiff::Timestamp;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
@@ -59,6 +59,8 @@ struct State {
     /// Sessions that have not said anything yet, or did not want to.
     silent: BTreeMap<String, Option<String>>,
     scanned: bool,
+    /// The folder has changed.
+    rescan: bool,
     outgoing: Vec<(String, Vec<u8>)>,
     /// Who waits for the reply with this tag of this session.
     replies: HashMap<u64, (String, Sender<AnswerOutcome>)>,
@@ -73,8 +75,8 @@ impl Shared {
 }
 
 impl Inbox {
-    /// Looks at `<runtime>/sessions` and tells of every change, on a thread of its own. What is
-    /// there already is told as changes, too.
+    /// Looks at `<runtime>/sessions` and tells of every change, on a thread of its own, which
+    /// must not wait for this inbox in turn. What is there already is told as changes, too.
     ///
     /// # Errors
     /// When the folder is not the user's alone, or the system refuses.
@@ -210,7 +212,15 @@ impl Drop for Inbox {
 /// `None`: the system has no watches left, or none at all. Then the folder is looked at more often.
 fn watch(folder: &Folder, shared: &Arc<Shared>) -> Option<RecommendedWatcher> {
     let told = Arc::clone(shared);
-    let mut watcher = notify::recommended_watcher(move |_| told.wake.wake()).ok()?;
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Looking at the folder opens it, which is told as well and must not wake us again.
+        if event.is_ok_and(|event| event.kind.is_access()) {
+            return;
+        }
+        told.state().rescan = true;
+        told.wake.wake();
+    })
+    .ok()?;
     watcher.watch(folder.path(), RecursiveMode::NonRecursive).ok()?;
     Some(watcher)
 }
@@ -230,7 +240,8 @@ struct Client {
 impl Client {
     fn run(mut self) {
         loop {
-            if self.next_scan <= Instant::now() {
+            let changed = std::mem::take(&mut self.shared.state().rescan);
+            if changed || self.next_scan <= Instant::now() {
                 self.scan();
             }
             if !self.send() {
@@ -280,7 +291,7 @@ impl Client {
         rustix::io::ioctl_fionbio(&socket, true).map_err(failed)?;
         match connect(&socket, &address) {
             Ok(()) => {}
-            // Nobody listens: it was killed, it ends, or it is just about to listen.
+            // Nobody listens: it was killed, or it ends.
             Err(Errno::CONNREFUSED | Errno::NOENT) => return Err(Connect::Dead),
             Err(error) => return Err(failed(error)),
         }
@@ -332,7 +343,6 @@ impl Client {
         }
         if !fds[0].revents().is_empty() {
             self.shared.wake.clear();
-            self.next_scan = now; // Perhaps the folder has changed.
         }
         let ready = self.conns.keys().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
         ready.map(|(session, _)| session.clone()).collect()

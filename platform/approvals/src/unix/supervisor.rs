@@ -32,6 +32,8 @@ const PARTING: Duration = Duration::from_millis(200);
 /// Bytes that are held for a client that does not read. A welcome with every request that a queue
 /// can hold fits.
 const UNREAD: usize = 32 * 1024 * 1024;
+/// Events are left out for a client that has this much unread.
+const UNREAD_EVENTS: usize = 256 * 1024;
 /// The wall clock may jump, after a suspend for one, so deadlines are looked at this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
@@ -43,7 +45,7 @@ type Attendance = Box<dyn FnMut(bool) + Send>;
 /// Nothing here waits for a client. Outcomes are delivered on a thread of its own.
 pub struct Approvals {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl fmt::Debug for Approvals {
@@ -94,11 +96,14 @@ impl Approvals {
             let path = path.clone();
             move |error| Error::Io { path, what, error }
         };
-        let listener = UnixListener::bind(&path).map_err(io("cannot listen"))?;
+        // It gets its name when it listens, so that whoever sees the name can connect.
+        let unborn = registered.folder().unborn(&info.id);
+        let listener = UnixListener::bind(&unborn).map_err(io("cannot listen"))?;
         // The folder keeps others out already, and before this line too.
-        rustix::fs::chmod(&path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        rustix::fs::chmod(&unborn, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
             .map_err(|error| io("cannot be closed to others")(error.into()))?;
         listener.set_nonblocking(true).map_err(io("cannot listen"))?;
+        registered.folder().publish(&info.id).map_err(io("cannot be named"))?;
 
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -122,7 +127,7 @@ impl Approvals {
             .name("approvals".into())
             .spawn(move || server.run())
             .map_err(io("has no thread"))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Calls back whenever somebody has begun to see requests as they come, or nobody does any
@@ -131,8 +136,8 @@ impl Approvals {
         self.shared.state().attendance = Some(Box::new(callback));
     }
 
-    /// Asks, without waiting. `outcome` is called exactly once, on another thread and perhaps
-    /// before this returns, unless the ticket is withdrawn first.
+    /// Asks, without waiting. `outcome` is called exactly once, always on another thread and
+    /// perhaps before this returns, unless the ticket is withdrawn first.
     pub fn ask(&self, new: NewRequest, outcome: impl FnOnce(Outcome) + Send + 'static) -> Ticket {
         let mut state = self.shared.state();
         let (ticket, outputs) = state.hub.ask(new, Timestamp::now());
@@ -142,9 +147,10 @@ impl Approvals {
             // Nobody will answer any more, and the thread that would say so may have gone.
             let waiter = state.waiters.remove(&ticket);
             drop(state);
-            if let Some(waiter) = waiter {
-                waiter(Outcome::ended());
-            }
+            let told = thread::Builder::new()
+                .name("approvals ended".into())
+                .spawn(|| waiter.map(|waiter| waiter(Outcome::ended())));
+            drop(told); // Without a thread nobody is told, and the session is over anyway.
             return ticket;
         }
         drop(state);
@@ -211,14 +217,12 @@ impl Approvals {
         self.shared.wake.wake();
     }
 
-    /// Ends: whoever still waits is denied, clients are told, and the socket goes. Dropping does
-    /// the same.
-    pub fn end(mut self) {
-        self.finish();
-    }
-
-    fn finish(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
+    /// Ends: whoever still waits is denied, clients are told, and the socket goes. Waits until
+    /// that is done, a fraction of a second at most. Dropping does the same.
+    pub fn end(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
         let mut state = self.shared.state();
         state.ended = true;
         let outputs = state.hub.end(Timestamp::now());
@@ -234,7 +238,7 @@ impl Approvals {
 
 impl Drop for Approvals {
     fn drop(&mut self) {
-        self.finish();
+        self.end();
     }
 }
 
@@ -337,6 +341,15 @@ impl Server {
                     .collect();
                 for id in ids {
                     self.send(id, &bytes);
+                }
+            }
+            Output::Event(bytes) => {
+                for conn in self.conns.values_mut().filter(|c| c.welcomed && !c.closing) {
+                    // Who does not keep up misses events, never requests.
+                    if conn.wire.unsent() < UNREAD_EVENTS {
+                        // One that is gone says so at the next poll.
+                        let _ = conn.wire.send(&bytes);
+                    }
                 }
             }
             Output::Close(id) => self.close(id),

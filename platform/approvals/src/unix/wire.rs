@@ -46,7 +46,7 @@ impl Wire {
     /// Queues bytes and sends what goes without waiting. `false`: the other side is gone, or has
     /// left more unread than may be held for it.
     pub(super) fn send(&mut self, bytes: &[u8]) -> bool {
-        if self.output.len() - self.sent + bytes.len() > self.output_limit {
+        if self.unsent() + bytes.len() > self.output_limit {
             return false;
         }
         self.output.extend_from_slice(bytes);
@@ -67,6 +67,11 @@ impl Wire {
         self.output.shrink_to(TURN);
         self.sent = 0;
         true
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.output.len() - self.sent
     }
 
     /// Whether something waits to be sent.
