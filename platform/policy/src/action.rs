@@ -42,3 +42,18 @@ pub struct Command {
     /// The working directory.
     pub cwd: PathBuf,
 }
+
+impl Command {
+    /// A command known by its tokens alone, as an example in a rule or a line typed by a person.
+    pub fn from_tokens<T: AsRef<str>>(tokens: &[T]) -> Self {
+        let argv: Vec<String> = tokens.iter().map(|token| token.as_ref().to_owned()).collect();
+        let program = argv.first().map(PathBuf::from).unwrap_or_default();
+        Self {
+            executable: program.clone(),
+            exec_name: program,
+            argv,
+            environment: Vec::new(),
+            cwd: PathBuf::new(),
+        }
+    }
+}

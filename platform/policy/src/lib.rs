@@ -3,9 +3,50 @@
 //! Nothing here reads a file, a clock or the network; facts come in as arguments.
 
 mod action;
+mod context;
+mod decide;
 mod decision;
+mod defaults;
+mod describe;
+mod effective;
+mod finding;
+mod host;
+mod identity;
+mod layer;
+mod merge;
+mod name;
+mod nearest;
 mod origin;
+mod path;
+mod reader;
+mod rules;
+mod schema;
+mod tools;
+mod units;
+mod value;
 
 pub use action::{Action, Command};
+pub use context::{Context, Os};
+pub use decide::{Access, Facts, SessionApproval, decide, decide_file, session_scope, unattended};
 pub use decision::{Decision, Verdict};
+pub use defaults::built_in;
+pub use describe::{CommandFacts, facts, sentence};
+pub use effective::{
+    ApprovalsPolicy, Blocked, EnvironmentPolicy, Filesystem, LimitsPolicy, NetworkPolicy, Policy,
+    Sourced,
+};
+pub use finding::{Finding, FindingStatus};
+pub use host::{HostPattern, HostSpec};
+pub use identity::{Identity, changes_meaning, identities, subject};
+pub use layer::{Layer, LayerStatus, LayerSummary};
+pub use merge::merge;
+pub use name::NamePattern;
 pub use origin::{Class, Origin, SourceKind};
+pub use path::{PathPattern, PathText};
+pub use rules::CommandRule;
+pub use schema::{
+    ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,
+    LimitsSettings, Located, MinimumTier, NetworkMode, NetworkSettings, SandboxSettings, Scope,
+    Scopes, Settings, Shape, When,
+};
+pub use value::{Loser, Show, UnknownKey, Value, ValueStatus};

@@ -1,0 +1,353 @@
+//! Decides an action: a pure function of the policy, the facts and the action.
+
+use crate::effective::EffectiveRule;
+use crate::identity::{Identity, git_aliases, identities};
+use crate::{
+    Action, Class, Command, Decision, NetworkMode, Origin, Policy, SourceKind, Sourced, Verdict,
+};
+use std::path::Path;
+
+mod scope;
+
+pub(crate) use scope::overwrites;
+pub use scope::session_scope;
+
+/// What is true at the time of a decision, beside the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Approvals with scope session that were given in this session.
+    pub approvals: Vec<SessionApproval>,
+    /// The time of the decision.
+    pub now: jiff::Timestamp,
+}
+
+impl Facts {
+    /// A session in which nothing has been approved.
+    pub fn at(now: jiff::Timestamp) -> Self {
+        Self { approvals: Vec::new(), now }
+    }
+}
+
+/// An approval that answers equal requests for the rest of the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionApproval {
+    /// The approval's id.
+    pub id: String,
+    /// What [`session_scope`] said of the command that was approved. It answers every command of
+    /// which `session_scope` says the same.
+    pub prefix: Vec<String>,
+    /// Who approved.
+    pub by: String,
+    /// Until when, if not for the whole session.
+    pub expires: Option<jiff::Timestamp>,
+}
+
+/// How a file is about to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its content is read, or it is listed.
+    Read,
+    /// It is created, changed or removed.
+    Write,
+}
+
+/// Decides an action.
+///
+/// A file that no rule mentions is denied here, with no rule named: what a session needs anyway
+/// is granted by the sandbox's plan, and [`decide_file`] tells the two apart.
+pub fn decide(policy: &Policy, facts: &Facts, action: &Action) -> Decision {
+    if let Some(blocked) = policy.blocked().first() {
+        return Decision {
+            verdict: Verdict::Deny,
+            rule: None,
+            origin: blocked.origin.clone(),
+            reason: blocked.reason.clone(),
+        };
+    }
+    let file = |access, path: &Path| {
+        decide_file(policy, access, path).unwrap_or_else(|| Decision {
+            verdict: Verdict::Deny,
+            rule: None,
+            origin: Origin::built_in(),
+            reason: "No rule mentions it, and only what a session needs anyway is granted."
+                .to_owned(),
+        })
+    };
+    match action {
+        Action::Run(command) => decide_command(policy, facts, command),
+        Action::Read { path } => file(Access::Read, path),
+        Action::Write { path } => file(Access::Write, path),
+        Action::Connect { host, port } => decide_connect(policy, host, *port),
+    }
+}
+
+/// What becomes of a decision in a session where nobody answers: an `ask` becomes what the policy
+/// says for unattended sessions, anything else stays.
+pub fn unattended(policy: &Policy, decision: Decision) -> Decision {
+    if decision.verdict != Verdict::Ask {
+        return decision;
+    }
+    let approvals = policy.approvals();
+    // Who may only choose within the base does not answer what others ask.
+    let restricted = decision.origin.kind.class() != Class::Base;
+    let Sourced { value, origin } =
+        if restricted { &approvals.unattended_restricted } else { &approvals.unattended };
+    Decision {
+        verdict: *value,
+        rule: decision.rule,
+        origin: decision.origin,
+        reason: format!(
+            "{} Nobody is there to answer, and approvals.unattended is \"{value}\" ({origin}).",
+            decision.reason
+        ),
+    }
+}
+
+/// What the policy's own rules say of a file; `None` where none mentions it and the sandbox's
+/// default grants decide. Links are not followed here.
+pub fn decide_file(policy: &Policy, access: Access, path: &Path) -> Option<Decision> {
+    let files = policy.filesystem();
+    let (denials, grants): (&[_], &[_]) = match access {
+        Access::Read => (
+            &[("filesystem.deny", &files.deny)],
+            &[("filesystem.read", &files.read), ("filesystem.write", &files.write)],
+        ),
+        Access::Write => (
+            &[("filesystem.deny", &files.deny), ("filesystem.deny_write", &files.deny_write)],
+            &[("filesystem.write", &files.write)],
+        ),
+    };
+    let find = |lists: &[(&str, &Vec<Sourced<crate::PathPattern>>)], verdict: Verdict| {
+        lists.iter().find_map(|(key, list)| {
+            let Sourced { value, origin } = list.iter().find(|own| own.value.covers(path))?;
+            let reason = match (verdict, *key) {
+                (Verdict::Allow, "filesystem.read") => format!("{value} may be read."),
+                (Verdict::Allow, _) => format!("{value} may be read and written."),
+                (_, "filesystem.deny") => format!("{value} is neither read nor written."),
+                (_, _) => format!("{value} is not written."),
+            };
+            Some(Decision {
+                verdict,
+                rule: Some(format!("{key} {value}")),
+                origin: origin.clone(),
+                reason,
+            })
+        })
+    };
+    find(denials, Verdict::Deny).or_else(|| find(grants, Verdict::Allow))
+}
+
+fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
+    let network = policy.network();
+    let named = |list: &[Sourced<crate::HostPattern>]| {
+        list.iter().find(|own| own.value.matches(host, port)).cloned()
+    };
+    let decision = |verdict, rule: String, origin: &Origin, reason: String| Decision {
+        verdict,
+        rule: Some(rule),
+        origin: origin.clone(),
+        reason,
+    };
+    if let Some(Sourced { value, origin }) = named(&network.deny) {
+        let reason = format!("{value} is never reached.");
+        return decision(Verdict::Deny, format!("network.deny {value}"), &origin, reason);
+    }
+    let mode = &network.mode;
+    let relayed = |own: &Sourced<crate::HostPattern>| {
+        // Without a proxy only a pair can be relayed.
+        mode.value != NetworkMode::None || own.value.pair().is_some()
+    };
+    let relays: Vec<_> = network.allow.iter().filter(|own| relayed(own)).cloned().collect();
+    if let Some(Sourced { value, origin }) = named(&relays) {
+        let reason = format!("{value} may be reached.");
+        return decision(Verdict::Allow, format!("network.allow {value}"), &origin, reason);
+    }
+    if let Some(closed) = &network.closed {
+        let reason = "Only hosts that the managed policy allows are reached.".to_owned();
+        return decision(Verdict::Deny, "network.closed".to_owned(), closed, reason);
+    }
+    let rule = "network.mode".to_owned();
+    match mode.value {
+        NetworkMode::None => decision(
+            Verdict::Deny,
+            rule,
+            &mode.origin,
+            format!(
+                "The session has no network: only HOST:PORT pairs of network.allow are relayed, \
+                 and {host}:{port} is none of them."
+            ),
+        ),
+        NetworkMode::Proxy => decision(
+            Verdict::Ask,
+            rule,
+            &mode.origin,
+            format!("{host} is not among the hosts that are allowed."),
+        ),
+        NetworkMode::Direct => decision(
+            Verdict::Allow,
+            rule,
+            &mode.origin,
+            "The session has the machine's own network.".to_owned(),
+        ),
+    }
+}
+
+fn decide_command(policy: &Policy, facts: &Facts, command: &Command) -> Decision {
+    let readings = identities(command);
+    let mut decision = judge(policy, &readings);
+    if decision.verdict == Verdict::Allow {
+        if let Some(floor) = alias_floor(policy, command, &readings) {
+            decision = floor;
+        }
+    }
+    if decision.verdict == Verdict::Ask {
+        if let Some(approval) = scope::approval(policy, facts, command) {
+            return Decision {
+                verdict: Verdict::Allow,
+                rule: decision.rule,
+                origin: Origin { kind: SourceKind::Grant, locator: approval.id.clone() },
+                reason: format!(
+                    "{} allowed `{}` for this session.",
+                    approval.by,
+                    approval.prefix.join(" ")
+                ),
+            };
+        }
+    }
+    decision
+}
+
+/// The strictest of the ceilings, the closed list and the base.
+fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
+    let commands = &policy.commands;
+    let matched = |reading: &Identity| {
+        commands
+            .index
+            .candidates(reading)
+            .filter_map(|at| {
+                let rule = commands.rules.get(at)?;
+                Some((at, rule))
+            })
+            .collect::<Vec<_>>()
+    };
+    // An allow counts where the program file or the script proves it, and then for every reading.
+    let proven: Vec<usize> = readings
+        .iter()
+        .filter(|reading| reading.proven)
+        .flat_map(|reading| {
+            matched(reading)
+                .into_iter()
+                .filter(|(_, own)| own.rule.decision == Verdict::Allow && own.rule.matches(reading))
+                .map(|(at, _)| at)
+        })
+        .collect();
+
+    let mut ceiling: Option<&EffectiveRule> = None;
+    let mut base: Option<&EffectiveRule> = None;
+    let stricter = |a: &EffectiveRule, b: Option<&EffectiveRule>| {
+        let key = |own: &EffectiveRule| (own.rule.decision, own.rule.prefix.len());
+        b.is_none_or(|b| key(a) > key(b))
+    };
+    for reading in readings {
+        // Within the base the last that matches decides, for each reading.
+        let mut last: Option<(usize, &EffectiveRule)> = None;
+        for (at, own) in matched(reading) {
+            let applies = match own.rule.decision {
+                Verdict::Allow => proven.contains(&at) && own.rule.matches(reading),
+                Verdict::Ask | Verdict::Deny => own.rule.restricts(reading),
+            };
+            if !applies {
+                continue;
+            }
+            if own.ceiling {
+                if stricter(own, ceiling) {
+                    ceiling = Some(own);
+                }
+            } else if last.is_none_or(|(before, known)| (own.rank, at) > (known.rank, before)) {
+                last = Some((at, own));
+            }
+        }
+        if let Some((_, own)) = last {
+            if stricter(own, base) {
+                base = Some(own);
+            }
+        }
+    }
+
+    let closed = commands.closed.as_ref().filter(|_| {
+        !proven
+            .iter()
+            .filter_map(|at| commands.rules.get(*at))
+            .any(|own| own.origin.kind.class() == Class::Managed)
+    });
+    let denied =
+        |own: Option<&EffectiveRule>| own.is_some_and(|o| o.rule.decision == Verdict::Deny);
+    if let Some(closed) = closed.filter(|_| !denied(ceiling)) {
+        return Decision {
+            verdict: Verdict::Deny,
+            rule: Some("commands.closed".to_owned()),
+            origin: closed.clone(),
+            reason: "Only commands that the managed policy allows may run.".to_owned(),
+        };
+    }
+    // Of equally strict ones the ceiling is named: changing the base would not help.
+    let decisive = match (ceiling, base) {
+        (Some(ceiling), Some(base)) if base.rule.decision > ceiling.rule.decision => Some(base),
+        (Some(ceiling), _) => Some(ceiling),
+        (None, base) => base,
+    };
+    match decisive {
+        Some(own) => by_rule(own),
+        None => Decision {
+            verdict: Verdict::Allow,
+            rule: None,
+            origin: Origin::built_in(),
+            reason: "No rule mentions it; it runs inside the sandbox.".to_owned(),
+        },
+    }
+}
+
+fn by_rule(own: &EffectiveRule) -> Decision {
+    let EffectiveRule { rule, origin, ceiling: _, rank: _ } = own;
+    let words = rule.prefix.join(" ");
+    let reason = match (&rule.reason, rule.decision) {
+        (Some(reason), _) => reason.clone(),
+        (None, _) if rule.prefix.is_empty() => {
+            "A managed rule could not be read, so every command is asked about.".to_owned()
+        }
+        (None, Verdict::Allow) => format!("`{words}` is allowed."),
+        (None, Verdict::Ask) => format!("`{words}` is asked about."),
+        (None, Verdict::Deny) => format!("`{words}` is not allowed."),
+    };
+    let reason = if rule.repaired {
+        format!("{reason} The rule is broken, and this is what could be read of it.")
+    } else {
+        reason
+    };
+    Decision { verdict: rule.decision, rule: Some(rule.name()), origin: origin.clone(), reason }
+}
+
+/// A git command that brings aliases of its own could be any other: where the policy has rules
+/// about git it is at least asked about.
+fn alias_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Option<Decision> {
+    let is_git = |tokens: &[String]| tokens.first().is_some_and(|name| name == "git");
+    if !readings.iter().any(|reading| is_git(&reading.tokens)) || git_aliases(command).is_empty() {
+        return None;
+    }
+    let rule = policy
+        .commands
+        .rules
+        .iter()
+        .filter(|own| own.rule.decision != Verdict::Allow && is_git(&own.rule.prefix))
+        .max_by_key(|own| own.ceiling)?;
+    Some(Decision {
+        verdict: Verdict::Ask,
+        rule: Some(rule.rule.name()),
+        origin: rule.origin.clone(),
+        reason: "It brings a git alias of its own, which can make any git command of it."
+            .to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! What is decided, as tables.
+
+use crate::{
+    Action, Command, Context, Decision, Facts, Layer, Os, Policy, SessionApproval, SourceKind,
+    Verdict, built_in, decide, merge, session_scope, unattended,
+};
+use std::path::PathBuf;
+
+fn context() -> Context {
+    Context {
+        home: "/home/ada".into(),
+        workspace: "/home/ada/work/api".into(),
+        agent: Some("claude-code".into()),
+        os: Os::Linux,
+    }
+}
+
+fn policy(files: &[(SourceKind, &str)]) -> Policy {
+    let mut layers = vec![built_in()];
+    for (at, (kind, text)) in files.iter().enumerate() {
+        layers.push(Layer::from_toml(*kind, &format!("/layer-{at}.toml"), text));
+    }
+    merge(layers, &context())
+}
+
+fn line(words: &str) -> Command {
+    let tokens: Vec<&str> = words.split_whitespace().collect();
+    let mut command = Command::from_tokens(&tokens);
+    command.executable = PathBuf::from("/usr/bin").join(&command.executable);
+    command.exec_name = command.executable.clone();
+    command
+}
+
+fn facts() -> Facts {
+    Facts::at(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn run(policy: &Policy, words: &str) -> Decision {
+    decide(policy, &facts(), &Action::Run(line(words)))
+}
+
+fn verdict(policy: &Policy, words: &str) -> Verdict {
+    run(policy, words).verdict
+}
+
+#[test]
+fn the_defaults_ask_before_anything_is_published() {
+    let policy = policy(&[]);
+    let asked = [
+        "git push",
+        "git push origin main",
+        "git -C ../other push",
+        "git -c user.name=x push origin",
+        "git --git-dir=/x/.git --work-tree /x push",
+        "git --unheard-of push",
+        "git --unheard-of value push",
+        "npm publish",
+        "npm --prefix x publish --access public",
+        "npm pub",
+        "node /usr/bin/npm publish",
+        "node --no-warnings /usr/lib/node_modules/npm/bin/npm-cli.js publish",
+        "env FOO=1 npm publish",
+        "cargo +nightly publish",
+        "python3.11 -m twine upload dist/x.whl",
+        "python3 /usr/bin/twine upload dist/x.whl",
+        "docker image push x",
+        "gh pr --repo acme/api merge 7",
+        "kubectl -n prod delete pod x",
+        "terraform -chdir=prod destroy",
+        "busybox env git push",
+        "ld-linux-x86-64.so.2 /usr/bin/git push",
+    ];
+    for words in asked {
+        assert_eq!(verdict(&policy, words), Verdict::Ask, "{words}");
+    }
+    let allowed = [
+        "git status",
+        "git commit -m push",
+        "git stash push",
+        "git pull origin push",
+        "npm install",
+        "npm run publish",
+        "node publish.js npm",
+        "cargo build",
+        "python3 -m pytest",
+        "ls -la",
+        "kubectl get pods",
+    ];
+    for words in allowed {
+        assert_eq!(verdict(&policy, words), Verdict::Allow, "{words}");
+    }
+}
+
+#[test]
+fn an_allow_counts_only_where_the_program_file_proves_it() {
+    let policy = policy(&[(
+        SourceKind::ManagedFile,
+        "[commands]\nclosed = true\n[[commands.rule]]\nprefix = [\"ls\"]\ndecision = \"allow\"\n",
+    )]);
+    assert_eq!(verdict(&policy, "ls -la"), Verdict::Allow);
+    assert_eq!(verdict(&policy, "cat x"), Verdict::Deny);
+    let mut liar = line("ls -la");
+    liar.executable = "/tmp/evil".into();
+    assert_eq!(decide(&policy, &facts(), &Action::Run(liar)).verdict, Verdict::Deny);
+    let mut preloaded = line("ls -la");
+    preloaded.environment = vec![("LD_PRELOAD".into(), "/tmp/evil.so".into())];
+    assert_eq!(decide(&policy, &facts(), &Action::Run(preloaded)).verdict, Verdict::Deny);
+}
+
+#[test]
+fn a_user_loosens_a_default_and_not_a_managed_rule() {
+    let allow = "[[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"allow\"\n";
+    let ask = "[[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"ask\"\n";
+    let user = policy(&[(SourceKind::UserFile, allow)]);
+    assert_eq!(verdict(&user, "git push origin main --no-verify"), Verdict::Allow);
+    let both = policy(&[(SourceKind::ManagedFile, ask), (SourceKind::UserFile, allow)]);
+    assert_eq!(verdict(&both, "git push origin main"), Verdict::Ask);
+    let workspace = policy(&[(SourceKind::WorkspaceFile, allow)]);
+    assert_eq!(verdict(&workspace, "git push origin main"), Verdict::Ask);
+}
+
+#[test]
+fn a_git_that_brings_an_alias_is_never_plainly_allowed() {
+    let deny = "[[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"deny\"\n";
+    let policy = policy(&[(SourceKind::ManagedFile, deny)]);
+    assert_eq!(verdict(&policy, "git -c alias.x=push x origin"), Verdict::Deny);
+    assert_eq!(verdict(&policy, "git -c alias.x=push status"), Verdict::Ask);
+    assert_eq!(verdict(&policy, "git -c ALIAS.x=!sh x"), Verdict::Ask);
+    assert_eq!(verdict(&policy, "git -c user.name=x status"), Verdict::Allow);
+    let with = |variables: &[(&str, &str)], words: &str| {
+        let mut command = line(words);
+        command.environment =
+            variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        decide(&policy, &facts(), &Action::Run(command)).verdict
+    };
+    let counted = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "alias.x"),
+        ("GIT_CONFIG_VALUE_0", "push origin"),
+    ];
+    assert_eq!(with(&counted, "git x"), Verdict::Deny);
+    assert_eq!(with(&counted, "git status"), Verdict::Ask);
+    assert_eq!(with(&[("GIT_CONFIG_PARAMETERS", "'alias.x'='push'")], "git x"), Verdict::Deny);
+    assert_eq!(with(&[("GIT_PAGER", "cat")], "git status"), Verdict::Allow);
+}
+
+#[test]
+fn a_session_approval_answers_what_has_the_same_scope() {
+    let policy = policy(&[]);
+    let scope = |words: &str| session_scope(&policy, &line(words)).map(|tokens| tokens.join(" "));
+    assert_eq!(scope("git push origin main"), Some("git push origin".into()));
+    assert_eq!(scope("git push -u origin topic"), Some("git push origin".into()));
+    assert_eq!(scope("git push"), Some("git push".into()));
+    assert_eq!(scope("git push --force origin main"), None);
+    assert_eq!(scope("git push origin +main"), None);
+    assert_eq!(scope("git -C /x push origin"), None);
+    assert_eq!(scope("npm publish"), Some("npm publish".into()));
+
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let mut facts = Facts::at(now);
+    facts.approvals.push(SessionApproval {
+        id: "a1".into(),
+        prefix: vec!["git".into(), "push".into(), "origin".into()],
+        by: "ada".into(),
+        expires: Some(now + jiff::SignedDuration::from_secs(60)),
+    });
+    let run = |facts: &Facts, policy: &Policy, words: &str| {
+        decide(policy, facts, &Action::Run(line(words))).verdict
+    };
+    assert_eq!(run(&facts, &policy, "git push origin other"), Verdict::Allow);
+    assert_eq!(run(&facts, &policy, "git push elsewhere main"), Verdict::Ask);
+    assert_eq!(run(&facts, &policy, "git push --force origin main"), Verdict::Ask);
+    facts.now = now + jiff::SignedDuration::from_secs(61);
+    assert_eq!(run(&facts, &policy, "git push origin other"), Verdict::Ask);
+}
+
+#[test]
+fn only_a_managed_layer_answers_a_managed_ask_in_an_unattended_session() {
+    let ask = "[[commands.rule]]\nprefix = [\"make\"]\ndecision = \"ask\"\n";
+    let allow = "[approvals]\nunattended = \"allow\"\n";
+    let result = |files: &[(SourceKind, &str)], words: &str| {
+        let policy = policy(files);
+        unattended(&policy, run(&policy, words)).verdict
+    };
+    let user = (SourceKind::UserFile, allow);
+    assert_eq!(result(&[], "git push"), Verdict::Deny);
+    assert_eq!(result(&[user], "git push"), Verdict::Allow);
+    assert_eq!(result(&[(SourceKind::ManagedFile, ask), user], "make"), Verdict::Deny);
+    assert_eq!(result(&[(SourceKind::WorkspaceFile, ask), user], "make"), Verdict::Deny);
+    let managed = (SourceKind::ManagedFile, allow);
+    assert_eq!(result(&[(SourceKind::ManagedFile, ask), managed], "make"), Verdict::Allow);
+    let strict = (SourceKind::UserFile, "[approvals]\nunattended = \"deny\"\n");
+    assert_eq!(result(&[(SourceKind::ManagedFile, ask), managed, strict], "make"), Verdict::Deny);
+}

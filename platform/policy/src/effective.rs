@@ -1,0 +1,240 @@
+//! The policy: the effective result of all layers, every value with its origin.
+
+use crate::rules::{CommandRule, RuleIndex};
+use crate::{
+    HostPattern, Layer, LayerSummary, MinimumTier, NamePattern, NetworkMode, Origin, PathPattern,
+    Scopes, Show, SourceKind, UnknownKey, Value, Verdict,
+};
+use std::time::Duration;
+
+/// A value with where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// A layer without which nobody knows what is forbidden: no session starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The layer.
+    pub origin: Origin,
+    /// What is wrong with it and what to do, in plain words.
+    pub reason: String,
+}
+
+/// The place of a layer in the base; managed layers share one.
+pub(crate) type Rank = (SourceKind, usize);
+
+/// The effective policy of one session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    pub(crate) layers: Vec<Layer>,
+    /// Positions in `layers` of those whose condition does not hold here, with the condition.
+    pub(crate) inactive: Vec<(usize, String)>,
+    pub(crate) blocked: Vec<Blocked>,
+    pub(crate) values: Vec<Value>,
+    pub(crate) revision: Option<Sourced<String>>,
+    pub(crate) minimum_tier: Sourced<MinimumTier>,
+    pub(crate) filesystem: Filesystem,
+    pub(crate) network: NetworkPolicy,
+    pub(crate) commands: CommandsPolicy,
+    pub(crate) environment: EnvironmentPolicy,
+    pub(crate) approvals: ApprovalsPolicy,
+    pub(crate) limits: LimitsPolicy,
+}
+
+/// What the policy says of files, beyond the sandbox's own defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filesystem {
+    /// May be read.
+    pub read: Vec<Sourced<PathPattern>>,
+    /// May be read and written.
+    pub write: Vec<Sourced<PathPattern>>,
+    /// Neither read nor written, whatever grants it.
+    pub deny: Vec<Sourced<PathPattern>>,
+    /// Not written, whatever grants it.
+    pub deny_write: Vec<Sourced<PathPattern>>,
+}
+
+/// What the policy says of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// What a session can reach.
+    pub mode: Sourced<NetworkMode>,
+    /// May be reached; only managed entries where the list is closed.
+    pub allow: Vec<Sourced<HostPattern>>,
+    /// Never reached.
+    pub deny: Vec<Sourced<HostPattern>>,
+    /// Set where a managed layer closes the list.
+    pub closed: Option<Origin>,
+}
+
+/// A command rule with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EffectiveRule {
+    pub(crate) rule: CommandRule,
+    pub(crate) origin: Origin,
+    /// It bounds whatever the base says.
+    pub(crate) ceiling: bool,
+    /// Its layer's place in the base.
+    pub(crate) rank: Rank,
+}
+
+/// What the policy says of commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommandsPolicy {
+    pub(crate) rules: Vec<EffectiveRule>,
+    pub(crate) index: RuleIndex,
+    pub(crate) closed: Option<Origin>,
+}
+
+/// What the policy says of environment variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvironmentPolicy {
+    /// Passed, from the weakest layer to the strongest.
+    pub pass: Vec<Sourced<NamePattern>>,
+    /// Not passed.
+    pub deny: Vec<Sourced<NamePattern>>,
+    pub(crate) pass_ranks: Vec<Rank>,
+    /// `None` for an entry that bounds whatever the base says.
+    pub(crate) deny_ranks: Vec<Option<Rank>>,
+}
+
+/// What the policy says of approvals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalsPolicy {
+    /// How far an approval may reach.
+    pub scopes: Sourced<Scopes>,
+    /// How long a request waits.
+    pub expires: Sourced<Duration>,
+    /// What becomes of a request of the base when nobody can answer: `Allow` or `Deny`.
+    pub unattended: Sourced<Verdict>,
+    /// The same for a request that a managed or workspace layer raised.
+    pub unattended_restricted: Sourced<Verdict>,
+}
+
+/// What the policy says of resources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsPolicy {
+    /// Bytes.
+    pub memory: Option<Sourced<u64>>,
+    /// Processes and threads.
+    pub processes: Option<Sourced<u64>>,
+}
+
+impl Policy {
+    /// Every layer that was merged, from the weakest kind to the strongest.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The layers for which no session may start; empty is good.
+    pub fn blocked(&self) -> &[Blocked] {
+        &self.blocked
+    }
+
+    /// Every key of the schema, in its order.
+    pub fn values(&self) -> Vec<Value> {
+        self.values.clone()
+    }
+
+    /// One key.
+    ///
+    /// # Errors
+    /// Names the nearest key where there is none of this name.
+    pub fn explain(&self, key: &str) -> Result<Value, UnknownKey> {
+        let found = self.values.iter().find(|value| value.key == key);
+        found.cloned().ok_or_else(|| UnknownKey::new(key))
+    }
+
+    /// The whole policy as `policy show --json` prints it.
+    pub fn show(&self) -> Show {
+        let mut layers: Vec<LayerSummary> = self.layers.iter().map(Layer::summary).collect();
+        for (at, condition) in &self.inactive {
+            if let Some(summary) = layers.get_mut(*at) {
+                let note = format!("It does not apply here: it holds when {condition}.");
+                summary.detail = format!("{note} {}", summary.detail).trim_end().to_owned();
+            }
+        }
+        Show { layers, values: self.values() }
+    }
+
+    /// What holds of files.
+    pub fn filesystem(&self) -> &Filesystem {
+        &self.filesystem
+    }
+
+    /// What holds of the network.
+    pub fn network(&self) -> &NetworkPolicy {
+        &self.network
+    }
+
+    /// What holds of environment variables.
+    pub fn environment(&self) -> &EnvironmentPolicy {
+        &self.environment
+    }
+
+    /// What holds of approvals.
+    pub fn approvals(&self) -> &ApprovalsPolicy {
+        &self.approvals
+    }
+
+    /// What holds of resources.
+    pub fn limits(&self) -> &LimitsPolicy {
+        &self.limits
+    }
+
+    /// The weakest sandbox in which a session may start.
+    pub fn minimum_tier(&self) -> MinimumTier {
+        self.minimum_tier.value
+    }
+
+    /// The same with its origin.
+    pub fn minimum_tier_sourced(&self) -> &Sourced<MinimumTier> {
+        &self.minimum_tier
+    }
+
+    /// The policy's own name for its version: a managed layer's, else the latest of the base.
+    pub fn revision(&self) -> Option<&str> {
+        self.revision.as_ref().map(|revision| revision.value.as_str())
+    }
+}
+
+impl EnvironmentPolicy {
+    /// Whether a variable of this name reaches the session. A `pass` that names it in full
+    /// overrides a pattern of its own or an earlier layer of the base; one with `*` overrides
+    /// nothing; managed and workspace denials hold.
+    pub fn passes(&self, name: &str) -> bool {
+        self.judge(name, None)
+    }
+
+    /// As [`passes`](Self::passes), where the agent file names the variable as one that its agent
+    /// needs.
+    pub fn passes_for_agent(&self, name: &str) -> bool {
+        self.judge(name, Some((SourceKind::AgentFile, 0)))
+    }
+
+    fn judge(&self, name: &str, agent: Option<Rank>) -> bool {
+        let Self { pass, deny, pass_ranks, deny_ranks } = self;
+        let matching =
+            || pass.iter().zip(pass_ranks).filter(|(pattern, _)| pattern.value.matches(name));
+        let named = matching()
+            .filter(|(pattern, _)| pattern.value.is_exact())
+            .map(|(_, rank)| *rank)
+            .chain(agent)
+            .max();
+        if named.is_none() && matching().next().is_none() {
+            return false;
+        }
+        deny.iter().zip(deny_ranks).filter(|(pattern, _)| pattern.value.matches_any_case(name)).all(
+            |(pattern, rank)| match (named, rank) {
+                (Some(named), Some(rank)) if pattern.value.is_exact() => named > *rank,
+                (Some(named), Some(rank)) => named >= *rank,
+                _ => false,
+            },
+        )
+    }
+}

@@ -1,0 +1,164 @@
+//! A layer: one source of configuration, parsed once, with what is wrong with it.
+
+use crate::{Class, Finding, FindingStatus, Origin, Settings, SourceKind, reader};
+use serde::Serialize;
+
+/// What came of reading a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerStatus {
+    /// It was read and holds.
+    Present,
+    /// There is no such source.
+    Absent,
+    /// It is there and cannot be read.
+    Unreadable,
+    /// Others than its owner could have written it: its restrictions apply, its grants do not.
+    Untrusted,
+    /// It is not TOML: what could be read of it restricts and grants nothing.
+    Invalid,
+}
+
+/// One source of configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// What kind of source it is.
+    pub kind: SourceKind,
+    /// Its place: a path, or `defaults`.
+    pub locator: String,
+    /// What came of reading it.
+    pub status: LayerStatus,
+    /// The status in plain words; empty where there is nothing to say.
+    pub detail: String,
+    /// What it says.
+    pub settings: Settings,
+    findings: Vec<Finding>,
+}
+
+/// A layer as `policy show --json` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerSummary {
+    /// What kind of source it is.
+    pub kind: SourceKind,
+    /// Its place.
+    pub locator: String,
+    /// What layers of its kind may do.
+    pub class: Class,
+    /// What came of reading it.
+    pub status: LayerStatus,
+    /// The status in plain words.
+    pub detail: String,
+}
+
+impl Layer {
+    /// Reads a policy file's text. It never fails: what is wrong becomes findings, and the
+    /// settings hold what follows from them for a layer of this kind.
+    pub fn from_toml(kind: SourceKind, locator: &str, text: &str) -> Self {
+        let reader::Read { settings, findings, syntax_errors } =
+            reader::read(kind.class(), locator, text);
+        let status = if syntax_errors { LayerStatus::Invalid } else { LayerStatus::Present };
+        let detail = match (findings.as_slice(), syntax_errors) {
+            ([], _) => String::new(),
+            ([first, ..], true) => format!("Not valid TOML. {first}."),
+            ([only], false) => format!("One finding: {only}."),
+            ([first, rest @ ..], false) => {
+                format!("{} findings; the first: {first}.", rest.len() + 1)
+            }
+        };
+        Self { kind, locator: locator.to_owned(), status, detail, settings, findings }
+    }
+
+    /// A source that is not there.
+    pub fn absent(kind: SourceKind, locator: &str) -> Self {
+        Self::empty(kind, locator, LayerStatus::Absent, String::new())
+    }
+
+    /// A source that is there and cannot be read, with the reason as a sentence.
+    pub fn unreadable(kind: SourceKind, locator: &str, detail: &str) -> Self {
+        let mut layer = Self::empty(kind, locator, LayerStatus::Unreadable, detail.to_owned());
+        layer.findings.push(Finding {
+            file: locator.to_owned(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            expected: "a policy file that can be read".to_owned(),
+            found: detail.trim_end_matches('.').to_owned(),
+            status: if layer.blocks() { FindingStatus::Refused } else { FindingStatus::Dropped },
+        });
+        layer
+    }
+
+    fn empty(kind: SourceKind, locator: &str, status: LayerStatus, detail: String) -> Self {
+        let settings = Settings::default();
+        Self { kind, locator: locator.to_owned(), status, detail, settings, findings: Vec::new() }
+    }
+
+    /// Takes the layer's grants away, because others could have written it. `detail` says who, as
+    /// a sentence.
+    #[must_use]
+    pub fn untrusted(mut self, detail: &str) -> Self {
+        if self.status == LayerStatus::Present {
+            self.status = LayerStatus::Untrusted;
+        }
+        self.detail = match self.detail.as_str() {
+            "" => detail.to_owned(),
+            before => format!("{detail} {before}"),
+        };
+        self.findings.push(Finding {
+            file: self.locator.clone(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            expected: "a file that only its rightful owner can write".to_owned(),
+            found: detail.trim_end_matches('.').to_owned(),
+            status: FindingStatus::Partly,
+        });
+        self
+    }
+
+    /// What is wrong with it, in the file's order.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// What layers of its kind may do.
+    pub fn class(&self) -> Class {
+        self.kind.class()
+    }
+
+    /// The origin of what stands on a line of it; of the layer itself for line 0. What is compiled
+    /// in has no lines that anybody could look up.
+    pub fn origin(&self, line: usize) -> Origin {
+        let whole = line == 0 || self.kind == SourceKind::BuiltIn;
+        let locator = if whole { self.locator.clone() } else { format!("{}:{line}", self.locator) };
+        Origin { kind: self.kind, locator }
+    }
+
+    /// Whether no session may start because of what came of reading it: nobody can know what the
+    /// managed policy, the user or the command line would have restricted. What IT only recommends
+    /// and what a workspace says does not stop a session.
+    pub fn blocks(&self) -> bool {
+        let unknown = matches!(self.status, LayerStatus::Unreadable | LayerStatus::Invalid);
+        let counts = match self.kind {
+            SourceKind::ManagedFile | SourceKind::UserFile | SourceKind::CommandLine => true,
+            SourceKind::BuiltIn
+            | SourceKind::AgentFile
+            | SourceKind::RecommendedFile
+            | SourceKind::WorkspaceFile
+            | SourceKind::Grant => false,
+        };
+        unknown && counts
+    }
+
+    /// The layer as it is listed.
+    pub fn summary(&self) -> LayerSummary {
+        let Self { kind, locator, status, detail, settings: _, findings: _ } = self;
+        LayerSummary {
+            kind: *kind,
+            locator: locator.clone(),
+            class: kind.class(),
+            status: *status,
+            detail: detail.clone(),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Combines layers into the effective policy: the strictest of every managed and workspace
+//! restriction, the closed lists, and the base.
+
+mod lists;
+mod ordered;
+
+use crate::effective::{Blocked, CommandsPolicy, Rank};
+use crate::schema::{KEYS, Shape};
+use crate::{
+    ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, EnvironmentSettings,
+    FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy, LimitsSettings, Loser,
+    MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings, Origin, Policy, SandboxSettings,
+    Scopes, Settings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
+};
+use ordered::{bounded, choose};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// One layer that applies in this session, with what it may do.
+struct Part<'a> {
+    layer: &'a Layer,
+    rank: Rank,
+    /// Its restrictions bound the base.
+    ceiling: bool,
+    /// Why its grants do not count; `None` where they do.
+    no_grants: Option<&'static str>,
+}
+
+impl Part<'_> {
+    fn managed(&self) -> bool {
+        self.layer.class() == Class::Managed
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.layer.settings
+    }
+}
+
+/// Collects the values of the keys as they are merged.
+struct Merged {
+    values: Vec<Value>,
+}
+
+impl Merged {
+    fn add(&mut self, key: &'static str, value: Json, origins: Vec<Origin>, losers: Vec<Loser>) {
+        let shape = KEYS.iter().find(|known| known.name == key).map(|known| known.shape);
+        let mut distinct: Vec<Loser> = Vec::with_capacity(losers.len());
+        for loser in losers {
+            if !distinct.contains(&loser) {
+                distinct.push(loser);
+            }
+        }
+        let status = if value.is_null() { ValueStatus::Unset } else { ValueStatus::Ok };
+        let merge = shape.unwrap_or(Shape::Preference);
+        self.values.push(Value { key, value, origins, merge, status, losers: distinct });
+    }
+}
+
+/// Merges layers for one session. The order in which they are given matters only among
+/// `--policy` files, of which a later one overrides an earlier one.
+pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
+    let layers = in_order(layers);
+    let mut inactive = Vec::new();
+    let mut parts = Vec::new();
+    let mut blocked = Vec::new();
+    for (at, layer) in layers.iter().enumerate() {
+        if layer.blocks() {
+            blocked.push(Blocked { origin: layer.origin(0), reason: why_blocked(layer) });
+        }
+        if matches!(layer.status, LayerStatus::Absent | LayerStatus::Unreadable) {
+            continue;
+        }
+        if let Some(when) = layer.settings.when.as_ref().filter(|when| !when.holds(context)) {
+            inactive.push((at, when.to_string()));
+            continue;
+        }
+        parts.push(part(layer, at));
+    }
+
+    let mut merged = Merged { values: Vec::with_capacity(KEYS.len()) };
+    let revision = revision(&parts, &mut merged);
+    let minimum_tier = choose(
+        "sandbox.minimum_tier",
+        &parts,
+        &mut merged,
+        |settings| settings.sandbox.minimum_tier.as_ref(),
+        MinimumTier::cmp,
+        |tier| json!(tier),
+    );
+    let filesystem = lists::filesystem(&parts, context, &mut merged);
+    let network = network(&parts, &mut merged);
+    let commands = commands(&parts, context, &mut merged);
+    let environment = lists::environment(&parts, &mut merged);
+    let approvals = approvals(&parts, &mut merged);
+    let limits = limits(&parts, &mut merged);
+
+    let Merged { mut values } = merged;
+    for value in &mut values {
+        value.status = status(value, &parts, !blocked.is_empty());
+    }
+    drop(parts);
+    Policy {
+        layers,
+        inactive,
+        blocked,
+        values,
+        revision,
+        minimum_tier: minimum_tier.unwrap_or_else(|| built_in(MinimumTier::Full)),
+        filesystem,
+        network,
+        commands,
+        environment,
+        approvals,
+        limits,
+    }
+}
+
+/// What holds where not even the built-in defaults were merged: the strictest.
+fn built_in<T>(value: T) -> Sourced<T> {
+    Sourced { value, origin: Origin::built_in() }
+}
+
+/// From the weakest kind to the strongest. Files of one folder stand in name order, so that the
+/// order of reading does not matter; equal layers count once.
+fn in_order(layers: Vec<Layer>) -> Vec<Layer> {
+    let mut kept: Vec<Layer> = Vec::with_capacity(layers.len());
+    for layer in layers {
+        kept.retain(|earlier| *earlier != layer);
+        kept.push(layer);
+    }
+    let place = |layer: &Layer| match layer.kind {
+        SourceKind::CommandLine => (layer.kind, String::new()),
+        kind => (kind, layer.locator.clone()),
+    };
+    kept.sort_by_cached_key(place);
+    kept
+}
+
+fn part(layer: &Layer, at: usize) -> Part<'_> {
+    let no_grants = match (layer.status, layer.class()) {
+        (_, Class::Workspace) => Some("a workspace file may only restrict"),
+        (LayerStatus::Untrusted, _) => Some("the file is untrusted, so it may only restrict"),
+        (LayerStatus::Invalid, _) => Some("the file is not valid TOML, so it may only restrict"),
+        (_, Class::Managed | Class::Base) => layer
+            .settings
+            .when_unread
+            .then_some("the file's `when` could not be read, so it may only restrict"),
+    };
+    // A layer of the base that may only restrict has no place from which a later one could
+    // overrule it: nobody knows what its author meant.
+    let ceiling = layer.class() != Class::Base || no_grants.is_some();
+    let position = if layer.class() == Class::Managed { 0 } else { at };
+    Part { layer, rank: (layer.kind, position), ceiling, no_grants }
+}
+
+fn why_blocked(layer: &Layer) -> String {
+    let refused = layer.findings().iter().find(|f| f.status == FindingStatus::Refused);
+    let what = refused.map_or_else(|| layer.detail.clone(), ToString::to_string);
+    let who = match layer.class() {
+        Class::Managed => "whoever manages this machine repairs it",
+        Class::Base | Class::Workspace => "repair it, or move it away",
+    };
+    format!("{what}. Nobody can know what it would have forbidden, so no session starts: {who}.")
+}
+
+fn status(value: &Value, parts: &[Part<'_>], blocked: bool) -> ValueStatus {
+    if blocked {
+        return ValueStatus::Refused;
+    }
+    let about = |key: &str| {
+        key == value.key || value.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
+    };
+    parts
+        .iter()
+        .flat_map(|part| part.layer.findings())
+        .filter(|finding| !finding.key.is_empty())
+        .filter(|finding| finding.is_about(value.key) || about(&finding.key))
+        .map(|finding| match finding.status {
+            FindingStatus::Noted => value.status,
+            FindingStatus::Dropped => ValueStatus::Dropped,
+            FindingStatus::Partly => ValueStatus::Partly,
+            FindingStatus::Strictest => ValueStatus::Strictest,
+            FindingStatus::Refused => ValueStatus::Refused,
+        })
+        .fold(value.status, ValueStatus::max)
+}
+
+/// A plain preference: a managed layer's, the last by name, else the last of the base.
+fn revision(parts: &[Part<'_>], merged: &mut Merged) -> Option<Sourced<String>> {
+    let mut chosen: Option<Sourced<String>> = None;
+    let mut losers = Vec::new();
+    let mut lose = |value: &str, origin: &Origin, reason: String| {
+        losers.push(Loser { value: json!(value), origin: origin.clone(), reason });
+    };
+    for part in parts {
+        let Some(own) = &part.settings().revision else { continue };
+        let origin = part.layer.origin(own.line);
+        if let Some(reason) = part.no_grants {
+            lose(&own.value, &origin, reason.to_owned());
+            continue;
+        }
+        match &chosen {
+            Some(before) if before.origin.kind.class() == Class::Managed && !part.managed() => {
+                lose(&own.value, &origin, format!("{} says it", before.origin));
+            }
+            before => {
+                if let Some(before) = before {
+                    lose(&before.value, &before.origin, format!("overridden by {origin}"));
+                }
+                chosen = Some(Sourced { value: own.value.clone(), origin });
+            }
+        }
+    }
+    let value = chosen.as_ref().map_or(Json::Null, |chosen| json!(chosen.value));
+    let origins = chosen.iter().map(|chosen| chosen.origin.clone()).collect();
+    merged.add("revision", value, origins, losers);
+    chosen
+}
+
+fn network(parts: &[Part<'_>], merged: &mut Merged) -> NetworkPolicy {
+    let mode = choose(
+        "network.mode",
+        parts,
+        merged,
+        |settings| settings.network.mode.as_ref(),
+        NetworkMode::cmp,
+        |mode| json!(mode),
+    );
+    let closed = lists::closed(parts, |settings| settings.network.closed.as_ref());
+    let (allow, deny) = lists::hosts(parts, closed.as_ref(), merged);
+    lists::show_closed("network.closed", parts, &closed, merged, |settings| {
+        settings.network.closed.as_ref()
+    });
+    let mode = mode.unwrap_or_else(|| built_in(NetworkMode::None));
+    NetworkPolicy { mode, allow, deny, closed }
+}
+
+fn commands(parts: &[Part<'_>], context: &Context, merged: &mut Merged) -> CommandsPolicy {
+    let closed = lists::closed(parts, |settings| settings.commands.closed.as_ref());
+    let rules = lists::rules(parts, context, merged);
+    lists::show_closed("commands.closed", parts, &closed, merged, |settings| {
+        settings.commands.closed.as_ref()
+    });
+    let index = crate::rules::RuleIndex::new(rules.iter().map(|rule| &rule.rule));
+    CommandsPolicy { rules, index, closed }
+}
+
+fn approvals(parts: &[Part<'_>], merged: &mut Merged) -> ApprovalsPolicy {
+    let scopes = choose(
+        "approvals.scopes",
+        parts,
+        merged,
+        |settings| settings.approvals.scopes.as_ref(),
+        |a, b| b.session.cmp(&a.session),
+        |scopes| json!(scopes.list()),
+    );
+    let expires = choose(
+        "approvals.expires",
+        parts,
+        merged,
+        |settings| settings.approvals.expires.as_ref(),
+        |a, b| b.cmp(a),
+        |expires| json!(units::show_duration(*expires)),
+    );
+    let unattended = choose(
+        "approvals.unattended",
+        parts,
+        merged,
+        |settings| settings.approvals.unattended.as_ref(),
+        Verdict::cmp,
+        |verdict| json!(verdict),
+    );
+    let unattended = unattended.unwrap_or_else(|| built_in(Verdict::Deny));
+    // What a layer of the base says here must not answer what a managed layer asks.
+    let managed: Vec<&Part<'_>> = parts.iter().filter(|part| part.managed()).collect();
+    let by_managed =
+        bounded(&managed, |settings| settings.approvals.unattended.as_ref(), Verdict::cmp);
+    let unattended_restricted = match by_managed {
+        Some(managed) if managed.value < unattended.value => unattended.clone(),
+        Some(managed) => managed,
+        None if unattended.value == Verdict::Deny => unattended.clone(),
+        None => built_in(Verdict::Deny),
+    };
+    ApprovalsPolicy {
+        scopes: scopes.unwrap_or_else(|| built_in(Scopes { session: false })),
+        expires: expires.unwrap_or_else(|| built_in(Duration::from_secs(600))),
+        unattended,
+        unattended_restricted,
+    }
+}
+
+fn limits(parts: &[Part<'_>], merged: &mut Merged) -> LimitsPolicy {
+    let memory = choose(
+        "limits.memory",
+        parts,
+        merged,
+        |settings| settings.limits.memory.as_ref(),
+        |a, b| b.cmp(a),
+        |bytes| json!(units::show_bytes(*bytes)),
+    );
+    let processes = choose(
+        "limits.processes",
+        parts,
+        merged,
+        |settings| settings.limits.processes.as_ref(),
+        |a, b| b.cmp(a),
+        |count| json!(count),
+    );
+    LimitsPolicy { memory, processes }
+}
+
+/// Does not compile when the schema gains a key that nothing above merges.
+fn _every_key_is_merged(settings: &Settings) {
+    let Settings {
+        revision: _,
+        when: _,
+        when_unread: _,
+        sandbox: SandboxSettings { minimum_tier: _ },
+        filesystem: FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread: _ },
+        network: NetworkSettings { mode: _, allow: _, deny: _, closed: _ },
+        commands: CommandSettings { rules: _, closed: _ },
+        environment: EnvironmentSettings { pass: _, deny: _ },
+        approvals: ApprovalsSettings { scopes: _, expires: _, unattended: _ },
+        limits: LimitsSettings { memory: _, processes: _ },
+    } = settings;
+}

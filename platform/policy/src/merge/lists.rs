@@ -1,0 +1,273 @@
+//! Keys that are lists of rules: grants add up where they may grant, restrictions always.
+
+use super::{Merged, Part};
+use crate::effective::{EffectiveRule, Rank};
+use crate::{
+    Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
+    NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
+};
+use serde_json::{Value as Json, json};
+
+/// One entry of a list with its layer's place.
+struct Entry<T> {
+    value: T,
+    origin: Origin,
+    rank: Rank,
+    ceiling: bool,
+}
+
+/// The entries of a list from every layer whose entries count, and those that do not.
+fn gather<T, V>(
+    parts: &[Part<'_>],
+    get: impl Fn(&Settings) -> &Vec<Located<V>>,
+    grants: bool,
+    make: impl Fn(&V) -> T,
+    show: impl Fn(&V) -> Json,
+    losers: &mut Vec<Loser>,
+) -> Vec<Entry<T>> {
+    let mut out: Vec<Entry<T>> = Vec::new();
+    for part in parts {
+        for Located { value, line, restricts_only } in get(part.settings()) {
+            let origin = part.layer.origin(*line);
+            let refused = match part.no_grants {
+                Some(reason) if grants => Some(reason),
+                None if grants && *restricts_only => Some("its key is misspelled"),
+                _ => None,
+            };
+            match refused {
+                Some(reason) => {
+                    losers.push(Loser { value: show(value), origin, reason: reason.to_owned() });
+                }
+                None => {
+                    let (rank, ceiling) = (part.rank, part.ceiling);
+                    out.push(Entry { value: make(value), origin, rank, ceiling });
+                }
+            }
+        }
+    }
+    out
+}
+
+fn sourced<T>(entries: Vec<Entry<T>>) -> Vec<Sourced<T>> {
+    entries
+        .into_iter()
+        .map(|Entry { value, origin, rank: _, ceiling: _ }| Sourced { value, origin })
+        .collect()
+}
+
+fn show_list<T: ToString>(
+    key: &'static str,
+    list: &[Sourced<T>],
+    losers: Vec<Loser>,
+    merged: &mut Merged,
+) {
+    let value: Vec<String> = list.iter().map(|entry| entry.value.to_string()).collect();
+    let origins = list.iter().map(|entry| entry.origin.clone()).collect();
+    merged.add(key, json!(value), origins, losers);
+}
+
+pub(super) fn filesystem(parts: &[Part<'_>], context: &Context, merged: &mut Merged) -> Filesystem {
+    let list = |get: fn(&Settings) -> &Vec<Located<crate::PathText>>, grants, losers: &mut _| {
+        let make = |text: &crate::PathText| text.expand(context);
+        gather(parts, get, grants, make, |text| json!(text.as_str()), losers)
+    };
+    let mut lost: [Vec<Loser>; 4] = Default::default();
+    let [lost_read, lost_write, lost_deny, lost_deny_write] = &mut lost;
+    let mut read = list(|s| &s.filesystem.read, true, lost_read);
+    let mut write = list(|s| &s.filesystem.write, true, lost_write);
+    let denials = list(|s| &s.filesystem.deny, false, lost_deny);
+    let mut deny_write = list(|s| &s.filesystem.deny_write, false, lost_deny_write);
+
+    // A managed denial of which nothing could be read takes every configured grant away.
+    let unread = parts.iter().find_map(|part| {
+        let FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread } =
+            &part.settings().filesystem;
+        unread.map(|line| part.layer.origin(line))
+    });
+    if let Some(origin) = unread {
+        for (list, lost) in [(&mut read, &mut *lost_read), (&mut write, &mut *lost_write)] {
+            for entry in list.drain(..) {
+                let value = json!(entry.value.as_str());
+                let reason = format!("a denial could not be read: {origin}");
+                lost.push(Loser { value, origin: entry.origin, reason });
+            }
+        }
+    }
+
+    // In the base the later layer decides; for a list of paths that is so where it names the same
+    // path. A wider grant leaves a narrower denial in place.
+    let overruled = |entry: &Entry<PathPattern>, grants: &[Entry<PathPattern>]| {
+        let grant = |grant: &&Entry<PathPattern>| {
+            !entry.ceiling && grant.rank > entry.rank && grant.value == entry.value
+        };
+        grants.iter().find(grant).map(|grant| grant.origin.clone())
+    };
+    let mut deny = Vec::new();
+    for entry in denials {
+        let lose = |entry: &Entry<PathPattern>, by: Origin| Loser {
+            value: json!(entry.value.as_str()),
+            origin: entry.origin.clone(),
+            reason: format!("overridden by {by}"),
+        };
+        if let Some(by) = overruled(&entry, &write) {
+            lost_deny.push(lose(&entry, by));
+        } else if let Some(by) = overruled(&entry, &read) {
+            lost_deny.push(lose(&entry, by));
+            deny_write.push(entry);
+        } else {
+            deny.push(entry);
+        }
+    }
+    deny_write.retain(|entry| match overruled(entry, &write) {
+        Some(by) => {
+            lost_deny_write.push(Loser {
+                value: json!(entry.value.as_str()),
+                origin: entry.origin.clone(),
+                reason: format!("overridden by {by}"),
+            });
+            false
+        }
+        None => true,
+    });
+
+    let out = Filesystem {
+        read: sourced(read),
+        write: sourced(write),
+        deny: sourced(deny),
+        deny_write: sourced(deny_write),
+    };
+    let [lost_read, lost_write, lost_deny, lost_deny_write] = lost;
+    show_list("filesystem.read", &out.read, lost_read, merged);
+    show_list("filesystem.write", &out.write, lost_write, merged);
+    show_list("filesystem.deny", &out.deny, lost_deny, merged);
+    show_list("filesystem.deny_write", &out.deny_write, lost_deny_write, merged);
+    out
+}
+
+pub(super) fn hosts(
+    parts: &[Part<'_>],
+    closed: Option<&Origin>,
+    merged: &mut Merged,
+) -> (Vec<Sourced<HostPattern>>, Vec<Sourced<HostPattern>>) {
+    let show = |host: &HostPattern| json!(host.to_string());
+    let (mut lost_allow, mut lost_deny) = (Vec::new(), Vec::new());
+    let mut allow =
+        gather(parts, |s| &s.network.allow, true, HostPattern::clone, show, &mut lost_allow);
+    let mut deny =
+        gather(parts, |s| &s.network.deny, false, HostPattern::clone, show, &mut lost_deny);
+    let lose = |entry: &Entry<HostPattern>, reason: String| Loser {
+        value: show(&entry.value),
+        origin: entry.origin.clone(),
+        reason,
+    };
+    if let Some(closed) = closed {
+        allow.retain(|entry| {
+            let managed = entry.origin.kind.class() == Class::Managed;
+            if !managed {
+                lost_allow.push(lose(entry, format!("the list is closed by {closed}")));
+            }
+            managed
+        });
+    }
+    deny.retain(|entry| {
+        let by = allow
+            .iter()
+            .find(|grant| !entry.ceiling && grant.rank > entry.rank && grant.value == entry.value);
+        if let Some(by) = by {
+            lost_deny.push(lose(entry, format!("overridden by {}", by.origin)));
+        }
+        by.is_none()
+    });
+    let (allow, deny) = (sourced(allow), sourced(deny));
+    show_list("network.allow", &allow, lost_allow, merged);
+    show_list("network.deny", &deny, lost_deny, merged);
+    (allow, deny)
+}
+
+pub(super) fn environment(parts: &[Part<'_>], merged: &mut Merged) -> EnvironmentPolicy {
+    let show = |name: &NamePattern| json!(name.as_str());
+    let (mut lost_pass, mut lost_deny) = (Vec::new(), Vec::new());
+    let pass =
+        gather(parts, |s| &s.environment.pass, true, NamePattern::clone, show, &mut lost_pass);
+    let deny =
+        gather(parts, |s| &s.environment.deny, false, NamePattern::clone, show, &mut lost_deny);
+    let pass_ranks = pass.iter().map(|entry| entry.rank).collect();
+    let deny_ranks = deny.iter().map(|entry| (!entry.ceiling).then_some(entry.rank)).collect();
+    let (pass, deny) = (sourced(pass), sourced(deny));
+    show_list("environment.pass", &pass, lost_pass, merged);
+    show_list("environment.deny", &deny, lost_deny, merged);
+    EnvironmentPolicy { pass, deny, pass_ranks, deny_ranks }
+}
+
+pub(super) fn rules(
+    parts: &[Part<'_>],
+    context: &Context,
+    merged: &mut Merged,
+) -> Vec<EffectiveRule> {
+    let mut out = Vec::new();
+    let mut losers = Vec::new();
+    let show = |rule: &crate::CommandRule| json!({"prefix": rule.prefix, "decision": rule.decision, "reason": rule.reason});
+    for part in parts {
+        for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
+            let origin = part.layer.origin(*line);
+            let allows = rule.decision == Verdict::Allow;
+            let elsewhere = rule.when.as_ref().filter(|when| !when.holds(context));
+            let reason = match (elsewhere, part.no_grants) {
+                (Some(when), _) => format!("it holds when {when}"),
+                (None, Some(reason)) if allows => reason.to_owned(),
+                (None, None) if allows && *restricts_only => "its key is misspelled".to_owned(),
+                _ => {
+                    let ceiling = part.ceiling && !allows;
+                    let rule = rule.clone();
+                    out.push(EffectiveRule { rule, origin, ceiling, rank: part.rank });
+                    continue;
+                }
+            };
+            losers.push(Loser { value: show(rule), origin, reason });
+        }
+    }
+    let value: Vec<Json> = out.iter().map(|rule| show(&rule.rule)).collect();
+    let origins = out.iter().map(|rule| rule.origin.clone()).collect();
+    merged.add("commands.rule", json!(value), origins, losers);
+    out
+}
+
+/// Where a managed layer closes a list: the first that does.
+pub(super) fn closed(
+    parts: &[Part<'_>],
+    get: impl Fn(&Settings) -> Option<&Located<bool>>,
+) -> Option<Origin> {
+    parts.iter().filter(|part| part.managed()).find_map(|part| {
+        let own = get(part.settings()).filter(|own| own.value)?;
+        Some(part.layer.origin(own.line))
+    })
+}
+
+pub(super) fn show_closed(
+    key: &'static str,
+    parts: &[Part<'_>],
+    closed: &Option<Origin>,
+    merged: &mut Merged,
+    get: impl Fn(&Settings) -> Option<&Located<bool>>,
+) {
+    let open = parts.iter().filter_map(|part| {
+        let own = get(part.settings()).filter(|own| !own.value)?;
+        Some((part, part.layer.origin(own.line)))
+    });
+    let mut losers = Vec::new();
+    let mut origins: Vec<Origin> = closed.iter().cloned().collect();
+    for (part, origin) in open {
+        match closed {
+            Some(by) => {
+                let reason = format!("{by} closes it");
+                losers.push(Loser { value: json!(false), origin, reason });
+            }
+            None if part.managed() => origins.push(origin),
+            None => {}
+        }
+    }
+    if origins.is_empty() {
+        origins.push(Origin::built_in());
+    }
+    merged.add(key, json!(closed.is_some()), origins, losers);
+}

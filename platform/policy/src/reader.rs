@@ -1,0 +1,452 @@
+//! Reads a policy file's text into settings and findings, section by section.
+//!
+//! What a broken value becomes is decided here: in a managed layer it falls to the strictest value
+//! of its key, or to what can be read of a restriction; elsewhere it is dropped.
+
+mod rule;
+mod values;
+
+use crate::nearest::nearest;
+use crate::{
+    ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
+    FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
+    NetworkSettings, PathText, SandboxSettings, Scopes, Settings, Verdict,
+};
+use std::ops::Range;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+/// What came of reading a text.
+pub(crate) struct Read {
+    pub(crate) settings: Settings,
+    pub(crate) findings: Vec<Finding>,
+    /// The text is not TOML; the settings are what a recovering parser made of it.
+    pub(crate) syntax_errors: bool,
+}
+
+/// The shortest time in which a person could answer at all, and the longest that an agent waits.
+const EXPIRES: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(7 * 24 * 3600 + 1);
+/// Below these no agent starts.
+const LEAST_MEMORY: u64 = 256 << 20;
+const LEAST_PROCESSES: u64 = 32;
+
+const SECTIONS: [&str; 9] = [
+    "revision",
+    "when",
+    "sandbox",
+    "filesystem",
+    "network",
+    "commands",
+    "environment",
+    "approvals",
+    "limits",
+];
+
+/// Reads the text as a layer of this class.
+pub(crate) fn read(class: Class, locator: &str, text: &str) -> Read {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(class, locator, text);
+    let syntax_errors = !errors.is_empty();
+    for error in errors {
+        reader.find(
+            error.span().unwrap_or(0..0),
+            "",
+            "valid TOML",
+            error.message().replace('\n', ", "),
+            FindingStatus::Refused,
+        );
+    }
+    let settings = reader.settings(root.get_ref());
+    let mut findings = reader.findings;
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    Read { settings, findings, syntax_errors }
+}
+
+struct Reader<'t> {
+    class: Class,
+    locator: &'t str,
+    text: &'t str,
+    /// The offset at which each line begins.
+    lines: Vec<usize>,
+    findings: Vec<Finding>,
+}
+
+/// An entry of a table: its key in full, whether the key is a repaired misspelling, its value.
+struct Entry<'v, 't> {
+    name: &'static str,
+    repaired: bool,
+    value: &'v Spanned<DeValue<'t>>,
+}
+
+impl<'t> Reader<'t> {
+    fn new(class: Class, locator: &'t str, text: &'t str) -> Self {
+        let lines = std::iter::once(0)
+            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { class, locator, text, lines, findings: Vec::new() }
+    }
+
+    fn managed(&self) -> bool {
+        self.class == Class::Managed
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
+    fn find(
+        &mut self,
+        span: Range<usize>,
+        key: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        status: FindingStatus,
+    ) {
+        let line = self.line(span.start);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let column = self.text.get(start..span.start).map_or(1, |part| part.chars().count() + 1);
+        self.findings.push(Finding {
+            file: self.locator.to_owned(),
+            line,
+            column,
+            key: key.into(),
+            expected: expected.into(),
+            found: found.into(),
+            status,
+        });
+    }
+
+    /// The entries of a table whose keys are known. An unknown key is a finding; in a managed
+    /// layer one that is a slip for a known key restricts as that one would.
+    fn entries<'v>(
+        &mut self,
+        prefix: &str,
+        table: &'v DeTable<'t>,
+        known: &[&'static str],
+    ) -> Vec<Entry<'v, 't>> {
+        let mut entries = Vec::new();
+        for (key, value) in table {
+            if let Some(name) = known.iter().find(|name| **name == key.get_ref().as_ref()) {
+                entries.push(Entry { name, repaired: false, value });
+                continue;
+            }
+            let near = self.unknown_key(prefix, key, known);
+            let taken = |name: &str| table.iter().any(|(key, _)| key.get_ref() == name);
+            if let Some(name) = near.filter(|name| self.managed() && !taken(name)) {
+                if let Some(finding) = self.findings.last_mut() {
+                    finding.status = FindingStatus::Partly;
+                }
+                entries.push(Entry { name, repaired: true, value });
+            }
+        }
+        entries
+    }
+
+    fn unknown_key(
+        &mut self,
+        prefix: &str,
+        key: &Spanned<DeString<'t>>,
+        known: &[&'static str],
+    ) -> Option<&'static str> {
+        let full = |name: &str| {
+            if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+        };
+        let near = nearest(key.get_ref(), known.iter().copied());
+        let expected = match near {
+            Some(name) => format!("`{}`", full(name)),
+            None => format!("one of {}", known.join(", ")),
+        };
+        let found = format!("the unknown key `{}`", key.get_ref());
+        self.find(key.span(), full(key.get_ref()), expected, found, FindingStatus::Dropped);
+        near
+    }
+
+    fn settings(&mut self, root: &DeTable<'t>) -> Settings {
+        let mut settings = Settings::default();
+        for Entry { name, repaired, value } in self.entries("", root, &SECTIONS) {
+            match name {
+                "revision" => {
+                    if let DeValue::String(text) = value.get_ref() {
+                        settings.revision = Some(self.located(value, repaired, text.to_string()));
+                    } else {
+                        self.wrong(value, name, "a string", FindingStatus::Dropped);
+                    }
+                }
+                "when" => match self.when(name, value) {
+                    Some(when) if !repaired => settings.when = Some(when),
+                    _ => settings.when_unread = true,
+                },
+                "sandbox" => settings.sandbox = self.sandbox(value, repaired),
+                "filesystem" => settings.filesystem = self.filesystem(value, repaired),
+                "network" => settings.network = self.network(value, repaired),
+                "commands" => settings.commands = self.commands(value, repaired),
+                "environment" => settings.environment = self.environment(value, repaired),
+                "approvals" => settings.approvals = self.approvals(value, repaired),
+                _ => settings.limits = self.limits(value, repaired),
+            }
+        }
+        settings
+    }
+
+    fn sandbox(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> SandboxSettings {
+        let mut settings = SandboxSettings::default();
+        let Some(entries) = self.section("sandbox", value, &["minimum_tier"]) else {
+            if self.managed() {
+                settings.minimum_tier = Some(self.located(value, false, MinimumTier::Full));
+            }
+            return settings;
+        };
+        for Entry { name: _, repaired: own, value } in entries {
+            settings.minimum_tier = self.ordered(
+                "sandbox.minimum_tier",
+                value,
+                repaired || own,
+                "\"reduced\" or \"full\"",
+                MinimumTier::Full,
+                |value| match string(value)? {
+                    "reduced" => Some(MinimumTier::Reduced),
+                    "full" => Some(MinimumTier::Full),
+                    _ => None,
+                },
+            );
+        }
+        settings
+    }
+
+    fn filesystem(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> FilesystemSettings {
+        let mut settings = FilesystemSettings::default();
+        let known = ["read", "write", "deny", "deny_write"];
+        let Some(entries) = self.section("filesystem", value, &known) else {
+            if self.managed() {
+                settings.unread = Some(self.line(value.span().start));
+            }
+            return settings;
+        };
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "read" => settings.read = self.paths("filesystem.read", value, repaired),
+                "write" => settings.write = self.paths("filesystem.write", value, repaired),
+                _ => {
+                    let key =
+                        if name == "deny" { "filesystem.deny" } else { "filesystem.deny_write" };
+                    let (read, unread) =
+                        self.denials(key, value, repaired, PathText::parse, PathText::salvage);
+                    if name == "deny" {
+                        settings.deny = read;
+                    } else {
+                        settings.deny_write = read;
+                    }
+                    settings.unread = settings.unread.or(unread);
+                }
+            }
+        }
+        settings
+    }
+
+    fn network(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> NetworkSettings {
+        let mut settings = NetworkSettings::default();
+        let known = ["mode", "allow", "deny", "closed"];
+        let Some(entries) = self.section("network", value, &known) else {
+            if self.managed() {
+                settings.mode = Some(self.located(value, false, NetworkMode::None));
+                settings.closed = Some(self.located(value, false, true));
+            }
+            return settings;
+        };
+        let mut unread = None;
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "mode" => {
+                    settings.mode = self.ordered(
+                        "network.mode",
+                        value,
+                        repaired,
+                        "\"none\", \"proxy\" or \"direct\"",
+                        NetworkMode::None,
+                        |value| match string(value)? {
+                            "none" => Some(NetworkMode::None),
+                            "proxy" => Some(NetworkMode::Proxy),
+                            "direct" => Some(NetworkMode::Direct),
+                            _ => None,
+                        },
+                    );
+                }
+                "allow" => {
+                    settings.allow =
+                        self.grants("network.allow", value, repaired, HostPattern::parse);
+                }
+                "deny" => {
+                    let (read, none) = self.denials(
+                        "network.deny",
+                        value,
+                        repaired,
+                        HostPattern::parse,
+                        HostPattern::salvage,
+                    );
+                    settings.deny = read;
+                    unread = none;
+                }
+                _ => settings.closed = self.closed("network.closed", value, repaired),
+            }
+        }
+        if let Some(line) = unread.filter(|_| settings.closed.as_ref().is_none_or(|c| !c.value)) {
+            // Nobody knows which host was meant: only what a managed layer allows is left.
+            settings.closed = Some(Located { value: true, line, restricts_only: false });
+        }
+        settings
+    }
+
+    fn commands(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> CommandSettings {
+        let mut settings = CommandSettings::default();
+        let Some(entries) = self.section("commands", value, &["rule", "closed"]) else {
+            if self.managed() {
+                settings.rules = self.unread_rule(value);
+            }
+            return settings;
+        };
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "rule" => settings.rules = self.rules(value, repaired),
+                _ => settings.closed = self.closed("commands.closed", value, repaired),
+            }
+        }
+        settings
+    }
+
+    fn environment(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> EnvironmentSettings {
+        let mut settings = EnvironmentSettings::default();
+        let Some(entries) = self.section("environment", value, &["pass", "deny"]) else {
+            if self.managed() {
+                settings.deny = NamePattern::parse("*")
+                    .map(|all| self.located(value, true, all))
+                    .into_iter()
+                    .collect();
+            }
+            return settings;
+        };
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "pass" => {
+                    settings.pass =
+                        self.grants("environment.pass", value, repaired, NamePattern::parse);
+                }
+                _ => {
+                    (settings.deny, _) = self.denials(
+                        "environment.deny",
+                        value,
+                        repaired,
+                        NamePattern::parse,
+                        NamePattern::salvage,
+                    );
+                }
+            }
+        }
+        settings
+    }
+
+    fn approvals(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> ApprovalsSettings {
+        let mut settings = ApprovalsSettings::default();
+        let strictest = Scopes { session: false };
+        let known = ["scopes", "expires", "unattended"];
+        let Some(entries) = self.section("approvals", value, &known) else {
+            if self.managed() {
+                settings.scopes = Some(self.located(value, false, strictest));
+                settings.expires = Some(self.located(value, false, EXPIRES.start));
+                settings.unattended = Some(self.located(value, false, Verdict::Deny));
+            }
+            return settings;
+        };
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "scopes" => {
+                    settings.scopes = self.ordered(
+                        "approvals.scopes",
+                        value,
+                        repaired,
+                        "[\"once\"] or [\"once\", \"session\"]",
+                        strictest,
+                        values::scopes,
+                    );
+                }
+                "expires" => {
+                    settings.expires = self.ordered(
+                        "approvals.expires",
+                        value,
+                        repaired,
+                        "a duration from \"1s\" to \"168h\", such as \"10m\"",
+                        EXPIRES.start,
+                        |value| {
+                            crate::units::parse_duration(string(value)?)
+                                .filter(|duration| EXPIRES.contains(duration))
+                        },
+                    );
+                }
+                _ => {
+                    settings.unattended = self.ordered(
+                        "approvals.unattended",
+                        value,
+                        repaired,
+                        "\"deny\" or \"allow\"",
+                        Verdict::Deny,
+                        |value| match string(value)? {
+                            "deny" => Some(Verdict::Deny),
+                            "allow" => Some(Verdict::Allow),
+                            _ => None,
+                        },
+                    );
+                }
+            }
+        }
+        settings
+    }
+
+    fn limits(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> LimitsSettings {
+        let mut settings = LimitsSettings::default();
+        let Some(entries) = self.section("limits", value, &["memory", "processes"]) else {
+            if self.managed() {
+                settings.memory = Some(self.located(value, false, LEAST_MEMORY));
+                settings.processes = Some(self.located(value, false, LEAST_PROCESSES));
+            }
+            return settings;
+        };
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "memory" => {
+                    settings.memory = self.ordered(
+                        "limits.memory",
+                        value,
+                        repaired,
+                        "a size of at least \"256 MiB\", such as \"8 GiB\"",
+                        LEAST_MEMORY,
+                        |value| values::bytes(value).filter(|bytes| *bytes >= LEAST_MEMORY),
+                    );
+                }
+                _ => {
+                    settings.processes = self.ordered(
+                        "limits.processes",
+                        value,
+                        repaired,
+                        "a number of at least 32, such as 4096",
+                        LEAST_PROCESSES,
+                        |value| values::whole(value).filter(|count| *count >= LEAST_PROCESSES),
+                    );
+                }
+            }
+        }
+        settings
+    }
+}
+
+fn string<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
+    match value {
+        DeValue::String(text) => Some(text),
+        _ => None,
+    }
+}

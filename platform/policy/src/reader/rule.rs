@@ -1,0 +1,317 @@
+//! `[[commands.rule]]`: prefixes, decisions, and examples that are tested as they load.
+
+use super::values::{scalars, strings};
+use super::{Entry, Reader, string};
+use crate::{Command, CommandRule, FindingStatus, Located, Verdict, When, identities};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+const KEY: &str = "commands.rule";
+const KNOWN: [&str; 6] = ["prefix", "decision", "reason", "match", "not_match", "when"];
+
+/// What has been read of one rule.
+#[derive(Default)]
+struct Draft {
+    prefix: Vec<String>,
+    decision: Option<Verdict>,
+    reason: Option<String>,
+    matching: Vec<Vec<String>>,
+    not_matching: Vec<Vec<String>>,
+    when: Option<When>,
+    /// Something in it is not what it should be.
+    broken: bool,
+    /// It holds a key that nobody knows, which could have been a condition.
+    unknown: bool,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn rules(
+        &mut self,
+        value: &Spanned<DeValue<'t>>,
+        repaired: bool,
+    ) -> Vec<Located<CommandRule>> {
+        let status = if self.managed() { FindingStatus::Partly } else { FindingStatus::Dropped };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let mut rules = Vec::with_capacity(items.len());
+                for item in items {
+                    match item.get_ref() {
+                        DeValue::Table(table) => rules.extend(self.rule(item, table, repaired)),
+                        _ => {
+                            self.wrong(item, KEY, "a table with `prefix` and `decision`", status);
+                            rules.extend(self.unread_rule(item));
+                        }
+                    }
+                }
+                rules
+            }
+            DeValue::Table(table) => {
+                self.wrong(value, KEY, "`[[commands.rule]]`, with two brackets", status);
+                if self.managed() { self.rule(value, table, true) } else { Vec::new() }
+            }
+            _ => {
+                self.wrong(value, KEY, "an array of tables", status);
+                self.unread_rule(value)
+            }
+        }
+    }
+
+    /// What a managed layer's rule becomes that is no table: its words deny; without any, every
+    /// command is asked about.
+    pub(super) fn unread_rule(&self, value: &Spanned<DeValue<'t>>) -> Vec<Located<CommandRule>> {
+        if !self.managed() {
+            return Vec::new();
+        }
+        let rules: Vec<_> = match value.get_ref() {
+            DeValue::Table(_) => Vec::new(),
+            _ => scalars(value)
+                .into_iter()
+                .map(|(text, _)| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+                .filter(|prefix| !prefix.is_empty())
+                .map(|prefix| self.located(value, true, repaired_rule(prefix, Verdict::Deny)))
+                .collect(),
+        };
+        if rules.is_empty() {
+            return vec![self.located(value, true, repaired_rule(Vec::new(), Verdict::Ask))];
+        }
+        rules
+    }
+
+    fn rule(
+        &mut self,
+        at: &Spanned<DeValue<'t>>,
+        table: &DeTable<'t>,
+        restricts_only: bool,
+    ) -> Vec<Located<CommandRule>> {
+        let first_finding = self.findings.len();
+        let draft = self.draft(at, table);
+        let Draft { prefix, decision, reason, matching, not_matching: _, when, broken, unknown } =
+            draft;
+        let allows = decision == Some(Verdict::Allow);
+        if !broken && !(allows && (unknown || restricts_only)) {
+            let Some(decision) = decision else { return Vec::new() };
+            let rule = CommandRule { prefix, decision, reason, when, repaired: false };
+            return vec![self.located(at, restricts_only, rule)];
+        }
+        let drop = allows || !self.managed();
+        let status = match (drop, prefix.is_empty() && matching.is_empty()) {
+            (true, _) => FindingStatus::Dropped,
+            (false, false) => FindingStatus::Partly,
+            (false, true) => FindingStatus::Strictest,
+        };
+        for finding in self.findings.get_mut(first_finding..).unwrap_or_default() {
+            finding.status = status;
+        }
+        if drop {
+            return Vec::new();
+        }
+        // A condition that could be read still narrows the rule; one that could not is gone, and
+        // with it the narrowing.
+        let verdict = decision.unwrap_or(Verdict::Deny);
+        let mut prefixes = vec![prefix];
+        prefixes.extend(matching);
+        prefixes.retain(|prefix| !prefix.is_empty());
+        let verdict = if prefixes.is_empty() { Verdict::Ask } else { verdict };
+        if prefixes.is_empty() {
+            prefixes.push(Vec::new());
+        }
+        prefixes
+            .into_iter()
+            .map(|prefix| {
+                let rule = repaired_rule(prefix, verdict);
+                self.located(
+                    at,
+                    true,
+                    CommandRule { reason: reason.clone(), when: when.clone(), ..rule },
+                )
+            })
+            .collect()
+    }
+
+    fn draft(&mut self, at: &Spanned<DeValue<'t>>, table: &DeTable<'t>) -> Draft {
+        let mut draft = Draft::default();
+        let before = self.findings.len();
+        let entries = self.entries(KEY, table, &KNOWN);
+        draft.unknown = self.findings.len() > before;
+        let mut has_prefix = false;
+        for Entry { name, repaired, value } in entries {
+            draft.broken |= repaired;
+            match name {
+                "prefix" => {
+                    has_prefix = true;
+                    self.prefix(value, &mut draft);
+                }
+                "decision" => {
+                    draft.decision = match string(value.get_ref()) {
+                        Some("allow") => Some(Verdict::Allow),
+                        Some("ask") => Some(Verdict::Ask),
+                        Some("deny") => Some(Verdict::Deny),
+                        _ => {
+                            self.part(value, "decision", "\"allow\", \"ask\" or \"deny\"");
+                            None
+                        }
+                    };
+                    draft.broken |= draft.decision.is_none();
+                }
+                "reason" => match string(value.get_ref()) {
+                    Some(text) => draft.reason = Some(text.to_owned()),
+                    None => {
+                        self.part(value, "reason", "a string");
+                        draft.broken = true;
+                    }
+                },
+                "match" => draft.matching = self.examples(value, name, &mut draft.broken),
+                "not_match" => draft.not_matching = self.examples(value, name, &mut draft.broken),
+                _ => {
+                    draft.when = self.when("commands.rule.when", value);
+                    draft.broken |= draft.when.is_none();
+                }
+            }
+        }
+        if !has_prefix {
+            self.part(at, "prefix", "an array of tokens, such as [\"git\", \"push\"]");
+            draft.broken = true;
+        }
+        if draft.decision.is_none() && !table.iter().any(|(key, _)| key.get_ref() == "decision") {
+            self.part(at, "decision", "\"allow\", \"ask\" or \"deny\"");
+            draft.broken = true;
+        }
+        if !draft.broken {
+            self.test_examples(table, &mut draft);
+        }
+        draft
+    }
+
+    /// A finding about a part of a rule; its status is settled when the whole rule is read.
+    fn part(&mut self, value: &Spanned<DeValue<'t>>, name: &str, expected: &str) {
+        let found = match value.get_ref() {
+            DeValue::Table(_) => format!("a rule without `{name}`"),
+            other => super::values::describe(other),
+        };
+        let key = format!("{KEY}.{name}");
+        self.find(value.span(), key, expected, found, FindingStatus::Dropped);
+    }
+
+    fn prefix(&mut self, value: &Spanned<DeValue<'t>>, draft: &mut Draft) {
+        let expected = "an array of tokens, such as [\"git\", \"push\"]";
+        let DeValue::Array(items) = value.get_ref() else {
+            self.part(value, "prefix", expected);
+            draft.broken = true;
+            if let Some(text) = string(value.get_ref()) {
+                draft.prefix = text.split_whitespace().map(str::to_owned).collect();
+            }
+            return;
+        };
+        for item in items {
+            match string(item.get_ref()).filter(|token| !token.is_empty()) {
+                Some(token) => draft.prefix.push(token.to_owned()),
+                None => {
+                    self.part(item, "prefix", "a token that is not empty");
+                    draft.broken = true;
+                    // What stands before it is a shorter prefix, which covers more.
+                    return;
+                }
+            }
+        }
+        if let Some(first) = draft.prefix.first() {
+            if first.contains('/') && !first.starts_with('/') {
+                self.part(value, "prefix", "a program's name or its whole path as first token");
+                draft.broken = true;
+                draft.prefix[0] = first.rsplit('/').next().unwrap_or_default().to_owned();
+            }
+        } else {
+            self.part(value, "prefix", expected);
+            draft.broken = true;
+        }
+    }
+
+    fn examples(
+        &mut self,
+        value: &Spanned<DeValue<'t>>,
+        name: &str,
+        broken: &mut bool,
+    ) -> Vec<Vec<String>> {
+        let expected = "an array of commands, each an array of tokens";
+        let DeValue::Array(items) = value.get_ref() else {
+            self.part(value, name, expected);
+            *broken = true;
+            return Vec::new();
+        };
+        let mut examples = Vec::with_capacity(items.len());
+        for item in items {
+            let tokens = match item.get_ref() {
+                DeValue::Array(_) => strings(item),
+                _ => None,
+            };
+            match tokens {
+                Some(tokens) => {
+                    examples.push(tokens.into_iter().map(|(text, _)| text.to_owned()).collect());
+                }
+                None => {
+                    self.part(item, name, expected);
+                    *broken = true;
+                }
+            }
+        }
+        examples
+    }
+
+    /// The examples are tests: a rule that fails one says something else than its author meant.
+    fn test_examples(&mut self, table: &DeTable<'t>, draft: &mut Draft) {
+        let Draft { prefix, matching, not_matching, broken, .. } = draft;
+        let rule = repaired_rule(prefix.clone(), Verdict::Deny);
+        let mut failed = Vec::new();
+        for (name, examples, wanted) in
+            [("match", matching, true), ("not_match", not_matching, false)]
+        {
+            for (at, example) in examples.iter().enumerate() {
+                if rule_matches(&rule, example) != wanted {
+                    failed.push((name, at, wanted));
+                }
+            }
+        }
+        for (name, at, wanted) in failed {
+            *broken = true;
+            let item =
+                table.iter().find(|(key, _)| key.get_ref() == name).and_then(|(_, value)| {
+                    match value.get_ref() {
+                        DeValue::Array(items) => items.get(at),
+                        _ => None,
+                    }
+                });
+            let Some(item) = item else { continue };
+            let words: Vec<String> = scalars(item).into_iter().map(|(text, _)| text).collect();
+            let prefix = rule.prefix.join(" ");
+            let expected = if wanted {
+                format!("an example that `{prefix}` matches")
+            } else {
+                format!("an example that `{prefix}` does not match")
+            };
+            let found = format!("`{}`", words.join(" "));
+            self.find(
+                item.span(),
+                format!("{KEY}.{name}"),
+                expected,
+                found,
+                FindingStatus::Dropped,
+            );
+        }
+    }
+}
+
+/// As `identities` would decide it, without them where the tokens alone do: five hundred rules
+/// with two examples each are read at every start.
+fn rule_matches(rule: &CommandRule, example: &[String]) -> bool {
+    if example.starts_with(&rule.prefix) {
+        return true;
+    }
+    let Some(name) = rule.prefix.first() else { return true };
+    if !example.iter().any(|token| token.contains(name.as_str())) {
+        return false;
+    }
+    identities(&Command::from_tokens(example)).iter().any(|identity| rule.matches(identity))
+}
+
+fn repaired_rule(prefix: Vec<String>, decision: Verdict) -> CommandRule {
+    CommandRule { prefix, decision, reason: None, when: None, repaired: true }
+}

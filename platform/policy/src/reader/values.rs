@@ -1,0 +1,297 @@
+//! Values by their types: ordered ones, lists that grant, lists that restrict.
+
+use super::{Entry, Reader, string};
+use crate::{FindingStatus, Located, Os, PathText, Scopes, When};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+impl<'t> Reader<'t> {
+    pub(super) fn located<T>(
+        &self,
+        at: &Spanned<DeValue<'t>>,
+        restricts_only: bool,
+        value: T,
+    ) -> Located<T> {
+        Located { value, line: self.line(at.span().start), restricts_only }
+    }
+
+    /// A finding about a value that is not what its key wants.
+    pub(super) fn wrong(
+        &mut self,
+        value: &Spanned<DeValue<'t>>,
+        key: &str,
+        expected: &str,
+        status: FindingStatus,
+    ) {
+        self.find(value.span(), key, expected, describe(value.get_ref()), status);
+    }
+
+    /// The entries of a section, or `None` with a finding where it is no table.
+    pub(super) fn section<'v>(
+        &mut self,
+        name: &str,
+        value: &'v Spanned<DeValue<'t>>,
+        known: &[&'static str],
+    ) -> Option<Vec<Entry<'v, 't>>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(self.entries(name, table, known)),
+            _ => {
+                let status = self.fallen();
+                self.wrong(value, name, "a table", status);
+                None
+            }
+        }
+    }
+
+    /// What becomes of a broken value whose key has a strictest one.
+    fn fallen(&self) -> FindingStatus {
+        if self.managed() { FindingStatus::Strictest } else { FindingStatus::Dropped }
+    }
+
+    /// An ordered value; a broken one falls to `strictest` in a managed layer.
+    pub(super) fn ordered<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'t>>,
+        repaired: bool,
+        expected: &str,
+        strictest: T,
+        parse: impl Fn(&DeValue<'t>) -> Option<T>,
+    ) -> Option<Located<T>> {
+        if let Some(parsed) = parse(value.get_ref()) {
+            return Some(self.located(value, repaired, parsed));
+        }
+        let status = self.fallen();
+        self.wrong(value, key, expected, status);
+        self.managed().then(|| self.located(value, repaired, strictest))
+    }
+
+    /// `closed`, which only a managed layer may say.
+    pub(super) fn closed(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'t>>,
+        repaired: bool,
+    ) -> Option<Located<bool>> {
+        if !self.managed() {
+            let expected = "no such key here: only a managed layer closes a list";
+            self.wrong(value, key, expected, FindingStatus::Dropped);
+            return None;
+        }
+        self.ordered(key, value, repaired, "true or false", true, |value| match value {
+            DeValue::Boolean(closed) => Some(*closed),
+            _ => None,
+        })
+    }
+
+    pub(super) fn paths(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'t>>,
+        repaired: bool,
+    ) -> Vec<Located<PathText>> {
+        self.grants(key, value, repaired, PathText::parse)
+    }
+
+    /// A list that grants: what is broken is dropped, in every layer.
+    pub(super) fn grants<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'t>>,
+        repaired: bool,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Vec<Located<T>> {
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong(value, key, "an array of strings", FindingStatus::Dropped);
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for item in items {
+            match string(item.get_ref()).map(&parse) {
+                None => self.wrong(item, key, "a string", FindingStatus::Dropped),
+                Some(Err(expected)) => self.wrong(item, key, expected, FindingStatus::Dropped),
+                Some(Ok(parsed)) if !repaired => out.push(self.located(item, false, parsed)),
+                Some(Ok(_)) => {}
+            }
+        }
+        out
+    }
+
+    /// A list that restricts. In a managed layer what is broken denies what can be read of it; the
+    /// line of the first of which nothing can be read is returned beside.
+    pub(super) fn denials<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'t>>,
+        repaired: bool,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+        salvage: impl Fn(&str) -> Option<T>,
+    ) -> (Vec<Located<T>>, Option<usize>) {
+        let mut out = Vec::new();
+        let mut unread = None;
+        let mut broken = |reader: &mut Self, item: &Spanned<DeValue<'t>>, expected: &str| {
+            if !reader.managed() {
+                reader.wrong(item, key, expected, FindingStatus::Dropped);
+                return Vec::new();
+            }
+            let read: Vec<_> = scalars(item)
+                .into_iter()
+                .filter_map(|(text, span)| {
+                    let line = reader.line(span.start);
+                    let value = parse(&text).ok().or_else(|| salvage(&text))?;
+                    Some(Located { value, line, restricts_only: true })
+                })
+                .collect();
+            if read.is_empty() {
+                unread = unread.or(Some(reader.line(item.span().start)));
+                reader.wrong(item, key, expected, FindingStatus::Strictest);
+            } else {
+                reader.wrong(item, key, expected, FindingStatus::Partly);
+            }
+            read
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            return (broken(self, value, "an array of strings"), unread);
+        };
+        for item in items {
+            match string(item.get_ref()).map(&parse) {
+                Some(Ok(parsed)) => out.push(self.located(item, repaired, parsed)),
+                Some(Err(expected)) => out.extend(broken(self, item, expected)),
+                None => out.extend(broken(self, item, "a string")),
+            }
+        }
+        (out, unread)
+    }
+
+    /// A condition; `None` with findings where any part of it is broken.
+    pub(super) fn when(&mut self, key: &str, value: &Spanned<DeValue<'t>>) -> Option<When> {
+        let status = self.condition_status();
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong(value, key, "a table such as { os = \"linux\" }", status);
+            return None;
+        };
+        let mut when = When::default();
+        let mut whole = true;
+        for (name, value) in table {
+            let known = ["os", "agent", "workspace"];
+            let full = format!("{key}.{}", name.get_ref());
+            let Some(texts) = strings(value) else {
+                self.wrong(value, &full, "a string or an array of strings", status);
+                whole = false;
+                continue;
+            };
+            for (text, span) in texts {
+                let expected = match name.get_ref().as_ref() {
+                    "os" => match Os::parse(text) {
+                        Some(os) => {
+                            when.os.push(os);
+                            continue;
+                        }
+                        None => "\"linux\", \"macos\" or \"windows\"",
+                    },
+                    "agent" => {
+                        when.agent.push(text.to_owned());
+                        continue;
+                    }
+                    "workspace" => match PathText::parse(text) {
+                        Ok(path) => {
+                            when.workspace.push(path);
+                            continue;
+                        }
+                        Err(expected) => expected,
+                    },
+                    _ => {
+                        self.unknown_key(key, name, &known);
+                        whole = false;
+                        break;
+                    }
+                };
+                self.find(span, full.as_str(), expected, format!("\"{text}\""), status);
+                whole = false;
+            }
+        }
+        whole.then_some(when)
+    }
+
+    fn condition_status(&self) -> FindingStatus {
+        if self.managed() { FindingStatus::Partly } else { FindingStatus::Dropped }
+    }
+}
+
+/// `["once", "session"]`.
+pub(super) fn scopes(value: &DeValue<'_>) -> Option<Scopes> {
+    let DeValue::Array(items) = value else { return None };
+    let mut scopes = Scopes { session: false };
+    for item in items {
+        match string(item.get_ref())? {
+            "once" => {}
+            "session" => scopes.session = true,
+            _ => return None,
+        }
+    }
+    (!items.is_empty()).then_some(scopes)
+}
+
+/// A size as text, or a number of bytes.
+pub(super) fn bytes(value: &DeValue<'_>) -> Option<u64> {
+    match value {
+        DeValue::String(text) => crate::units::parse_bytes(text),
+        _ => whole(value),
+    }
+}
+
+/// A whole number that is not negative.
+pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
+    match value {
+        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    }
+}
+
+/// A value as a finding shows it.
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => {
+            let short: String = text.chars().take(60).collect();
+            let more = if short.len() < text.len() { "…" } else { "" };
+            format!("{short:?}{more}")
+        }
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(value) => value.to_string(),
+        DeValue::Array(items) if items.is_empty() => "an empty array".to_owned(),
+        DeValue::Array(_) => "an array".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// A string, or every string of an array; `None` where there is anything else.
+pub(super) fn strings<'v>(value: &'v Spanned<DeValue<'_>>) -> Option<Vec<(&'v str, Range<usize>)>> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(vec![(text, value.span())]),
+        DeValue::Array(items) if !items.is_empty() => {
+            items.iter().map(|item| Some((string(item.get_ref())?, item.span()))).collect()
+        }
+        _ => None,
+    }
+}
+
+/// Every scalar in a value, at any depth, as text.
+pub(super) fn scalars(value: &Spanned<DeValue<'_>>) -> Vec<(String, Range<usize>)> {
+    fn gather(value: &Spanned<DeValue<'_>>, out: &mut Vec<(String, Range<usize>)>) {
+        match value.get_ref() {
+            DeValue::Array(items) => items.iter().for_each(|item| gather(item, out)),
+            DeValue::Table(table) => table_values(table, out),
+            DeValue::String(text) => out.push((text.to_string(), value.span())),
+            other => out.push((describe(other), value.span())),
+        }
+    }
+    fn table_values(table: &DeTable<'_>, out: &mut Vec<(String, Range<usize>)>) {
+        table.iter().for_each(|(_, value)| gather(value, out));
+    }
+    let mut out = Vec::new();
+    gather(value, &mut out);
+    out
+}

@@ -1,0 +1,422 @@
+//! What is known of common programs: which options take a value, which programs run others.
+
+/// A program whose subcommand may stand behind options of the program itself.
+struct Tool {
+    names: &'static [&'static str],
+    /// Options before the subcommand that take the next token as their value.
+    valued: &'static [&'static str],
+    /// Options before the subcommand that take none.
+    flags: &'static [&'static str],
+}
+
+const TOOLS: [Tool; 12] = [
+    Tool {
+        names: &["git"],
+        valued: &[
+            "-C",
+            "-c",
+            "--git-dir",
+            "--work-tree",
+            "--namespace",
+            "--config-env",
+            "--super-prefix",
+            "--attr-source",
+            "--list-cmds",
+        ],
+        flags: &[
+            "-p",
+            "--paginate",
+            "-P",
+            "--no-pager",
+            "--bare",
+            "--no-replace-objects",
+            "--literal-pathspecs",
+            "--glob-pathspecs",
+            "--noglob-pathspecs",
+            "--icase-pathspecs",
+            "--no-optional-locks",
+            "--no-lazy-fetch",
+            "--no-advice",
+            "--exec-path",
+            "--html-path",
+            "--man-path",
+            "--info-path",
+            "--version",
+            "--help",
+        ],
+    },
+    Tool {
+        names: &["npm", "pnpm", "yarn", "bun"],
+        valued: &[
+            "--prefix",
+            "-C",
+            "--dir",
+            "--cwd",
+            "--registry",
+            "--userconfig",
+            "--globalconfig",
+            "--cache",
+            "-w",
+            "--workspace",
+            "--filter",
+            "-F",
+            "--loglevel",
+            "--otp",
+            "--tag",
+            "--access",
+            "--config",
+        ],
+        flags: &[
+            "-s",
+            "--silent",
+            "-q",
+            "--quiet",
+            "-d",
+            "-dd",
+            "-ddd",
+            "--verbose",
+            "-g",
+            "--global",
+            "-r",
+            "--recursive",
+            "-ws",
+            "--workspaces",
+            "--dry-run",
+            "--json",
+            "-y",
+            "--yes",
+            "--offline",
+            "--no-color",
+            "--color",
+            "--ignore-scripts",
+            "--force",
+            "-f",
+        ],
+    },
+    Tool {
+        names: &["cargo"],
+        valued: &["--config", "-Z", "-C", "--color", "--explain", "--manifest-path"],
+        flags: &[
+            "-v",
+            "--verbose",
+            "-vv",
+            "-q",
+            "--quiet",
+            "--offline",
+            "--locked",
+            "--frozen",
+            "--list",
+            "-V",
+            "--version",
+            "-h",
+            "--help",
+        ],
+    },
+    Tool {
+        names: &["docker", "podman", "nerdctl"],
+        valued: &[
+            "-H",
+            "--host",
+            "-c",
+            "--context",
+            "--config",
+            "-l",
+            "--log-level",
+            "--tlscacert",
+            "--tlscert",
+            "--tlskey",
+            "--url",
+            "--connection",
+            "--namespace",
+            "-n",
+        ],
+        flags: &["-D", "--debug", "--tls", "--tlsverify", "-v", "--version", "--remote", "-r"],
+    },
+    Tool {
+        names: &["gh", "glab"],
+        valued: &["-R", "--repo", "--hostname"],
+        flags: &["--help", "--version"],
+    },
+    Tool {
+        names: &["kubectl", "oc"],
+        valued: &[
+            "-n",
+            "--namespace",
+            "--context",
+            "--cluster",
+            "--user",
+            "--kubeconfig",
+            "-s",
+            "--server",
+            "--token",
+            "--as",
+            "--as-group",
+            "--as-uid",
+            "--cache-dir",
+            "--certificate-authority",
+            "--client-certificate",
+            "--client-key",
+            "--password",
+            "--username",
+            "--profile",
+            "--profile-output",
+            "--request-timeout",
+            "--tls-server-name",
+            "-v",
+            "--v",
+            "--vmodule",
+            "--log-flush-frequency",
+        ],
+        flags: &[
+            "--insecure-skip-tls-verify",
+            "--match-server-version",
+            "--warnings-as-errors",
+            "--disable-compression",
+            "-h",
+            "--help",
+        ],
+    },
+    Tool {
+        names: &["helm"],
+        valued: &[
+            "-n",
+            "--namespace",
+            "--kube-context",
+            "--kubeconfig",
+            "--kube-apiserver",
+            "--kube-token",
+            "--kube-as-user",
+            "--kube-as-group",
+            "--kube-ca-file",
+            "--registry-config",
+            "--repository-cache",
+            "--repository-config",
+            "--burst-limit",
+        ],
+        flags: &["--debug", "-h", "--help", "--kube-insecure-skip-tls-verify"],
+    },
+    // terraform's own options are joined with `=`, and `-chdir` is one of them.
+    Tool {
+        names: &["terraform", "tofu"],
+        valued: &[],
+        flags: &["-help", "-version", "--help", "--version"],
+    },
+    Tool { names: &["twine"], valued: &[], flags: &["--no-color", "--version", "-h", "--help"] },
+    Tool { names: &["gem"], valued: &["--config-file"], flags: &["-v", "--version", "-h"] },
+    Tool {
+        names: &["aws"],
+        valued: &[
+            "--profile",
+            "--region",
+            "--endpoint-url",
+            "--output",
+            "--query",
+            "--ca-bundle",
+            "--cli-read-timeout",
+            "--cli-connect-timeout",
+            "--color",
+        ],
+        flags: &["--debug", "--no-verify-ssl", "--no-paginate", "--no-sign-request"],
+    },
+    Tool {
+        names: &["gcloud"],
+        valued: &["--project", "--account", "--configuration", "--format", "--verbosity"],
+        flags: &["-q", "--quiet"],
+    },
+];
+
+fn tool(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.names.contains(&name))
+}
+
+/// How one option of a program is spelled.
+pub(crate) enum Opt {
+    /// It stands alone, or carries its value with it.
+    Alone,
+    /// The next token is its value.
+    Valued,
+    /// Nobody here knows.
+    Unknown,
+}
+
+/// What a token that begins with `-` is, before or after the subcommand of a program.
+pub(crate) fn option(name: &str, token: &str) -> Opt {
+    let Some(Tool { names: _, valued, flags }) = tool(name) else {
+        return if token.contains('=') { Opt::Alone } else { Opt::Unknown };
+    };
+    if valued.contains(&token) {
+        return Opt::Valued;
+    }
+    let joined = token.contains('=')
+        || valued
+            .iter()
+            .any(|short| short.len() == 2 && !token.starts_with("--") && token.starts_with(*short));
+    if joined || flags.contains(&token) { Opt::Alone } else { Opt::Unknown }
+}
+
+/// Whether the tool takes `pub` for `publish`.
+pub(crate) fn takes_abbreviations(name: &str) -> bool {
+    matches!(name, "npm" | "gem")
+}
+
+/// A program that runs what its arguments name, in the same process.
+pub(crate) struct Interpreter {
+    names: &'static [&'static str],
+    /// Options that take the next token as their value.
+    valued: &'static [&'static str],
+    /// Options after which there is a program text and no script.
+    text: &'static [&'static str],
+    /// The option after which a module's name stands.
+    module: Option<&'static str>,
+}
+
+const INTERPRETERS: [Interpreter; 9] = [
+    Interpreter {
+        names: &["node", "nodejs", "bun", "tsx", "ts-node"],
+        valued: &[
+            "-r",
+            "--require",
+            "--import",
+            "--loader",
+            "--experimental-loader",
+            "-C",
+            "--conditions",
+            "--env-file",
+            "--title",
+            "--inspect-port",
+            "--stack-trace-limit",
+        ],
+        text: &["-e", "--eval", "-p", "--print", "-pe"],
+        module: None,
+    },
+    Interpreter {
+        names: &["python", "pypy"],
+        valued: &["-W", "-X", "--check-hash-based-pycs"],
+        text: &["-c"],
+        module: Some("-m"),
+    },
+    Interpreter {
+        names: &["ruby"],
+        valued: &["-I", "-r", "-C", "-E", "-F"],
+        text: &["-e"],
+        module: None,
+    },
+    Interpreter { names: &["perl"], valued: &["-I"], text: &["-e", "-E"], module: None },
+    Interpreter {
+        names: &["php"],
+        valued: &["-c", "-d", "-z"],
+        text: &["-r", "-B", "-R", "-E"],
+        module: None,
+    },
+    Interpreter {
+        names: &["sh", "bash", "dash", "zsh", "ksh", "fish", "ash"],
+        valued: &["-o", "-O", "+o", "+O", "--rcfile", "--init-file"],
+        text: &["-c", "-lc", "-ic", "-ec", "-xc", "-s"],
+        module: None,
+    },
+    Interpreter { names: &["lua", "luajit"], valued: &["-l"], text: &["-e"], module: None },
+    Interpreter {
+        names: &["pwsh"],
+        valued: &["-ExecutionPolicy", "-WorkingDirectory"],
+        text: &["-c", "-Command", "-EncodedCommand"],
+        module: None,
+    },
+    // The loader starts a program that is never the one named in `execve`: ld.so(8).
+    Interpreter {
+        names: &["ld-linux", "ld-musl", "ld"],
+        valued: &["--library-path", "--argv0", "--preload", "--inhibit-rpath", "--audit"],
+        text: &["--list", "--verify"],
+        module: None,
+    },
+];
+
+/// What an interpreter's arguments make it run.
+pub(crate) enum Runs {
+    /// The script at this position; certain unless an option nobody knows stood before it.
+    Script { at: usize, certain: bool },
+    /// The module whose name is at this position.
+    Module { at: usize },
+    /// A program text, standard input, or nothing.
+    Nothing,
+}
+
+/// The interpreter of this name, whatever version it carries (`python3.11`, `ld-linux-x86-64.so.2`).
+pub(crate) fn interpreter(name: &str) -> Option<&'static Interpreter> {
+    let plain = without_version(name);
+    INTERPRETERS.iter().find(|interpreter| {
+        interpreter.names.contains(&name)
+            || interpreter.names.contains(&plain)
+            || interpreter.names.iter().any(|own| own.starts_with("ld-") && name.starts_with(own))
+    })
+}
+
+impl Interpreter {
+    /// What these arguments (without the interpreter's own name) make it run.
+    pub(crate) fn runs(&self, arguments: &[String]) -> Runs {
+        let mut certain = true;
+        let mut at = 0;
+        while let Some(argument) = arguments.get(at).map(String::as_str) {
+            if self.text.contains(&argument) || argument == "-" {
+                return Runs::Nothing;
+            }
+            if self.module == Some(argument) {
+                return Runs::Module { at: at + 1 };
+            }
+            if argument == "--" {
+                return Runs::Script { at: at + 1, certain };
+            }
+            if self.valued.contains(&argument) {
+                at += 2;
+            } else if argument.starts_with('-') && argument.len() > 1 {
+                // Short flags of interpreters stand alone; a long one without `=` may not.
+                certain &= !argument.starts_with("--") || argument.contains('=');
+                at += 1;
+            } else {
+                return Runs::Script { at, certain };
+            }
+        }
+        Runs::Nothing
+    }
+}
+
+/// `python3.11` is `python`, `gcc-12` is `gcc`.
+pub(crate) fn without_version(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-')
+}
+
+/// Programs of which a version number is no part of the name.
+pub(crate) fn is_versioned(plain: &str) -> bool {
+    matches!(
+        plain,
+        "python"
+            | "pypy"
+            | "pip"
+            | "ruby"
+            | "gem"
+            | "perl"
+            | "php"
+            | "lua"
+            | "node"
+            | "gcc"
+            | "g++"
+            | "clang"
+            | "clang++"
+            | "cpp"
+            | "go"
+            | "java"
+    )
+}
+
+/// One program file with many programs in it, the first argument naming which.
+pub(crate) fn is_multi_call(name: &str) -> bool {
+    matches!(name, "busybox" | "toybox" | "coreutils")
+}
+
+/// The command that a program file inside a package stands for.
+pub(crate) fn script_alias(stem: &str) -> &str {
+    match stem {
+        "npm-cli" => "npm",
+        "npx-cli" => "npx",
+        other => other,
+    }
+}

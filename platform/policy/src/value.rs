@@ -1,0 +1,94 @@
+//! The policy as people and programs read it: every key with its value, origins and losers.
+
+use crate::nearest::nearest;
+use crate::schema::{KEYS, Shape};
+use crate::{LayerSummary, Origin};
+use serde::Serialize;
+use serde_json::Value as Json;
+use std::fmt;
+
+/// One key as `policy explain --json` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Value {
+    /// In full: `network.mode`.
+    pub key: &'static str,
+    /// What holds; `null` where nothing does. A list stands in one array.
+    pub value: Json,
+    /// Where it came from: for a list, one origin for each entry, in the list's order.
+    pub origins: Vec<Origin>,
+    /// How the values of several layers combine.
+    pub merge: Shape,
+    /// Whether every value for the key could be read.
+    pub status: ValueStatus,
+    /// What was said elsewhere and does not hold, with the reason.
+    pub losers: Vec<Loser>,
+}
+
+/// Whether every value for a key could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueStatus {
+    /// Every value was read, and one holds.
+    Ok,
+    /// No layer says anything.
+    Unset,
+    /// A value could not be read and is ignored.
+    Dropped,
+    /// What could be read of a broken value restricts.
+    Partly,
+    /// A broken managed value fell to the strictest of its key.
+    Strictest,
+    /// A layer could not be read at all, so no session starts.
+    Refused,
+}
+
+/// A value that does not hold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Loser {
+    /// What it said.
+    pub value: Json,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// Why it lost, in plain words.
+    pub reason: String,
+}
+
+/// The whole policy as `policy show --json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Show {
+    /// Every source that was looked at, from the weakest.
+    pub layers: Vec<LayerSummary>,
+    /// Every key.
+    pub values: Vec<Value>,
+}
+
+/// There is no key of this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// What was asked for.
+    pub key: String,
+    /// The known key that is nearest to it.
+    pub nearest: Option<&'static str>,
+}
+
+impl UnknownKey {
+    pub(crate) fn new(key: &str) -> Self {
+        let names = || KEYS.iter().map(|key| key.name);
+        // People also ask for the last word alone: `mode`.
+        let by_end = || names().find(|name| name.rsplit('.').next() == Some(key));
+        Self { key: key.to_owned(), nearest: nearest(key, names()).or_else(by_end) }
+    }
+}
+
+impl fmt::Display for UnknownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no key `{}`", self.key)?;
+        match self.nearest {
+            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+            None => f.write_str("; `chaperone policy show` lists them all"),
+        }
+    }
+}
+
+impl std::error::Error for UnknownKey {}
