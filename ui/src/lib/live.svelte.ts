@@ -12,9 +12,12 @@ export class Live<T> {
   /** Nothing has come yet, and it has taken a while. */
   slow = $state(false);
 
+  readonly #load: () => Promise<T>;
   #run = 0;
 
-  constructor(private readonly load: () => Promise<T>) {}
+  constructor(load: () => Promise<T>) {
+    this.#load = load;
+  }
 
   /** Asks again. Of several questions under way, only the last one's answer counts. */
   async refresh(): Promise<void> {
@@ -24,7 +27,7 @@ export class Live<T> {
       if (run === this.#run && this.value === null) this.slow = true;
     }, PATIENCE_MS);
     try {
-      const value = await this.load();
+      const value = await this.#load();
       if (run !== this.#run) return;
       this.value = value;
       this.failure = null;

@@ -1,35 +1,35 @@
 // The backend inside the app: each call is one command of `src-tauri`, each topic one event.
-// The only file that imports Tauri.
+// The bindings are generated from the Rust types, so that the two cannot drift apart; nothing
+// else in the UI imports them, or Tauri.
 
-import { invoke } from '@tauri-apps/api/core';
-import { listen } from '@tauri-apps/api/event';
 import type { Backend, Topics } from '../backend';
+import { commands, events } from '../bindings';
 
 export function tauriBackend(): Backend {
   return {
-    home: () => invoke('home'),
-    requests: () => invoke('requests'),
-    answer: (answer) => invoke('answer', { answer }),
-    sessions: (cursor) => invoke('sessions', { cursor }),
-    story: (session) => invoke('story', { session }),
-    events: (filter, cursor) => invoke('events', { filter, cursor }),
-    event: (session, seq) => invoke('event', { session, seq }),
-    hosts: (session) => invoke('hosts', { session }),
-    rules: (workspace) => invoke('rules', { workspace }),
-    explain: (key, workspace) => invoke('explain', { key, workspace }),
-    why: (question) => invoke('why', { question }),
-    grants: () => invoke('grants'),
-    revoke: (grant) => invoke('revoke', { grant }),
-    startDemo: () => invoke('start_demo'),
-    startSession: (start) => invoke('start_session', { start }),
-    chooseFolder: () => invoke('choose_folder'),
-    settings: () => invoke('settings'),
-    setTheme: (theme) => invoke('set_theme', { theme }),
-    resumeAsking: () => invoke('resume_asking'),
+    home: commands.home,
+    requests: commands.requests,
+    answer: commands.answer,
+    sessions: commands.sessions,
+    story: commands.story,
+    events: commands.events,
+    event: commands.event,
+    hosts: commands.hosts,
+    rules: commands.rules,
+    explain: commands.explain,
+    why: commands.why,
+    grants: commands.grants,
+    revoke: async (grant) => void (await commands.revoke(grant)),
+    startDemo: commands.startDemo,
+    startSession: commands.startSession,
+    chooseFolder: commands.chooseFolder,
+    settings: commands.settings,
+    setTheme: async (theme) => void (await commands.setTheme(theme)),
+    resumeAsking: async () => void (await commands.resumeAsking()),
 
     on<T extends keyof Topics>(topic: T, callback: (payload: Topics[T]) => void) {
       // Unlistening before the listener is there waits for it.
-      const listening = listen<Topics[T]>(topic, (event) => callback(event.payload));
+      const listening = events[topic].listen((event) => callback(event.payload as Topics[T]));
       return () => void listening.then((unlisten) => unlisten());
     },
   };

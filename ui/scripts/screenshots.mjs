@@ -1,0 +1,167 @@
+// Pictures of every page and state in both themes, over recorded data in a plain browser, with
+// an accessibility check of each: `node scripts/screenshots.mjs FOLDER [NAME…]`.
+// Exits 1 when axe finds a violation or the page reports an error.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const [folder = join(root, 'test-results/screenshots'), ...names] = process.argv.slice(2);
+const built = join(root, 'dist-recorded');
+
+/** The app's own policy: what it would refuse there is an error here. */
+const CSP =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'none'; " +
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const SIZES = {
+    usual: { viewport: { width: 1280, height: 800 } },
+    small: { viewport: { width: 1000, height: 640 } },
+    // The smallest window at 200 %: half as many CSS pixels, each twice as large.
+    zoomed: { viewport: { width: 500, height: 320 }, deviceScaleFactor: 2 },
+};
+
+const click = (id) => (page) => page.getByTestId(id).first().click();
+
+/** name, query, size, what to do first */
+const SHOTS = [
+    ['home-busy', 'recorded=busy&page=home'],
+    ['home-fresh', 'recorded=fresh&page=home', 'small'],
+    ['home-managed', 'recorded=managed&page=home'],
+    ['home-not-protected', 'recorded=calm&page=home'],
+    ['home-findings', 'recorded=long&page=home', 'small'],
+    ['home-error', 'recorded=broken&page=home', 'small'],
+    ['home-loading', 'recorded=slow&page=home', 'small', (page) => page.waitForTimeout(300)],
+    ['home-start', 'recorded=busy&page=home', 'small', click('start-gemini')],
+    ['home-zoomed', 'recorded=busy&page=home', 'zoomed'],
+    ['requests-busy', 'recorded=busy&page=requests', 'usual', ready],
+    ['requests-new', 'recorded=busy&page=requests', 'small'],
+    ['requests-host', 'recorded=busy&page=requests&id=r-21f7', 'small', ready],
+    ['requests-managed', 'recorded=managed&page=requests', 'small', ready],
+    ['requests-long', 'recorded=long&page=requests', 'small', ready],
+    ['requests-moved-on', 'recorded=long&page=requests&id=r-0ff0', 'small'],
+    ['requests-note', 'recorded=busy&page=requests', 'small', note],
+    ['requests-answered', 'recorded=busy&page=requests&id=r-bbbb', 'small'],
+    ['requests-late', 'recorded=late&page=requests', 'small', late],
+    ['requests-too-soon', 'recorded=busy&page=requests', 'small', click('allow-once')],
+    ['requests-empty', 'recorded=fresh&page=requests', 'small'],
+    ['requests-error', 'recorded=broken&page=requests', 'small'],
+    ['requests-zoomed', 'recorded=busy&page=requests', 'zoomed', ready],
+    ['activity-sessions', 'recorded=busy&page=activity'],
+    ['activity-sessions-small', 'recorded=busy&page=activity', 'small'],
+    ['activity-events', 'recorded=many&page=activity', 'small', click('view-events')],
+    ['activity-event', 'recorded=busy&page=activity', 'usual', event],
+    ['activity-hosts', 'recorded=busy&page=activity', 'small', click('view-hosts')],
+    ['activity-empty', 'recorded=fresh&page=activity', 'small'],
+    ['activity-error', 'recorded=broken&page=activity', 'small'],
+    ['activity-zoomed', 'recorded=busy&page=activity', 'zoomed'],
+    ['rules-values', 'recorded=busy&page=rules'],
+    ['rules-value', 'recorded=managed&page=rules&id=approvals.scopes', 'small'],
+    ['rules-why', 'recorded=busy&page=rules', 'small', why],
+    ['rules-layers', 'recorded=long&page=rules', 'small', click('view-layers')],
+    ['rules-zoomed', 'recorded=busy&page=rules', 'zoomed'],
+    ['keys', 'recorded=busy&page=home', 'small', click('keys')],
+    ['paused', 'recorded=calm&page=requests', 'small'],
+];
+
+async function ready(page) {
+    await page.locator('[data-testid=request-card][data-ready=true]').waitFor();
+}
+async function note(page) {
+    await ready(page);
+    await page.keyboard.press('n');
+    await page.getByTestId('request-note').fill('Open a pull request instead.');
+}
+async function late(page) {
+    await ready(page);
+    await page.keyboard.press('d');
+    await page.getByTestId('request-notice').waitFor();
+}
+async function event(page) {
+    await page.getByTestId('view-events').click();
+    await page.getByTestId('event-row').nth(5).click();
+    await page.getByTestId('event-detail').waitFor();
+}
+async function why(page) {
+    await page.getByTestId('why').fill('git push origin main');
+    await page.keyboard.press('Enter');
+    await page.getByTestId('why-answer').waitFor();
+}
+
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
+
+function serve() {
+    const server = createServer((request, response) => {
+        const path = normalize(new URL(request.url ?? '/', 'http://x').pathname);
+        const file = join(built, path === '/' ? 'index.html' : path);
+        if (!existsSync(file)) return void response.writeHead(404).end();
+        response.writeHead(200, {
+            'content-type': `${TYPES[extname(file)] ?? 'application/octet-stream'}; charset=utf-8`,
+            'content-security-policy': CSP,
+        });
+        response.end(readFileSync(file));
+    });
+    return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
+}
+
+const build = spawnSync(
+    process.execPath,
+    [
+        join(root, 'node_modules/vite/bin/vite.js'),
+        'build',
+        '--mode',
+        'recorded',
+        '--logLevel',
+        'warn',
+    ],
+    { cwd: root, stdio: 'inherit' },
+);
+if (build.status !== 0) process.exit(build.status ?? 1);
+
+mkdirSync(folder, { recursive: true });
+const server = await serve();
+const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+});
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const problems = [];
+
+for (const [name, query, size = 'usual', act] of SHOTS) {
+    if (names.length > 0 && !names.some((wanted) => name.startsWith(wanted))) continue;
+    for (const theme of ['light', 'dark']) {
+        const context = await browser.newContext({ ...SIZES[size], reducedMotion: 'reduce' });
+        const page = await context.newPage();
+        page.on('pageerror', (error) => problems.push(`${name} ${theme}: ${error.message}`));
+        page.on('console', (message) => {
+            if (message.type() === 'error') problems.push(`${name} ${theme}: ${message.text()}`);
+        });
+        await page.goto(`http://127.0.0.1:${server.address().port}/?${query}&theme=${theme}`);
+        await page.locator('main').waitFor();
+        await page.waitForTimeout(100);
+        if (act) await act(page);
+        await page.waitForTimeout(50);
+        await page.screenshot({ path: join(folder, `${name}-${theme}.png`) });
+        // Handed over by the debugger, which the page's policy does not bind.
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => globalThis.axe.run());
+        for (const { id, help, nodes } of violations) {
+            problems.push(
+                `${name} ${theme}: ${id}: ${help}: ${nodes[0]?.html.slice(0, 200)} ${nodes[0]?.failureSummary ?? ''}`,
+            );
+        }
+        await context.close();
+    }
+}
+
+await browser.close();
+server.close();
+process.stdout.write(`Pictures in ${folder}\n`);
+if (problems.length > 0) {
+    process.stderr.write(`${[...new Set(problems)].join('\n')}\n`);
+    process.exitCode = 1;
+}
