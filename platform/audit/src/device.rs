@@ -10,7 +10,7 @@ use crate::{Error, Result, platform};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 
 const VERSION: u32 = 1;
 
@@ -101,8 +101,14 @@ pub(crate) struct Guard(#[expect(dead_code, reason = "unlocks when it is dropped
 /// Waits for the right to write to the device log.
 pub(crate) fn lock(layout: &Layout) -> Result<Guard> {
     let path = layout.lock();
-    let mut options = platform::options();
-    let file = options.read(true).write(true).create(true).open(&path).during("open", &path)?;
+    let file = match platform::options().read(true).open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            platform::options().read(true).write(true).create(true).truncate(false).open(&path)
+        }
+        // Not created and not writable where another user, such as root, only looks.
+        opened => opened,
+    }
+    .during("open", &path)?;
     file.lock().during("lock", &path)?;
     Ok(Guard(file))
 }

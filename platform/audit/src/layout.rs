@@ -30,6 +30,11 @@ impl Layout {
         self.segments().join(format!("{session}{SEGMENT}"))
     }
 
+    /// The session whose segment has this file name.
+    pub(crate) fn session_of(name: &str) -> Option<&str> {
+        name.strip_suffix(SEGMENT).filter(|session| check_name(session).is_ok())
+    }
+
     pub(crate) fn content(&self, session: &str) -> PathBuf {
         self.segments().join(format!("{session}{CONTENT}"))
     }

@@ -17,6 +17,7 @@
 //! this consistently; an agent cannot reach it.
 
 mod device;
+mod erase;
 mod error;
 mod event;
 mod hash;
@@ -25,16 +26,20 @@ mod platform;
 mod read;
 mod record;
 mod redact;
+mod report;
 mod seal;
 mod segment;
 mod store;
+mod verify;
 
 pub use error::Error;
 pub use event::{Event, EventKind, NewEvent, Start};
 pub use hash::{Hash, Tree, leaf_hash};
 pub use redact::Redactor;
+pub use report::{LogReport, Problem, ProblemKind, Report, SegmentReport, SegmentState};
 pub use segment::Segment;
 pub use store::Store;
+pub use verify::verify;
 
 /// The result of everything here that reads or writes the history.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -67,4 +67,13 @@ impl Store {
         }
         begun
     }
+
+    /// Erases what one event was about (its action, and all that was recorded as private). The
+    /// record stays, and verification says that this was erased, by the device log.
+    ///
+    /// # Errors
+    /// If there is no such content, or it cannot be overwritten.
+    pub fn erase(&self, session: &str, seq: u64) -> Result<()> {
+        crate::erase::erase(&self.layout, session, seq)
+    }
 }

@@ -1,33 +1,11 @@
 //! What a supervisor can rely on when it records: where it lies, who can read it, and what a
 //! failure leaves behind.
 
-use chaperone_audit::{Error, EventKind, NewEvent, Redactor, Start, Store};
-use chaperone_policy::{Command, Decision, Origin, Verdict};
+use crate::common::{command, start};
+use chaperone_audit::{Error, EventKind, NewEvent, Redactor, Store};
+use chaperone_policy::Verdict;
 use std::fs;
 use std::path::Path;
-
-fn start() -> NewEvent {
-    NewEvent::session_start(Start {
-        agent: "demo".into(),
-        workspace: "/work/shop".into(),
-        command: vec!["demo".into(), "--fast".into()],
-        tier: "full".into(),
-        ..Start::default()
-    })
-}
-
-fn command(line: &str, verdict: Verdict) -> NewEvent {
-    let argv = line.split(' ').map(str::to_owned).collect();
-    NewEvent::command(
-        &Command { argv, cwd: "/work/shop".into(), ..Command::default() },
-        &Decision {
-            verdict,
-            rule: None,
-            origin: Origin::built_in(),
-            reason: "Nothing forbids it.".into(),
-        },
-    )
-}
 
 fn lines(path: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(path).unwrap();

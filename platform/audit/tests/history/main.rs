@@ -1,0 +1,5 @@
+//! The history as its users see it: what supervisors write, what verification and the index say.
+
+mod common;
+mod verify;
+mod write;
