@@ -1,7 +1,32 @@
-//! The plan: the concrete restrictions for one session, as plain data.
+//! The plan: the concrete restrictions for one session, as plain data, and how it is computed
+//! from a policy, a machine and a disk.
+
+mod carve;
+mod compute;
+mod disk;
+mod environment;
+mod files;
+mod git;
+mod gitconfig;
+mod network;
+mod protected;
+mod reach;
+mod refusal;
+mod system;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use compute::{AgentAccess, PlanInput, plan};
+pub use disk::{Disk, Entry, Kind, MapDisk, RealDisk};
+pub use protected::{PROTECTED, Protected};
+pub use reach::Reach;
+pub use refusal::Refusal;
 
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
@@ -15,6 +40,16 @@ pub enum Tier {
     Reduced,
     /// Landlock, seccomp and namespaces.
     Full,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Reduced => "reduced",
+            Self::Full => "full",
+        })
+    }
 }
 
 /// What may be done beneath a path.
@@ -101,7 +136,8 @@ pub struct Plan {
     pub read_only: Vec<PathBuf>,
     /// Paths inside a writable grant that are not created, written, renamed or linked, whether
     /// they exist or not (exact absolute paths, or globs over absolute paths such as
-    /// `/w/**/.envrc`): mediated.
+    /// `/w/**/.envrc`): mediated. Each covers everything beneath what it names, and the folders
+    /// above an exact one are not renamed or removed either.
     pub guarded: Vec<String>,
     /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
     pub temp: PathBuf,

@@ -1,0 +1,225 @@
+//! What this machine's kernel lets an ordinary user set up, as plain data, and what follows.
+//!
+//! Finding it out is the business of the module of each operating system ([`crate::probe`]).
+
+use crate::plan::{Loss, Tier};
+use serde::Serialize;
+
+/// Whether one thing works here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "status")]
+pub enum Status {
+    /// It was done, and worked.
+    Works,
+    /// It has not been tried; launching tells.
+    Assumed,
+    /// It was tried, and failed with this system error number.
+    Fails {
+        /// As in `errno(3)`.
+        errno: i32,
+    },
+    /// What it builds on does not work, so it could not be tried.
+    Untried,
+}
+
+impl Status {
+    /// Whether a plan may count on it.
+    pub fn usable(self) -> bool {
+        matches!(self, Self::Works | Self::Assumed)
+    }
+}
+
+/// What this machine gives, each found by doing it once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// The version of Landlock's interface; 0 where there is none.
+    pub landlock_abi: u32,
+    /// A seccomp filter whose questions a supervisor answers.
+    pub seccomp_notify: Status,
+    /// Stopping a process of the session at exec (`ptrace`; Yama can forbid it).
+    pub exec_trace: Status,
+    /// User namespaces with an identity of their own.
+    pub user_namespaces: Status,
+    /// Private mounts, bound, covered and read-only.
+    pub mounts: Status,
+    /// A process namespace with its own `/proc`.
+    pub processes: Status,
+    /// A network namespace with its own loopback.
+    pub network: Status,
+    /// Terminals of its own (a new `devpts`).
+    pub terminals: Status,
+    /// AppArmor strips what is in new user namespaces (Ubuntu 23.10 and later).
+    pub apparmor_restricts_namespaces: bool,
+    /// `kernel.yama.ptrace_scope`, where Yama is there.
+    pub yama: Option<u32>,
+}
+
+/// One line about a machine, for `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Capability {
+    /// A stable identifier in kebab case.
+    pub id: &'static str,
+    /// What was found.
+    pub status: Status,
+    /// What it is for, and what was found, in plain words.
+    pub detail: String,
+    /// How to get it; empty where it works.
+    pub fix: String,
+}
+
+/// The Landlock interface below which there is no sandbox: 2 adds refer (kernel 5.19), without
+/// which nothing can be renamed between folders.
+const OLDEST_LANDLOCK: u32 = 2;
+
+impl Machine {
+    /// How strong the sandbox can be here.
+    pub fn tier(&self) -> Tier {
+        let base = self.landlock_abi >= OLDEST_LANDLOCK
+            && self.seccomp_notify.usable()
+            && self.exec_trace.usable();
+        let namespaces =
+            [self.user_namespaces, self.mounts, self.processes, self.network, self.terminals];
+        match (base, namespaces.into_iter().all(Status::usable)) {
+            (false, _) => Tier::None,
+            (true, false) => Tier::Reduced,
+            (true, true) => Tier::Full,
+        }
+    }
+
+    /// What is lost here below the best there is, and how to get it.
+    pub fn losses(&self) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        if self.tier() < Tier::Full {
+            let fix = self
+                .capabilities()
+                .into_iter()
+                .map(|capability| capability.fix)
+                .find(|fix| !fix.is_empty())
+                .unwrap_or_default();
+            let mut lose = |id: &str, detail: &str| {
+                losses.push(Loss { id: id.into(), detail: detail.into(), fix: fix.clone() });
+            };
+            lose(
+                "secrets-in-workspace",
+                "Files inside the workspace cannot be hidden from reading: Landlock grants a \
+                 folder as a whole.",
+            );
+            lose(
+                "other-processes-visible",
+                "The names and arguments of this user's other processes can be read, though not \
+                 their memory, files or environment.",
+            );
+            lose(
+                "shared-network-names",
+                "Names are resolved as the machine does, over files only: a relay to a host that \
+                 is not an address works only if /etc/hosts has it.",
+            );
+            if self.landlock_abi < 6 {
+                lose(
+                    "scheduling-of-other-processes",
+                    "The priority of this user's other processes can be changed.",
+                );
+            }
+        }
+        if self.landlock_abi < 5 {
+            losses.push(Loss {
+                id: "device-control".into(),
+                detail: "Landlock on this kernel does not restrict ioctl on devices; only the \
+                         devices of the plan can be opened."
+                    .into(),
+                fix: "Linux 6.10 or later.".into(),
+            });
+        }
+        losses
+    }
+
+    /// Each capability with its status, what it is for, and a fix where it is missing.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let landlock = match self.landlock_abi {
+            0 => Status::Fails { errno: EOPNOTSUPP },
+            abi if abi < OLDEST_LANDLOCK => Status::Fails { errno: EOPNOTSUPP },
+            _ => Status::Works,
+        };
+        vec![
+            line(
+                "landlock",
+                landlock,
+                format!("confines files (interface version {} found)", self.landlock_abi),
+                "Use Linux 5.19 or later with Landlock in CONFIG_LSM, or add landlock to the \
+                 lsm= kernel parameter.",
+            ),
+            line(
+                "seccomp-notify",
+                self.seccomp_notify,
+                "refuses dangerous system calls and asks about the rest".into(),
+                "Run outside a container that filters seccomp, or allow the seccomp system call \
+                 in its profile.",
+            ),
+            line(
+                "exec-trace",
+                self.exec_trace,
+                match self.yama {
+                    Some(scope) => {
+                        format!("judges every command at exec (kernel.yama.ptrace_scope is {scope})")
+                    }
+                    None => "judges every command at exec".into(),
+                },
+                "Set kernel.yama.ptrace_scope to 0 or 1 (1 is the usual default), or 2 where the \
+                 full tier works; in a container, allow ptrace.",
+            ),
+            line(
+                "user-namespaces",
+                self.user_namespaces,
+                "the ground of every other namespace".into(),
+                self.namespace_fix(),
+            ),
+            line(
+                "mounts",
+                self.mounts,
+                "hides and protects paths inside granted folders".into(),
+                self.namespace_fix(),
+            ),
+            line(
+                "processes",
+                self.processes,
+                "keeps other processes out of sight, and ends a session whole".into(),
+                "In a container, run it with an unmasked /proc (for Docker \
+                 --security-opt systempaths=unconfined); else as for mounts.",
+            ),
+            line(
+                "network",
+                self.network,
+                "leaves nothing to reach but the session's relays".into(),
+                self.namespace_fix(),
+            ),
+            line(
+                "terminals",
+                self.terminals,
+                "keeps other terminals out of reach".into(),
+                self.namespace_fix(),
+            ),
+        ]
+    }
+
+    /// Never a weaker sysctl for the whole machine where a rule for Chaperone alone will do.
+    fn namespace_fix(&self) -> &'static str {
+        if self.apparmor_restricts_namespaces {
+            "Allow user namespaces to Chaperone alone: as root, write /etc/apparmor.d/chaperone \
+             with `abi <abi/4.0>, include <tunables/global> profile chaperone /usr/bin/chaperone \
+             flags=(unconfined) { userns, }` (with the path of your chaperone) and run \
+             `apparmor_parser -r /etc/apparmor.d/chaperone`. The package does this. No sysctl \
+             needs to be weakened."
+        } else {
+            "Set user.max_user_namespaces above 0 (and kernel.unprivileged_userns_clone to 1 \
+             where it exists); in a container, allow clone and mount in its seccomp profile."
+        }
+    }
+}
+
+/// `EOPNOTSUPP` on Linux, which is what Landlock says when it is built in and switched off.
+const EOPNOTSUPP: i32 = 95;
+
+fn line(id: &'static str, status: Status, detail: String, fix: &str) -> Capability {
+    let fix = if status.usable() { String::new() } else { fix.to_owned() };
+    Capability { id, status, detail, fix }
+}

@@ -1,0 +1,332 @@
+//! From a policy, a machine and a disk to a plan. Pure: every fact comes in.
+
+use super::files::Files;
+use super::walk::Patterns;
+use super::{
+    Access, Disk, Kind, Limits, Loss, PROTECTED, Plan, Refusal, Tier, environment, git, network,
+    system,
+};
+use crate::Machine;
+use chaperone_policy::{MinimumTier, PathPattern, Policy, Sourced};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What an agent's file adds to a session: where its program and its redirected state lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentAccess {
+    /// Read and executed: the agent's own program.
+    pub read: Vec<PathBuf>,
+    /// Written: the agent's state, as Chaperone keeps it for the sessions of this agent.
+    pub write: Vec<PathBuf>,
+    /// Within what is written, neither changed nor created: settings, hooks, skills.
+    pub read_only: Vec<PathBuf>,
+    /// Set in the session's environment, over what the user's holds.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Everything that a plan is computed from. Paths are absolute.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// What is in force.
+    pub policy: &'a Policy,
+    /// What this machine gives.
+    pub machine: &'a Machine,
+    /// The session's id; the agent finds it in `CHAPERONE_SESSION`.
+    pub session: &'a str,
+    /// The user's home.
+    pub home: &'a Path,
+    /// The folder that the session works in.
+    pub workspace: &'a Path,
+    /// A private folder that exists: the session's `/tmp`.
+    pub temp: &'a Path,
+    /// A folder that exists, kept from session to session: the caches of the agent's tools.
+    pub cache: &'a Path,
+    /// The supervisor's own folders. The session's own temp, cache and agent state may lie in
+    /// them; nothing else in them is reachable.
+    pub control: &'a [PathBuf],
+    /// What the agent's file adds.
+    pub agent: &'a AgentAccess,
+    /// The supervisor's environment.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The file system.
+    pub disk: &'a dyn Disk,
+}
+
+/// Computes what one session may do on this machine.
+///
+/// # Errors
+/// A [`Refusal`] says why the session does not start, and what to do.
+pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
+    let PlanInput { policy, machine, home, disk, temp, .. } = input;
+    let tier = tier(policy, machine)?;
+    let workspace = workspace(&input)?;
+    let (network, mut losses) = network::network(policy)?;
+    let environment = environment::environment(&input);
+
+    let config_home = input
+        .environment
+        .get("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| home.join(".config"));
+    let git = git::look(&workspace, home, &config_home, disk);
+
+    let mut files = Files::new(disk, home);
+    grant_machine(&mut files, &input, tier, &environment);
+    let own: Vec<PathBuf> = [&*workspace, temp, input.cache]
+        .into_iter()
+        .map(Path::to_path_buf)
+        .chain(input.agent.write.iter().cloned())
+        .collect();
+    for path in &own {
+        files.grant(path, Access::Write);
+    }
+    for path in input.agent.read.iter().chain(&git.read) {
+        files.grant(path, Access::Read);
+    }
+    for path in &git.write {
+        files.grant(path, Access::Write);
+    }
+    let filesystem = policy.filesystem();
+    let mut lifted = Vec::new();
+    for (named, access) in [(&filesystem.read, Access::Read), (&filesystem.write, Access::Write)] {
+        for path in existing(named, disk)? {
+            files.grant_named(&path, access);
+            if access == Access::Write {
+                lifted.push(path);
+            }
+        }
+    }
+    files.settle();
+
+    let needed = [(workspace.as_path(), "its workspace"), (temp, "its temporary folder")];
+    let state = input.agent.write.iter().map(|path| (&**path, "its agent's state"));
+    for (path, what) in needed.into_iter().chain(state) {
+        refuse_denied(&filesystem.deny, path, what, disk)?;
+    }
+    let (exact, patterns) = split(&filesystem.deny)?;
+    files.deny(&exact, &patterns)?;
+
+    for secret in secrets(disk) {
+        files.hide(&secret);
+    }
+    for folder in input.control {
+        files.hide_but(folder, &own);
+    }
+
+    for path in git.protect.iter().chain(&input.agent.read_only) {
+        files.protect(path);
+    }
+    let roots = match git::roots(&workspace, disk) {
+        roots if roots.is_empty() || roots[0] == workspace => vec![workspace.clone()],
+        roots => [vec![workspace.clone()], roots].concat(),
+    };
+    for root in &roots {
+        for path in PROTECTED.iter().flat_map(|group| group.paths).map(|path| root.join(path)) {
+            // Who names a protected path as writable, in so many words, has chosen.
+            if !lifted.contains(&path) {
+                files.protect(&path);
+            }
+        }
+    }
+    let (exact, patterns) = split(&filesystem.deny_write)?;
+    for path in &exact {
+        files.protect(path);
+    }
+    for text in patterns.texts() {
+        files.guard_pattern(text);
+    }
+    files.finish();
+
+    losses.extend(machine.losses());
+    losses.extend(git.losses);
+    if tier == Tier::Reduced {
+        files.without_namespaces();
+        losses.extend(without_private_devices());
+    }
+    // What is said of these very paths replaces what the machine says in general.
+    losses.retain(|loss| files.losses.iter().all(|own| own.id != loss.id));
+    losses.append(&mut files.losses);
+    Ok(Plan {
+        tier,
+        workspace,
+        grants: files.grants,
+        hidden: files.hidden,
+        read_only: files.read_only,
+        guarded: files.guarded,
+        temp: temp.to_owned(),
+        network,
+        environment,
+        limits: Limits {
+            memory: policy.limits().memory.as_ref().map(|limit| limit.value),
+            processes: policy.limits().processes.as_ref().map(|limit| limit.value),
+        },
+        losses,
+    })
+}
+
+/// The tier to enforce with: the machine's, if it is enough.
+fn tier(policy: &Policy, machine: &Machine) -> Result<Tier, Refusal> {
+    let found = machine.tier();
+    let needed = match policy.minimum_tier() {
+        MinimumTier::Reduced => Tier::Reduced,
+        MinimumTier::Full => Tier::Full,
+    };
+    if found == Tier::None {
+        return Err(Refusal::NoSandbox { losses: missing(machine) });
+    }
+    if found < needed {
+        return Err(Refusal::TierTooLow { needed, found, losses: missing(machine) });
+    }
+    Ok(found)
+}
+
+/// What the machine lacks, each with how to get it.
+fn missing(machine: &Machine) -> Vec<Loss> {
+    let lacking = machine.capabilities().into_iter().filter(|it| !it.status.usable());
+    lacking.map(|it| Loss { id: it.id.to_owned(), detail: it.detail, fix: it.fix }).collect()
+}
+
+/// The workspace without links, if it may be one.
+fn workspace(input: &PlanInput<'_>) -> Result<PathBuf, Refusal> {
+    let path = input.workspace.to_owned();
+    let disk = input.disk;
+    let Some(real) = disk.canonical(&path) else { return Err(Refusal::NoWorkspace { path }) };
+    if disk.kind(&real) != Some(Kind::Folder) {
+        return Err(Refusal::NoWorkspace { path });
+    }
+    let holds = |held: &Path| held.starts_with(&real);
+    let too_wide = |holds| Err(Refusal::WorkspaceTooWide { path: real.clone(), holds });
+    if real == Path::new("/") {
+        return too_wide("the whole machine");
+    }
+    if holds(input.home) {
+        return too_wide("your home folder");
+    }
+    let system = ["/usr", "/etc", "/proc", "/sys", "/dev", "/boot", "/run", "/var", "/opt", "/nix"];
+    if system.into_iter().any(|folder| holds(Path::new(folder))) {
+        return too_wide("the system's own files");
+    }
+    for own in input.control.iter().filter_map(|own| disk.canonical(own)) {
+        if holds(&own) || real.starts_with(&own) {
+            return Err(Refusal::WorkspaceHoldsChaperone { path: real, own });
+        }
+    }
+    Ok(real)
+}
+
+/// What every session reads: the system, its devices, and the user's toolchains.
+fn grant_machine(
+    files: &mut Files<'_>,
+    input: &PlanInput<'_>,
+    tier: Tier,
+    environment: &BTreeMap<String, String>,
+) {
+    let PlanInput { home, disk, .. } = *input;
+    for path in system::SYSTEM {
+        files.grant_system(Path::new(path));
+    }
+    // Often a link into /run, where a daemon replaces the file: the folder stays the same.
+    if let Some(file) = disk.canonical(Path::new("/etc/resolv.conf"))
+        && let Some(folder) = file.parent()
+    {
+        let of_a_daemon = folder.starts_with("/run") && folder.components().count() > 2;
+        files.grant(if of_a_daemon { folder } else { &file }, Access::Read);
+    }
+    for path in system::DEVICES {
+        files.grant(Path::new(path), Access::Device);
+    }
+    if tier == Tier::Full {
+        files.grant(Path::new(system::TERMINALS), Access::Device);
+        files.grant(Path::new(system::SHARED_MEMORY), Access::Write);
+    }
+    for path in system::TOOLCHAINS {
+        files.grant(&home.join(path), Access::Read);
+    }
+    for (variable, parts) in system::MOVED_TOOLCHAINS {
+        let Some(folder) = environment.get(*variable).map(Path::new) else { continue };
+        if folder.is_absolute() && parts.is_empty() {
+            files.grant(folder, Access::Read);
+        } else if folder.is_absolute() {
+            parts.iter().for_each(|part| files.grant(&folder.join(part), Access::Read));
+        }
+    }
+    let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+    for folder in path.split(':').map(Path::new).filter(|folder| folder.is_absolute()) {
+        files.grant(folder, Access::Read);
+    }
+}
+
+/// Secrets of the system that this user could read.
+fn secrets(disk: &dyn Disk) -> Vec<PathBuf> {
+    let keys = disk.children(Path::new(system::SSH_HOST_KEYS)).unwrap_or_default();
+    let keys = keys.into_iter().filter(|entry| {
+        let name = entry.name.to_string_lossy();
+        name.starts_with("ssh_host_") && name.ends_with("_key")
+    });
+    let keys = keys.map(|entry| Path::new(system::SSH_HOST_KEYS).join(entry.name));
+    let fixed = system::SECRETS.iter().map(PathBuf::from);
+    fixed.chain(keys).filter(|path| disk.readable(path)).collect()
+}
+
+/// What namespaces would have made private, and so is not granted without them.
+fn without_private_devices() -> [Loss; 2] {
+    let fix = "Reach the full tier (`chaperone doctor` says how).";
+    [
+        Loss {
+            id: "shared-memory".into(),
+            detail: "POSIX shared memory and named semaphores (/dev/shm) are not available, as they would be shared with this user's other programs.".into(),
+            fix: fix.into(),
+        },
+        Loss {
+            id: "terminals".into(),
+            detail: "Programs that open a new terminal by its name (tmux, script) do not work, as that would open this user's other terminals too.".into(),
+            fix: fix.into(),
+        },
+    ]
+}
+
+/// The plain paths and the globs of a list.
+fn split(list: &[Sourced<PathPattern>]) -> Result<(Vec<PathBuf>, Patterns), Refusal> {
+    let (mut exact, mut globs) = (Vec::new(), Vec::new());
+    for Sourced { value, .. } in list {
+        match value.as_literal() {
+            Some(path) => exact.push(path.to_owned()),
+            None => globs.push(value.as_str().to_owned()),
+        }
+    }
+    let patterns = Patterns::new(globs).map_err(|pattern| Refusal::BadPattern { pattern })?;
+    Ok((exact, patterns))
+}
+
+/// The paths that a list of grants names; of a glob, those that exist.
+fn existing(list: &[Sourced<PathPattern>], disk: &dyn Disk) -> Result<Vec<PathBuf>, Refusal> {
+    let (mut paths, patterns) = split(list)?;
+    let found = patterns
+        .existing(&[PathBuf::from("/")], disk)
+        .map_err(|too_large| Refusal::SearchTooLarge { root: too_large.root })?;
+    // A folder that cannot be listed is no match of a grant.
+    paths.extend(found.into_iter().filter(|path| patterns.cover(path)));
+    Ok(paths)
+}
+
+/// The session cannot do without `path`: if the policy denies it, nothing starts.
+fn refuse_denied(
+    deny: &[Sourced<PathPattern>],
+    path: &Path,
+    what: &'static str,
+    disk: &dyn Disk,
+) -> Result<(), Refusal> {
+    for Sourced { value, origin } in deny {
+        let real = value.as_literal().and_then(|literal| disk.canonical(literal));
+        if value.covers(path) || real.is_some_and(|real| path.starts_with(real)) {
+            return Err(Refusal::Denied {
+                path: path.to_owned(),
+                what,
+                pattern: value.to_string(),
+                origin: origin.clone(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! The draft of a plan's files: what is granted, what is hidden or kept from change within that,
+//! and how the two are said where there are no namespaces.
+
+use super::walk::Patterns;
+use super::{Access, Disk, Kind, Loss, PathGrant, Refusal, carve, git};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Files, being planned.
+pub(super) struct Files<'a> {
+    disk: &'a dyn Disk,
+    home: &'a Path,
+    pub(super) grants: Vec<PathGrant>,
+    pub(super) hidden: Vec<PathBuf>,
+    pub(super) read_only: Vec<PathBuf>,
+    pub(super) guarded: Vec<String>,
+    pub(super) losses: Vec<Loss>,
+    /// The paths of the writable grants, once they are settled.
+    writable: Vec<PathBuf>,
+    /// Folders of protected paths, resolved once.
+    folders: HashMap<PathBuf, Option<PathBuf>>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(disk: &'a dyn Disk, home: &'a Path) -> Self {
+        Self {
+            disk,
+            home,
+            grants: Vec::new(),
+            hidden: Vec::new(),
+            read_only: Vec::new(),
+            guarded: Vec::new(),
+            losses: Vec::new(),
+            writable: Vec::new(),
+            folders: HashMap::new(),
+        }
+    }
+
+    /// Grants what exists. Nothing that holds the home folder is granted this way.
+    pub(super) fn grant(&mut self, path: &Path, access: Access) {
+        if let Some(path) = self.disk.canonical(path)
+            && !self.home.starts_with(&path)
+        {
+            self.grants.push(PathGrant { path, access });
+        }
+    }
+
+    /// Grants a folder of the system, also where somebody's home lies in it.
+    pub(super) fn grant_system(&mut self, path: &Path) {
+        if self.disk.kind(path).is_none() {
+            return;
+        }
+        let Some(path) = self.disk.canonical(path) else { return };
+        let home = [self.home.to_owned()];
+        let parts = match self.home.starts_with(&path) {
+            true => carve::carve(&path, &home, self.disk),
+            false => vec![path],
+        };
+        let grant = |path| PathGrant { path, access: Access::Read };
+        self.grants.extend(parts.into_iter().map(grant));
+    }
+
+    /// Grants what a policy names, in so many words.
+    pub(super) fn grant_named(&mut self, path: &Path, access: Access) {
+        let (key, does) = match access {
+            Access::Read => ("read", "reads"),
+            Access::Write | Access::Device => ("write", "changes"),
+        };
+        let Some(real) = self.disk.canonical(path) else {
+            self.losses.push(Loss {
+                id: "grant-without-path".into(),
+                detail: format!("filesystem.{key} names {}, which does not exist.", path.display()),
+                fix: format!(
+                    "Create it before the session starts, or remove it from filesystem.{key}."
+                ),
+            });
+            return;
+        };
+        if access != Access::Read && self.home.starts_with(&real) {
+            self.losses.push(Loss {
+                id: "grant-too-wide".into(),
+                detail: format!(
+                    "filesystem.{key} names {}, which holds the whole home folder; no agent {does} that.",
+                    path.display()
+                ),
+                fix: "Name the folders that are needed.".into(),
+            });
+            return;
+        }
+        self.grants.push(PathGrant { path: real, access });
+    }
+
+    /// Leaves out what a wider grant gives already, and sorts. Everything below builds on it.
+    pub(super) fn settle(&mut self) {
+        self.grants.sort_by(|a, b| (&a.path, b.access).cmp(&(&b.path, a.access)));
+        let mut kept: Vec<PathGrant> = Vec::with_capacity(self.grants.len());
+        // The grants above the one in hand: sorted paths come right after what holds them.
+        let mut above: Vec<usize> = Vec::new();
+        for grant in self.grants.drain(..) {
+            while above.last().is_some_and(|&at| !grant.path.starts_with(&kept[at].path)) {
+                above.pop();
+            }
+            let gives = |wider: Access| {
+                wider == grant.access || wider == Access::Write && grant.access == Access::Read
+            };
+            if !above.iter().any(|&at| gives(kept[at].access)) {
+                above.push(kept.len());
+                kept.push(grant);
+            }
+        }
+        self.writable = kept
+            .iter()
+            .filter(|grant| grant.access == Access::Write)
+            .map(|grant| grant.path.clone())
+            .collect();
+        self.grants = kept;
+    }
+
+    /// Takes back what is denied, also what will be created under a denied name.
+    pub(super) fn deny(&mut self, exact: &[PathBuf], patterns: &Patterns) -> Result<(), Refusal> {
+        let mut denied = Vec::new();
+        for path in exact {
+            denied.extend(self.disk.canonical(path));
+            denied.push(path.clone());
+        }
+        self.grants.retain(|grant| {
+            !denied.iter().any(|path| grant.path.starts_with(path)) && !patterns.cover(&grant.path)
+        });
+        self.settle();
+        let roots: Vec<_> = self.grants.iter().map(|grant| grant.path.clone()).collect();
+        let found = patterns
+            .existing(&roots, self.disk)
+            .map_err(|too_large| Refusal::SearchTooLarge { root: too_large.root })?;
+        for path in found {
+            // The name of a link is denied for what it leads to.
+            let real = match self.disk.kind(&path) {
+                Some(Kind::Link) => self.disk.canonical(&path),
+                _ => Some(path),
+            };
+            denied.extend(real);
+        }
+        for path in &denied {
+            self.hide(path);
+        }
+        for path in exact {
+            self.protect(path);
+        }
+        for text in patterns.texts() {
+            self.guard_pattern(text);
+        }
+        Ok(())
+    }
+
+    /// Hides an existing path without links in it, where a grant would show it.
+    pub(super) fn hide(&mut self, path: &Path) {
+        let shown = self.grants.iter().any(|g| path.starts_with(&g.path) && path != g.path);
+        if shown && self.disk.kind(path).is_some_and(|kind| kind != Kind::Link) {
+            self.hidden.push(path.to_owned());
+        }
+    }
+
+    /// Hides all of a folder but these paths beneath it.
+    pub(super) fn hide_but(&mut self, folder: &Path, kept: &[PathBuf]) {
+        let Some(folder) = self.disk.canonical(folder) else { return };
+        if self.grants.iter().any(|grant| folder.starts_with(&grant.path)) {
+            for path in carve::carve(&folder, kept, self.disk) {
+                self.hide(&path);
+            }
+        }
+    }
+
+    /// Keeps a path, existing or not, from being created or changed.
+    pub(super) fn protect(&mut self, path: &Path) {
+        let path = git::normal(path);
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+        if self.is_writable(&path) {
+            self.guard(&path);
+        }
+        let disk = self.disk;
+        let real_folder = self
+            .folders
+            .entry(folder.to_owned())
+            .or_insert_with(|| disk.kind(folder).and_then(|_| disk.canonical(folder)));
+        // Where the folder is a link, its target is where the file would be.
+        let Some(path) = real_folder.as_ref().map(|folder| folder.join(name)) else { return };
+        if self.is_writable(&path) {
+            self.guard(&path);
+        }
+        let real = match disk.kind(&path) {
+            Some(Kind::Link) => disk.canonical(&path),
+            Some(_) => Some(path.clone()),
+            None => None,
+        };
+        if let Some(real) = real
+            && self.is_writable(&real)
+        {
+            if real != path {
+                self.guard(&real);
+            }
+            self.read_only.push(real);
+        }
+    }
+
+    /// Keeps whatever a pattern names from being created or changed.
+    pub(super) fn guard_pattern(&mut self, text: &str) {
+        let prefix = super::walk::literal_prefix(text);
+        let meets = |grant: &PathBuf| grant.starts_with(&prefix) || prefix.starts_with(grant);
+        if self.writable.iter().any(meets) {
+            self.guarded.push(text.to_owned());
+        }
+    }
+
+    fn guard(&mut self, path: &Path) {
+        self.guarded.push(globset::escape(&path.to_string_lossy()));
+    }
+
+    fn is_writable(&self, path: &Path) -> bool {
+        self.writable.iter().any(|grant| path.starts_with(grant) && path != grant)
+    }
+
+    /// Sorts the lists and leaves out what another entry covers.
+    pub(super) fn finish(&mut self) {
+        outermost(&mut self.hidden);
+        outermost(&mut self.read_only);
+        let hidden = &self.hidden;
+        self.read_only.retain(|path| !hidden.iter().any(|hidden| path.starts_with(hidden)));
+        self.guarded.sort();
+        self.guarded.dedup();
+    }
+
+    /// Says with grants alone what would otherwise take mounts, and names what that cannot say.
+    pub(super) fn without_namespaces(&mut self) {
+        let hidden = std::mem::take(&mut self.hidden);
+        let mut grants = Vec::with_capacity(self.grants.len());
+        for grant in self.grants.drain(..) {
+            match grant.access {
+                Access::Write => grants.push(grant),
+                Access::Read | Access::Device => grants.extend(
+                    carve::carve(&grant.path, &hidden, self.disk)
+                        .into_iter()
+                        .map(|path| PathGrant { path, access: grant.access }),
+                ),
+            }
+        }
+        self.grants = grants;
+        let left: Vec<_> = hidden
+            .iter()
+            .filter(|path| self.is_writable(path))
+            .map(|path| path.display().to_string())
+            .collect();
+        if !left.is_empty() {
+            self.losses.push(Loss {
+                id: "secrets-in-workspace".into(),
+                detail: format!(
+                    "On this machine these cannot be hidden from reading, as they lie in a folder that the agent may write: {}.",
+                    left.join(", ")
+                ),
+                fix: "Move them out of the folder, or reach the full tier (`chaperone doctor` says how).".into(),
+            });
+        }
+    }
+}
+
+/// Sorts paths and leaves out those beneath another.
+fn outermost(paths: &mut Vec<PathBuf>) {
+    paths.sort();
+    paths.dedup_by(|later, earlier| later.starts_with(earlier));
+}

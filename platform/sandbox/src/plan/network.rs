@@ -1,0 +1,73 @@
+//! What the session reaches: nothing but relays, or everything.
+
+use super::{Loss, Network, Refusal, Relay};
+use chaperone_policy::{HostSpec, NetworkMode, Policy};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+
+/// Addresses of relays inside begin here: a part of loopback that nothing else uses.
+const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
+
+/// The session's network, and what of the policy's list a relay cannot stand for.
+pub(super) fn network(policy: &Policy) -> Result<(Network, Vec<Loss>), Refusal> {
+    let rules = policy.network();
+    match rules.mode.value {
+        NetworkMode::Direct => Ok((Network::Direct, Vec::new())),
+        NetworkMode::Proxy => Err(Refusal::NoProxy { origin: rules.mode.origin.clone() }),
+        NetworkMode::None => Ok(relays(policy)),
+    }
+}
+
+fn relays(policy: &Policy) -> (Network, Vec<Loss>) {
+    let mut relays: Vec<Relay> = Vec::new();
+    let mut addresses = BTreeMap::new();
+    let mut left_out = Vec::new();
+    let rules = policy.network();
+    for pattern in rules.allow.iter().map(|sourced| &sourced.value) {
+        let Some((host, port)) = pattern.pair() else {
+            left_out.push(pattern.to_string());
+            continue;
+        };
+        if rules.deny.iter().any(|denied| denied.value.matches(&host, port)) {
+            continue;
+        }
+        let address = match (&pattern.host, loopback(&pattern.host)) {
+            (_, Some(address)) => address,
+            // Nothing resolves an address, so nothing would lead to its relay.
+            (HostSpec::Address(_), None) => {
+                left_out.push(pattern.to_string());
+                continue;
+            }
+            _ => {
+                let next = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+                let next = Ipv4Addr::from_bits(FIRST.to_bits().saturating_add(next));
+                *addresses.entry(host.clone()).or_insert(next)
+            }
+        };
+        let listen = SocketAddrV4::new(address, port);
+        if relays.iter().all(|relay| relay.listen != listen) {
+            relays.push(Relay { host, port, listen });
+        }
+    }
+    let losses = (!left_out.is_empty()).then(|| Loss {
+        id: "host-without-relay".into(),
+        detail: format!(
+            "With network.mode \"none\" only a host's name or loopback address with its port can be relayed; not relayed: {}.",
+            left_out.join(", ")
+        ),
+        fix: "Name each as host:port in network.allow.".into(),
+    });
+    (Network::None { relays }, losses.into_iter().collect())
+}
+
+/// The same address inside as outside, for what is on loopback already.
+fn loopback(host: &HostSpec) -> Option<Ipv4Addr> {
+    match host {
+        HostSpec::Name(name) if name == "localhost" => Some(Ipv4Addr::LOCALHOST),
+        HostSpec::Address(IpAddr::V4(address)) if address.is_loopback() => Some(*address),
+        HostSpec::Address(IpAddr::V6(address)) if address.is_loopback() => {
+            Some(Ipv4Addr::LOCALHOST)
+        }
+        _ => None,
+    }
+}
