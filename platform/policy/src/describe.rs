@@ -8,9 +8,18 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CommandFacts {
     /// Whether it can be undone.
-    pub undoable: String,
+    pub undoable: CommandFact,
     /// Whether something leaves the laptop.
-    pub leaves_laptop: String,
+    pub leaves_laptop: CommandFact,
+}
+
+/// An answer, and the words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandFact {
+    /// Yes, no, or not known.
+    pub holds: Option<bool>,
+    /// Without a full stop.
+    pub text: String,
 }
 
 /// What will happen, as one sentence without a full stop: `Publish commits from this repository
@@ -124,50 +133,69 @@ pub fn facts(command: &Command) -> CommandFacts {
     let words: Vec<&str> = tokens.iter().map(String::as_str).collect();
     let (undoable, leaves_laptop) = match words.as_slice() {
         ["git", "push", ..] if overwrites(tokens.get(2..).unwrap_or_default()) => (
-            "Cannot be undone: it replaces or deletes what is published",
-            "Commits leave the laptop",
+            no("Cannot be undone: it replaces or deletes what is published"),
+            yes("Commits leave the laptop"),
         ),
         ["git", "push" | "send-pack", ..] => {
-            ("Hard to undo: others may have fetched it", "Commits leave the laptop")
+            (no("Hard to undo: others may have fetched it"), yes("Commits leave the laptop"))
         }
         ["npm" | "pnpm" | "yarn" | "bun" | "uv" | "poetry", "publish", ..]
         | ["yarn", "npm", "publish", ..]
         | ["twine", "upload", ..]
-        | ["gem", "push", ..] => {
-            ("Cannot be undone: a published version stays taken", "The package leaves the laptop")
-        }
+        | ["gem", "push", ..] => (
+            no("Cannot be undone: a published version stays taken"),
+            yes("The package leaves the laptop"),
+        ),
         ["cargo", "publish", ..] => (
-            "Cannot be undone: a version can be yanked, never removed",
-            "The crate leaves the laptop",
+            no("Cannot be undone: a version can be yanked, never removed"),
+            yes("The crate leaves the laptop"),
         ),
         ["docker" | "podman", "push", ..] | ["docker", "image", "push", ..] => {
-            ("Hard to undo: others may have pulled it", "The image leaves the laptop")
+            (no("Hard to undo: others may have pulled it"), yes("The image leaves the laptop"))
         }
         ["gh", "pr", "merge", ..] => {
-            ("Can be undone with a revert", "The change happens on GitHub")
+            (yes("Can be undone with a revert"), yes("The change happens on GitHub"))
         }
-        ["gh", "release", "create", ..] => {
-            ("Hard to undo: others may have downloaded it", "The release leaves the laptop")
+        ["gh", "release", "create", ..] => (
+            no("Hard to undo: others may have downloaded it"),
+            yes("The release leaves the laptop"),
+        ),
+        ["gh", "repo", "delete", ..] => {
+            (no("Cannot be undone"), yes("The change happens on GitHub"))
         }
-        ["gh", "repo", "delete", ..] => ("Cannot be undone", "The change happens on GitHub"),
-        ["kubectl", "apply", ..] => {
-            ("Can be undone by applying the former state", "The change happens in the cluster")
+        ["kubectl", "apply", ..] => (
+            yes("Can be undone by applying the former state"),
+            yes("The change happens in the cluster"),
+        ),
+        ["kubectl", "delete", ..] => {
+            (no("Cannot be undone"), yes("The change happens in the cluster"))
         }
-        ["kubectl", "delete", ..] => ("Cannot be undone", "The change happens in the cluster"),
         ["terraform" | "tofu", "apply", ..] => (
-            "Hard to undo: some changes replace what was there",
-            "The change happens in real infrastructure",
+            no("Hard to undo: some changes replace what was there"),
+            yes("The change happens in real infrastructure"),
         ),
         ["terraform" | "tofu", "destroy", ..] => {
-            ("Cannot be undone", "The change happens in real infrastructure")
+            (no("Cannot be undone"), yes("The change happens in real infrastructure"))
         }
-        ["rm", ..] => ("Cannot be undone", "Nothing leaves the laptop"),
+        ["rm", ..] => (no("Cannot be undone"), no("Nothing leaves the laptop")),
         ["ssh" | "scp" | "rsync" | "curl" | "wget", ..] => {
-            ("Not known", "Something may leave the laptop")
+            (unknown("Not known"), unknown("Something may leave the laptop"))
         }
-        _ => ("Not known", "Not known"),
+        _ => (unknown("Not known"), unknown("Not known")),
     };
-    CommandFacts { undoable: undoable.to_owned(), leaves_laptop: leaves_laptop.to_owned() }
+    CommandFacts { undoable, leaves_laptop }
+}
+
+fn yes(text: &str) -> CommandFact {
+    CommandFact { holds: Some(true), text: text.to_owned() }
+}
+
+fn no(text: &str) -> CommandFact {
+    CommandFact { holds: Some(false), text: text.to_owned() }
+}
+
+fn unknown(text: &str) -> CommandFact {
+    CommandFact { holds: None, text: text.to_owned() }
 }
 
 /// The tokens as a shell would take them, what cannot be seen made visible, shortened at the end.

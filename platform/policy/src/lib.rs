@@ -30,7 +30,7 @@ pub use context::{Context, Os};
 pub use decide::{Access, Facts, SessionApproval, decide, decide_file, session_scope, unattended};
 pub use decision::{Decision, Verdict};
 pub use defaults::built_in;
-pub use describe::{CommandFacts, facts, sentence};
+pub use describe::{CommandFact, CommandFacts, facts, sentence};
 pub use effective::{
     ApprovalsPolicy, Blocked, EnvironmentPolicy, Filesystem, LimitsPolicy, NetworkPolicy, Policy,
     Sourced,
