@@ -1,1 +1,218 @@
-//! Reads policy layers from the operating system.
+//! Reads policy layers from the operating system: which files, whose they are, and who else could
+//! have written them. What the files say is `chaperone-policy`'s business.
+
+#[cfg(not(unix))]
+mod other;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+use other as system;
+#[cfg(unix)]
+use unix as system;
+
+use chaperone_policy::{Layer, SourceKind};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The largest policy file that is read, in bytes. The largest honest one is a tenth of it.
+pub const LARGEST: u64 = 1 << 20;
+
+/// The name of a workspace's own policy file.
+pub const WORKSPACE_FILE: &str = ".chaperone.toml";
+
+/// Where the layers of one session are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locations {
+    /// The folder of managed files.
+    pub managed: PathBuf,
+    /// The folder of recommended files.
+    pub recommended: PathBuf,
+    /// The user's own file.
+    pub user: PathBuf,
+    /// The workspace folder, whose [`WORKSPACE_FILE`] is read.
+    pub workspace: Option<PathBuf>,
+    /// `--policy` files, in the order given.
+    pub command_line: Vec<PathBuf>,
+    /// Who may have written the files.
+    pub trust: Trust,
+}
+
+/// Who may have written a file so that its grants count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// The user id that owns managed and recommended files: root's.
+    pub owner: u32,
+    /// The user id that sessions run as. Where it is the owner's, that user could have written
+    /// the managed files, and they are untrusted.
+    pub user: u32,
+    /// The topmost folder whose ownership is checked, everything beneath included: `/`.
+    pub top: PathBuf,
+}
+
+impl Locations {
+    /// The locations of this machine for this process's user. `xdg_config_home` is the variable's
+    /// value; a relative one is ignored, as the XDG specification says.
+    pub fn system(
+        home: &Path,
+        xdg_config_home: Option<&Path>,
+        workspace: Option<&Path>,
+        command_line: Vec<PathBuf>,
+    ) -> Self {
+        let config = xdg_config_home
+            .filter(|path| path.is_absolute())
+            .map_or_else(|| home.join(".config"), Path::to_path_buf);
+        Self {
+            managed: PathBuf::from("/etc/chaperone/policy.d"),
+            recommended: PathBuf::from("/etc/chaperone/recommended.d"),
+            user: config.join("chaperone/config.toml"),
+            workspace: workspace.map(Path::to_path_buf),
+            command_line,
+            trust: Trust { owner: 0, user: system::user(), top: PathBuf::from("/") },
+        }
+    }
+}
+
+/// Why a source could not be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("there is none")]
+    Absent,
+    #[error("{0} is no regular file")]
+    NotAFile(PathBuf),
+    #[error("{0} is a symbolic link, which is not followed here")]
+    Link(PathBuf),
+    #[error("{0} is larger than 1 MiB")]
+    TooLarge(PathBuf),
+    #[error("{path} is not UTF-8 text: byte {at} is not")]
+    NotText { path: PathBuf, at: usize },
+    #[error("{path} cannot be read: {error}")]
+    Io { path: PathBuf, error: std::io::Error },
+}
+
+/// Whose file is expected, and so what its owner and mode must be.
+#[derive(Debug, Clone, Copy)]
+enum Expect<'a> {
+    /// The owner's alone, with all folders above it, and no link on the way.
+    Managed(&'a Trust),
+    /// The user's or root's, with the folders above it.
+    User(&'a Trust),
+    /// Anybody's; a link is followed. The user named it.
+    Named,
+    /// Anybody's, and hostile: no link is followed at the end.
+    Workspace,
+}
+
+/// A file's text, and why its grants do not count, if they do not.
+struct Text {
+    text: String,
+    problem: Option<String>,
+}
+
+/// The policy files of a folder, in name order, and why their grants do not count.
+struct Folder {
+    names: Vec<OsString>,
+    open: system::Open,
+    problem: Option<String>,
+}
+
+/// Reads every layer, from the weakest kind to the strongest; the built-in defaults are not among
+/// them. What is not there is listed as absent. It never fails: what cannot be read is a layer
+/// that says so, and `merge` starts no session where that could hide a restriction.
+pub fn read(locations: &Locations) -> Vec<Layer> {
+    let Locations { managed, recommended, user, workspace, command_line, trust } = locations;
+    let mut layers = folder(SourceKind::RecommendedFile, recommended, trust);
+    layers.extend(folder(SourceKind::ManagedFile, managed, trust));
+    layers.push(single(SourceKind::UserFile, user, Expect::User(trust)));
+    for path in command_line {
+        layers.push(match single(SourceKind::CommandLine, path, Expect::Named) {
+            // Somebody asked for this file: without it the session would not be the one meant.
+            layer if layer.status == chaperone_policy::LayerStatus::Absent => Layer::unreadable(
+                SourceKind::CommandLine,
+                &path.to_string_lossy(),
+                &format!("{} does not exist.", path.display()),
+            ),
+            layer => layer,
+        });
+    }
+    if let Some(workspace) = workspace {
+        let path = workspace.join(WORKSPACE_FILE);
+        layers.push(single(SourceKind::WorkspaceFile, &path, Expect::Workspace));
+    }
+    layers
+}
+
+fn folder(kind: SourceKind, path: &Path, trust: &Trust) -> Vec<Layer> {
+    let expect = Expect::Managed(trust);
+    let folder = match system::open_folder(path, expect) {
+        Ok(folder) => folder,
+        Err(error) => return vec![failed(kind, path, error)],
+    };
+    if folder.names.is_empty() {
+        let mut layer = Layer::absent(kind, &path.to_string_lossy());
+        layer.detail = "The folder holds no `*.toml` file.".to_owned();
+        return vec![layer];
+    }
+    let read = |name: &OsString| {
+        let path = path.join(name);
+        match system::read_in(&folder.open, name, &path, expect) {
+            Ok(Text { text, problem }) => {
+                layer(kind, &path, &text, folder.problem.clone().or(problem))
+            }
+            // It was there a moment ago: what it restricted cannot be known.
+            Err(ReadError::Absent) => Layer::unreadable(
+                kind,
+                &path.to_string_lossy(),
+                &format!("{} vanished while it was read.", path.display()),
+            ),
+            Err(error) => failed(kind, &path, error),
+        }
+    };
+    folder.names.iter().map(read).collect()
+}
+
+fn single(kind: SourceKind, path: &Path, expect: Expect<'_>) -> Layer {
+    match system::read_at(path, expect) {
+        Ok(Text { text, problem }) => layer(kind, path, &text, problem),
+        Err(error) => failed(kind, path, error),
+    }
+}
+
+fn layer(kind: SourceKind, path: &Path, text: &str, problem: Option<String>) -> Layer {
+    let layer = Layer::from_toml(kind, &path.to_string_lossy(), text);
+    match problem {
+        Some(problem) => {
+            layer.untrusted(&format!("{problem}, so its restrictions apply and its grants do not."))
+        }
+        None => layer,
+    }
+}
+
+fn failed(kind: SourceKind, path: &Path, error: ReadError) -> Layer {
+    let locator = path.to_string_lossy();
+    match error {
+        ReadError::Absent => Layer::absent(kind, &locator),
+        error => {
+            let mut detail = error.to_string();
+            detail.push('.');
+            Layer::unreadable(kind, &locator, &detail)
+        }
+    }
+}
+
+/// Whether a folder's entry is a policy file; editors' hidden copies are not.
+fn is_policy_file(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.ends_with(".toml") && !name.starts_with('.')
+}
+
+/// Text from bytes that were read up to one more than the largest size.
+fn text(bytes: Vec<u8>, path: &Path) -> Result<String, ReadError> {
+    if bytes.len() as u64 > LARGEST {
+        return Err(ReadError::TooLarge(path.to_path_buf()));
+    }
+    String::from_utf8(bytes).map_err(|error| ReadError::NotText {
+        path: path.to_path_buf(),
+        at: error.utf8_error().valid_up_to(),
+    })
+}
