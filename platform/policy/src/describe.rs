@@ -14,7 +14,7 @@ pub struct CommandFacts {
 }
 
 /// An answer, and the words for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CommandFact {
     /// Yes, no, or not known.
     pub holds: Option<bool>,
