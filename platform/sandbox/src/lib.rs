@@ -3,11 +3,27 @@
 //! The plan is plain data and can be computed for any machine on any machine; enforcement sits in
 //! a module per operating system.
 
+mod enforce;
+#[cfg(target_os = "linux")]
+mod linux;
 mod machine;
 mod plan;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
 
+#[cfg(target_os = "linux")]
+use linux as system;
+#[cfg(not(target_os = "linux"))]
+use unsupported as system;
+
+pub use enforce::{
+    ActionId, Ancestor, Answer, Descriptor, Exit, Judge, LaunchError, LeftOver, ObservedExec,
+    Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,
+};
 pub use machine::{Capability, Machine, Status};
+
 pub use plan::{
     Access, AgentAccess, Disk, Entry, Kind, Limits, Loss, MapDisk, Network, PROTECTED, PathGrant,
     Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Tier, plan,
 };
+pub use system::{Control, Session, launch};

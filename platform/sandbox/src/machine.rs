@@ -160,7 +160,9 @@ impl Machine {
                 self.exec_trace,
                 match self.yama {
                     Some(scope) => {
-                        format!("judges every command at exec (kernel.yama.ptrace_scope is {scope})")
+                        format!(
+                            "judges every command at exec (kernel.yama.ptrace_scope is {scope})"
+                        )
                     }
                     None => "judges every command at exec".into(),
                 },

@@ -1,0 +1,169 @@
+//! The socket between the supervisor and the session's first process: small fixed messages,
+//! some with descriptors. Neither end allocates to send.
+
+use super::sys::{self, Errno, Result};
+use crate::enforce::Stage;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// What one end tells the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message {
+    /// Namespaces, mounts and sockets stand. Descriptors: the terminal's master if there is one,
+    /// then the relays' sockets.
+    Ready,
+    /// The agent's process stands before its exec. Descriptor: the filter's listener.
+    Listening,
+    /// A stage failed; `item` is the index of what it concerned, or -1.
+    Failed { stage: i32, errno: i32, item: i32 },
+    /// The main process was stopped by this signal.
+    Stopped { signal: i32 },
+    /// The main process ended; the status is as `wait(2)` packs it.
+    Ended { status: i32 },
+    /// Put the main process in the foreground and let it run.
+    Resume,
+    /// Send this signal to the main process's group.
+    Signal { signal: i32 },
+    /// End everything and then yourself.
+    End,
+}
+
+type Raw = [i32; 4];
+
+impl Message {
+    fn to_raw(self) -> Raw {
+        match self {
+            Self::Ready => [1, 0, 0, 0],
+            Self::Listening => [2, 0, 0, 0],
+            Self::Failed { stage, errno, item } => [3, stage, errno, item],
+            Self::Stopped { signal } => [4, signal, 0, 0],
+            Self::Ended { status } => [5, status, 0, 0],
+            Self::Resume => [6, 0, 0, 0],
+            Self::Signal { signal } => [7, signal, 0, 0],
+            Self::End => [8, 0, 0, 0],
+        }
+    }
+
+    fn from_raw(raw: Raw) -> Option<Self> {
+        Some(match raw {
+            [1, ..] => Self::Ready,
+            [2, ..] => Self::Listening,
+            [3, stage, errno, item] => Self::Failed { stage, errno, item },
+            [4, signal, ..] => Self::Stopped { signal },
+            [5, status, ..] => Self::Ended { status },
+            [6, ..] => Self::Resume,
+            [7, signal, ..] => Self::Signal { signal },
+            [8, ..] => Self::End,
+            _ => return None,
+        })
+    }
+}
+
+/// The stage that a message numbers.
+pub(super) fn stage(number: i32) -> Stage {
+    const ALL: [Stage; 12] = [
+        Stage::Namespaces,
+        Stage::Identity,
+        Stage::Mounts,
+        Stage::Processes,
+        Stage::Terminals,
+        Stage::Network,
+        Stage::Paths,
+        Stage::Relays,
+        Stage::Process,
+        Stage::Landlock,
+        Stage::Seccomp,
+        Stage::Broker,
+    ];
+    usize::try_from(number).ok().and_then(|at| ALL.get(at).copied()).unwrap_or(Stage::Process)
+}
+
+/// As many descriptors as one message carries at most (the kernel's own bound is 253).
+pub(super) const MOST_DESCRIPTORS: usize = 200;
+
+const SPACE: usize =
+    // SAFETY: computes a size from a number.
+    unsafe { libc::CMSG_SPACE((MOST_DESCRIPTORS * size_of::<RawFd>()) as u32) } as usize;
+
+/// Room for descriptors in a message, aligned as the kernel wants it.
+#[repr(C, align(8))]
+struct Room([u8; SPACE]);
+
+/// A pair of ends that keep messages apart and tell when the other has gone.
+pub(super) fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the array holds the two descriptors that the kernel stores.
+    sys::check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
+    // SAFETY: both are new and ours alone.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+/// Sends a message, with descriptors where it has some.
+pub(super) fn send(socket: BorrowedFd<'_>, message: Message, fds: &[RawFd]) -> Result<()> {
+    if fds.len() > MOST_DESCRIPTORS {
+        return Err(Errno(libc::E2BIG));
+    }
+    let mut raw = message.to_raw();
+    let mut room = Room([0; SPACE]);
+    let mut part = libc::iovec { iov_base: raw.as_mut_ptr().cast(), iov_len: size_of::<Raw>() };
+    // SAFETY: every pointer stays valid for the call, and the lengths are those of what they
+    // point at; the descriptors fit the room as checked above.
+    unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        if !fds.is_empty() {
+            let bytes = size_of_val(fds) as u32;
+            header.msg_control = room.0.as_mut_ptr().cast();
+            header.msg_controllen = libc::CMSG_SPACE(bytes) as _;
+            let control = libc::CMSG_FIRSTHDR(&raw const header);
+            (*control).cmsg_level = libc::SOL_SOCKET;
+            (*control).cmsg_type = libc::SCM_RIGHTS;
+            (*control).cmsg_len = libc::CMSG_LEN(bytes) as _;
+            std::ptr::copy_nonoverlapping(
+                fds.as_ptr().cast::<u8>(),
+                libc::CMSG_DATA(control),
+                size_of_val(fds),
+            );
+        }
+        sys::check(libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL))?;
+    }
+    Ok(())
+}
+
+/// Receives one message and its descriptors; `None` when the other end has gone.
+pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Message, Vec<OwnedFd>)>> {
+    let mut raw: Raw = [0; 4];
+    let mut room = Room([0; SPACE]);
+    let mut part = libc::iovec { iov_base: raw.as_mut_ptr().cast(), iov_len: size_of::<Raw>() };
+    let mut fds = Vec::new();
+    // SAFETY: every pointer stays valid for the call, and the lengths are those of what they
+    // point at; the descriptors found in it are new and ours alone.
+    let count = unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = room.0.as_mut_ptr().cast();
+        header.msg_controllen = SPACE as _;
+        let count = loop {
+            let flags = libc::MSG_CMSG_CLOEXEC;
+            match sys::check(libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags)) {
+                Err(Errno(libc::EINTR)) => {}
+                other => break other?,
+            }
+        };
+        let control = libc::CMSG_FIRSTHDR(&raw const header);
+        if !control.is_null() && (*control).cmsg_type == libc::SCM_RIGHTS {
+            let bytes = (*control).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+            let first = libc::CMSG_DATA(control).cast::<RawFd>();
+            for at in 0..bytes / size_of::<RawFd>() {
+                fds.push(OwnedFd::from_raw_fd(first.add(at).read_unaligned()));
+            }
+        }
+        count
+    };
+    match count {
+        0 => Ok(None),
+        _ => Message::from_raw(raw).map(|m| Some((m, fds))).ok_or(Errno(libc::EPROTO)),
+    }
+}

@@ -1,0 +1,338 @@
+//! Connections, made by the supervisor on the agent's own socket.
+//!
+//! The address is copied once, judged, and connected from that copy on a duplicate of the very
+//! socket (`pidfd_getfd(2)`), so no other thread of the session can swap the address, the
+//! descriptor or the path after it was judged. The agent's call never runs in the kernel.
+
+use super::image;
+use super::notify::{Listener, Question};
+use super::sys::{self, Errno, Result};
+use crate::enforce::Target;
+use crate::plan::{Access, Network, Plan, Tier};
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// More connections than this at once are told to try again.
+const MOST_AT_ONCE: usize = 256;
+
+/// What a session may connect to, derived from its plan.
+#[derive(Debug)]
+pub(super) struct Reach {
+    inet: Inet,
+    /// Abstract names belong to the network namespace.
+    abstract_names: bool,
+    /// Folders whose socket files are the session's own.
+    writable: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
+    uid: u32,
+    busy: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+enum Inet {
+    /// The session's own network, in which everything is its own.
+    Loopback,
+    /// The machine's network.
+    Anything,
+    /// The machine's network, these addresses only.
+    Only(Vec<SocketAddr>),
+}
+
+/// A refusal: what the caller is told, and what is recorded.
+#[derive(Debug)]
+pub(super) struct Refused {
+    errno: Errno,
+    /// Nothing is recorded where the call would have failed without Chaperone.
+    pub(super) target: Option<Target>,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self { errno, target: None }
+    }
+}
+
+impl Reach {
+    /// Relay hosts that are names are resolved here, in the reduced tier only: there the agent
+    /// dials them itself.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let full = plan.tier == Tier::Full;
+        let inet = match &plan.network {
+            Network::Direct => Inet::Anything,
+            Network::None { .. } if full => Inet::Loopback,
+            Network::None { relays } => Inet::Only(
+                relays
+                    .iter()
+                    .filter_map(|relay| (relay.host.as_str(), relay.port).to_socket_addrs().ok())
+                    .flatten()
+                    .collect(),
+            ),
+        };
+        let private: &[&str] = if full { &["/tmp", "/var/tmp", "/dev/shm"] } else { &[] };
+        let writable = plan
+            .grants
+            .iter()
+            .filter(|grant| grant.access == Access::Write)
+            .map(|grant| grant.path.clone())
+            .chain(private.iter().map(PathBuf::from))
+            .chain([plan.temp.clone()])
+            .collect();
+        Self {
+            abstract_names: matches!(inet, Inet::Loopback),
+            inet,
+            writable,
+            hidden: plan.hidden.clone(),
+            // SAFETY: takes nothing and cannot fail.
+            uid: unsafe { libc::geteuid() },
+            busy: Arc::default(),
+        }
+    }
+
+    /// Judges and makes the connection, and answers the question, now or from a thread.
+    pub(super) fn connect(
+        &self,
+        listener: &Listener,
+        question: &Question,
+    ) -> std::result::Result<(), Refused> {
+        match self.prepare(listener, question) {
+            Ok(connection) => {
+                self.carry_out(listener, question, connection);
+                Ok(())
+            }
+            Err(refused) => {
+                listener.answer(question, Err(refused.errno));
+                Err(refused)
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        listener: &Listener,
+        question: &Question,
+    ) -> std::result::Result<Connection, Refused> {
+        let [fd, address, length, ..] = question.arguments;
+        // `socklen_t` and descriptors are 32 bits.
+        let length = length as u32 as usize;
+        let mut bytes = vec![0u8; length.min(size_of::<libc::sockaddr_storage>())];
+        if bytes.len() != length || length < size_of::<libc::sa_family_t>() {
+            return Err(Errno(libc::EINVAL).into());
+        }
+        if image::read_memory(question.tid, address, &mut bytes)? != bytes.len() {
+            return Err(Errno(libc::EFAULT).into());
+        }
+        let process = sys::pidfd_open(thread_group(question.tid)?)?;
+        let socket = sys::pidfd_getfd(&process, fd as i32)?;
+        if !listener.valid(question) {
+            return Err(Errno(libc::ESRCH).into());
+        }
+        let stream = option(&socket, libc::SO_TYPE)? == libc::SOCK_STREAM;
+        match parse(&bytes)? {
+            Parsed::Unspecified => {}
+            Parsed::Inet(address) => self.judge_inet(address, stream)?,
+            Parsed::Abstract(name) => {
+                if !self.abstract_names {
+                    let target = Some(Target::Abstract(name));
+                    return Err(Refused { errno: Errno(libc::ECONNREFUSED), target });
+                }
+            }
+            Parsed::Path(path) => {
+                let file = self.judge_path(question.tid, &path)?;
+                let address = by_descriptor(&file);
+                return Ok(Connection { socket, address, _file: Some(file) });
+            }
+        }
+        Ok(Connection { socket, address: bytes, _file: None })
+    }
+
+    fn judge_inet(&self, address: SocketAddr, stream: bool) -> std::result::Result<(), Refused> {
+        let own = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+        let plain = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (allowed, errno) = match &self.inet {
+            Inet::Anything => (true, 0),
+            // What the empty network would say; said here so that it is recorded.
+            Inet::Loopback => (own(plain.ip()), libc::ENETUNREACH),
+            Inet::Only(addresses) => (addresses.contains(&plain), libc::ECONNREFUSED),
+        };
+        // A datagram socket that is connected sends nothing; resolvers do it to sort addresses.
+        let target = stream.then_some(Target::Address(plain));
+        if allowed { Ok(()) } else { Err(Refused { errno: Errno(errno), target }) }
+    }
+
+    /// Finds the socket file as the agent would, and holds it. Only what lies in a folder that
+    /// the session can write is its own; daemons of the machine listen elsewhere.
+    fn judge_path(&self, tid: i32, path: &Path) -> std::result::Result<OwnedFd, Refused> {
+        let root = directory(&format!("/proc/{tid}/root"))?;
+        let absolute = if path.is_absolute() {
+            path.to_owned()
+        } else {
+            let cwd = fs::read_link(format!("/proc/{tid}/cwd"));
+            cwd.map_err(|_| Errno(libc::ENOENT))?.join(path)
+        };
+        let refused =
+            |errno| Refused { errno: Errno(errno), target: Some(Target::Socket(absolute.clone())) };
+        let file = open_in(&root, &absolute)?;
+        let found = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+            .map_err(|_| Errno(libc::ENOENT))?;
+        let within = |folders: &[PathBuf]| folders.iter().any(|folder| found.starts_with(folder));
+        if !within(&self.writable) || within(&self.hidden) {
+            return Err(refused(libc::EACCES));
+        }
+        let stat = sys::stat(file.as_raw_fd())?;
+        if stat.st_mode & libc::S_IFMT != libc::S_IFSOCK {
+            return Err(Errno(libc::ECONNREFUSED).into());
+        }
+        // A supervisor that is root could open what its agent, without capabilities, cannot.
+        if stat.st_uid != self.uid && stat.st_mode & libc::S_IWOTH == 0 {
+            return Err(refused(libc::EACCES));
+        }
+        Ok(file)
+    }
+
+    /// A socket that does not block is connected at once, any other by a thread that may wait.
+    fn carry_out(&self, listener: &Listener, question: &Question, connection: Connection) {
+        // SAFETY: takes two numbers.
+        let flags = unsafe { libc::fcntl(connection.socket.as_raw_fd(), libc::F_GETFL) };
+        if flags & libc::O_NONBLOCK != 0 {
+            return listener.answer(question, connection.make());
+        }
+        if self.busy.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+            return listener.answer(question, Err(Errno(libc::EAGAIN)));
+        }
+        let (busy, question) = (Arc::clone(&self.busy), *question);
+        let _signals = sys::block_signals();
+        let started = listener.share().and_then(|listener| {
+            std::thread::Builder::new()
+                .name("connect".into())
+                .spawn(move || {
+                    listener.answer(&question, connection.make());
+                    busy.fetch_sub(1, Ordering::Relaxed);
+                })
+                .map_err(|_| Errno(libc::EAGAIN))
+        });
+        if let Err(errno) = started {
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+            listener.answer(&question, Err(errno));
+        }
+    }
+}
+
+/// A judged connection.
+#[derive(Debug)]
+struct Connection {
+    socket: OwnedFd,
+    address: Vec<u8>,
+    /// What the address names, held open until it is connected.
+    _file: Option<OwnedFd>,
+}
+
+impl Connection {
+    fn make(&self) -> Result<i64> {
+        let length = self.address.len() as libc::socklen_t;
+        // SAFETY: pointer and length are of one vector.
+        let result = sys::check(unsafe {
+            libc::connect(self.socket.as_raw_fd(), self.address.as_ptr().cast(), length)
+        });
+        result.map(i64::from)
+    }
+}
+
+enum Parsed {
+    /// Dissolves an association; names nobody.
+    Unspecified,
+    Inet(SocketAddr),
+    Path(PathBuf),
+    Abstract(String),
+}
+
+fn parse(bytes: &[u8]) -> Result<Parsed> {
+    let field =
+        |from: usize, length: usize| bytes.get(from..from + length).ok_or(Errno(libc::EINVAL));
+    let family = u16::from_ne_bytes([bytes[0], bytes[1]]);
+    let port = || Ok(u16::from_be_bytes([field(2, 2)?[0], field(2, 2)?[1]]));
+    match i32::from(family) {
+        libc::AF_UNSPEC => Ok(Parsed::Unspecified),
+        libc::AF_INET => {
+            let ip: [u8; 4] = field(4, 4)?.try_into().map_err(|_| Errno(libc::EINVAL))?;
+            Ok(Parsed::Inet(SocketAddr::new(Ipv4Addr::from(ip).into(), port()?)))
+        }
+        libc::AF_INET6 => {
+            let ip: [u8; 16] = field(8, 16)?.try_into().map_err(|_| Errno(libc::EINVAL))?;
+            Ok(Parsed::Inet(SocketAddr::new(Ipv6Addr::from(ip).into(), port()?)))
+        }
+        libc::AF_UNIX => match &bytes[2..] {
+            [] => Err(Errno(libc::EINVAL)),
+            [0, name @ ..] => Ok(Parsed::Abstract(String::from_utf8_lossy(name).into_owned())),
+            path => {
+                let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+                Ok(Parsed::Path(PathBuf::from(OsStr::from_bytes(&path[..end]))))
+            }
+        },
+        _ => Err(Errno(libc::EAFNOSUPPORT)),
+    }
+}
+
+/// The address of a socket file that is held open.
+fn by_descriptor(file: &OwnedFd) -> Vec<u8> {
+    let mut address = (libc::AF_UNIX as libc::sa_family_t).to_ne_bytes().to_vec();
+    address.extend(format!("/proc/self/fd/{}\0", file.as_raw_fd()).into_bytes());
+    address
+}
+
+/// The process that a thread belongs to.
+pub(super) fn thread_group(tid: i32) -> Result<i32> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status"));
+    status
+        .ok()
+        .and_then(|text| text.lines().find_map(|l| l.strip_prefix("Tgid:")?.trim().parse().ok()))
+        .ok_or(Errno(libc::ESRCH))
+}
+
+fn directory(path: &str) -> Result<OwnedFd> {
+    let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
+    sys::open(&path, libc::O_PATH | libc::O_DIRECTORY)
+}
+
+/// Resolves a path as a process with that root would, without the magic links of `/proc`.
+fn open_in(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno(libc::ENOENT))?;
+    // SAFETY: all zeroes is valid for this structure.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: the path ends with NUL, the structure and its size belong together.
+    let fd = sys::check(unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            root.as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    })?;
+    // SAFETY: the kernel just returned this descriptor to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+fn option(socket: &OwnedFd, name: i32) -> Result<i32> {
+    let mut value = 0i32;
+    let mut length = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the value is an int, as these options are, and its length is given.
+    sys::check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(value)
+}

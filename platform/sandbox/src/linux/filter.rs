@@ -1,0 +1,375 @@
+//! The filter of system calls, as the classic BPF program that seccomp(2) takes.
+//!
+//! Built before the fork, as plain data. Calls with no entry here are allowed and, having no
+//! condition on arguments, are answered from the kernel's bitmap at no cost (Linux 5.11). The
+//! crate `seccompiler` knows neither user notification nor several error numbers in one filter.
+
+use libc::{c_long, sock_filter};
+
+/// What the filter depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conditions {
+    /// The session has namespaces of its own.
+    pub(super) namespaces: bool,
+    /// The session has a network of its own (with relays at most), so that sockets reach nothing.
+    pub(super) own_network: bool,
+    /// The machine's network is open to the session.
+    pub(super) direct_network: bool,
+    /// Calls that create, rename, link or remove are put to the broker.
+    pub(super) guarded: bool,
+}
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xC000_003E; // AUDIT_ARCH_X86_64
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xC000_00B7; // AUDIT_ARCH_AARCH64
+
+/// Numbers from here up are the x32 calls, which share the x86_64 architecture value.
+#[cfg(target_arch = "x86_64")]
+const X32: u32 = 0x4000_0000;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+
+const fn refuse(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno as u32
+}
+
+const EPERM: u32 = refuse(libc::EPERM);
+/// Answered as a success that does nothing.
+const IGNORE: u32 = refuse(0);
+
+/// Offsets in `struct seccomp_data`; arguments are compared by their lower halves, since the
+/// kernel takes `int` flags, commands and families from 32 bits.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const fn argument(index: u32) -> u32 {
+    16 + 8 * index + if cfg!(target_endian = "little") { 0 } else { 4 }
+}
+
+const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+const ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// A program in the making.
+#[derive(Debug, Default)]
+struct Program(Vec<sock_filter>);
+
+impl Program {
+    fn step(&mut self, code: u16, k: u32, jt: u8, jf: u8) {
+        self.0.push(sock_filter { code, jt, jf, k });
+    }
+
+    fn load(&mut self, offset: u32) {
+        self.step(LOAD, offset, 0, 0);
+    }
+
+    fn give(&mut self, result: u32) {
+        self.step(RETURN, result, 0, 0);
+    }
+
+    /// Returns `result` if what is loaded equals `value`, else goes on.
+    fn give_if(&mut self, value: u32, result: u32) {
+        self.step(EQUAL, value, 0, 1);
+        self.give(result);
+    }
+
+    /// Returns `result` if what is loaded has any of these bits, else goes on.
+    fn give_if_any(&mut self, bits: u32, result: u32) {
+        self.step(ANY_BIT, bits, 0, 1);
+        self.give(result);
+    }
+
+    /// For one system call (whose number is loaded), what `body` decides; it must return.
+    fn call(&mut self, number: c_long, body: impl FnOnce(&mut Self)) {
+        let jump = self.0.len();
+        self.step(EQUAL, number as u32, 0, 0);
+        body(self);
+        // A body is at most some dozens of steps; were it longer than a jump reaches, the
+        // kernel's own check of the program would refuse it.
+        self.0[jump].jf = u8::try_from(self.0.len() - jump - 1).unwrap_or(u8::MAX);
+    }
+
+    fn always(&mut self, numbers: &[c_long], result: u32) {
+        for number in numbers {
+            self.step(EQUAL, *number as u32, 0, 1);
+            self.give(result);
+        }
+    }
+}
+
+/// The whole program.
+pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
+    let mut p = Program::default();
+    p.load(ARCH);
+    p.step(EQUAL, ARCHITECTURE, 1, 0);
+    p.give(KILL);
+    p.load(NUMBER);
+    #[cfg(target_arch = "x86_64")]
+    {
+        p.step(AT_LEAST, X32, 0, 1);
+        p.give(refuse(libc::ENOSYS));
+    }
+    // The calls with conditions first: they are the ones that the bitmap cannot answer.
+    if conditions.guarded {
+        guarded(&mut p);
+    }
+    processes(&mut p);
+    terminals(&mut p);
+    sockets(&mut p, conditions);
+    p.always(&[libc::SYS_execve, libc::SYS_execveat, libc::SYS_connect], NOTIFY);
+    // glibc and others fall back from these; their arguments lie in memory, out of our sight.
+    p.always(&[libc::SYS_clone3, libc::SYS_openat2], refuse(libc::ENOSYS));
+    p.always(REFUSED, EPERM);
+    if !conditions.namespaces {
+        // Without an IPC namespace these reach the memory of the user's other processes.
+        p.always(SYSTEM_V, refuse(libc::ENOSYS));
+        p.call(libc::SYS_prlimit64, |p| {
+            p.load(argument(0));
+            p.give_if(0, ALLOW);
+            // No new limit: both halves of the pointer are zero.
+            p.load(argument(2));
+            p.step(EQUAL, 0, 1, 0);
+            p.give(EPERM);
+            p.load(argument(2) ^ 4);
+            p.give_if(0, ALLOW);
+            p.give(EPERM);
+        });
+    }
+    p.give(ALLOW);
+    p.0
+}
+
+/// What creates, renames, links or removes a name, and what opens for writing. Plain opens for
+/// reading are told apart by their flags, which are in a register, and never leave the kernel.
+fn guarded(p: &mut Program) {
+    const WRITES: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) as u32;
+    p.call(libc::SYS_openat, |p| {
+        p.load(argument(2));
+        p.give_if_any(WRITES, NOTIFY);
+        p.give(ALLOW);
+    });
+    p.always(
+        &[
+            libc::SYS_mkdirat,
+            libc::SYS_mknodat,
+            libc::SYS_unlinkat,
+            libc::SYS_renameat,
+            libc::SYS_renameat2,
+            libc::SYS_linkat,
+            libc::SYS_symlinkat,
+            libc::SYS_truncate,
+        ],
+        NOTIFY,
+    );
+    #[cfg(target_arch = "x86_64")]
+    {
+        p.call(libc::SYS_open, |p| {
+            p.load(argument(1));
+            p.give_if_any(WRITES, NOTIFY);
+            p.give(ALLOW);
+        });
+        p.always(
+            &[
+                libc::SYS_creat,
+                libc::SYS_mkdir,
+                libc::SYS_rmdir,
+                libc::SYS_mknod,
+                libc::SYS_unlink,
+                libc::SYS_rename,
+                libc::SYS_link,
+                libc::SYS_symlink,
+            ],
+            NOTIFY,
+        );
+    }
+}
+
+fn processes(p: &mut Program) {
+    const NAMESPACES: i32 = libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET;
+    p.call(libc::SYS_clone, |p| {
+        p.load(argument(0));
+        // CLONE_PTRACE would make a child that the supervisor does not expect its own tracee.
+        p.give_if_any((NAMESPACES | libc::CLONE_PTRACE) as u32, EPERM);
+        p.give(ALLOW);
+    });
+    p.call(libc::SYS_prctl, |p| {
+        p.load(argument(0));
+        // A process that is not dumpable could not be examined at its next exec.
+        p.give_if(libc::PR_SET_DUMPABLE as u32, IGNORE);
+        p.give_if(libc::PR_SET_MM as u32, EPERM);
+        p.give(ALLOW);
+    });
+    p.call(libc::SYS_personality, |p| {
+        p.load(argument(0));
+        // Asking; Linux as it is; without address randomisation, as debuggers want it.
+        for allowed in [0xffff_ffff, 0, libc::ADDR_NO_RANDOMIZE as u32] {
+            p.give_if(allowed, ALLOW);
+        }
+        p.give(EPERM);
+    });
+}
+
+fn terminals(p: &mut Program) {
+    p.call(libc::SYS_ioctl, |p| {
+        p.load(argument(1));
+        for command in [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSETD, libc::TIOCCONS] {
+            p.give_if(command as u32, EPERM);
+        }
+        p.give(ALLOW);
+    });
+}
+
+fn sockets(p: &mut Program, conditions: Conditions) {
+    const FAMILY: u32 = argument(0);
+    const KIND: u32 = argument(1);
+    const PROTOCOL: u32 = argument(2);
+    /// The kind without `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
+    const KIND_MASK: u32 = 0xf;
+    let own_inet = conditions.own_network || conditions.direct_network;
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        p.call(call, |p| {
+            p.load(FAMILY);
+            // A datagram socket sends to socket files and abstract names without connecting.
+            p.step(EQUAL, libc::AF_UNIX as u32, 0, 7);
+            p.load(KIND);
+            p.step(AND, KIND_MASK, 0, 0);
+            p.give_if(libc::SOCK_STREAM as u32, ALLOW);
+            p.give_if(libc::SOCK_SEQPACKET as u32, ALLOW);
+            p.give(EPERM);
+            // getifaddrs(3) asks the kernel over this, and Node asks getifaddrs.
+            p.step(EQUAL, libc::AF_NETLINK as u32, 0, 4);
+            p.load(PROTOCOL);
+            p.give_if(libc::NETLINK_ROUTE as u32, ALLOW);
+            p.give(refuse(libc::EPROTONOSUPPORT));
+            for family in [libc::AF_INET, libc::AF_INET6] {
+                if own_inet {
+                    p.give_if(family as u32, ALLOW);
+                    continue;
+                }
+                // Everything but a TCP stream sends without a connect that could be judged.
+                p.step(EQUAL, family as u32, 0, 9);
+                p.load(KIND);
+                p.step(AND, KIND_MASK, 0, 0);
+                p.step(EQUAL, libc::SOCK_STREAM as u32, 1, 0);
+                p.give(EPERM);
+                p.load(PROTOCOL);
+                p.give_if(0, ALLOW);
+                p.step(EQUAL, libc::IPPROTO_TCP as u32, 1, 0);
+                p.give(refuse(libc::EPROTONOSUPPORT));
+                p.give(ALLOW);
+            }
+            p.give(refuse(libc::EAFNOSUPPORT));
+        });
+    }
+    if !own_inet {
+        // Fast open connects while sending, past the judged connect.
+        for (call, flags) in
+            [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)]
+        {
+            p.call(call, |p| {
+                p.load(argument(flags));
+                p.give_if_any(libc::MSG_FASTOPEN as u32, EPERM);
+                p.give(ALLOW);
+            });
+        }
+    }
+}
+
+/// Refused to everyone: what reaches other processes' memory, keys, the kernel's insides, mounts
+/// and new namespaces.
+const REFUSED: &[c_long] = &[
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_move_pages,
+    libc::SYS_migrate_pages,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_userfaultfd,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    SYS_OPEN_TREE_ATTR,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_fanotify_init,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    SYS_QUOTACTL_FD,
+    libc::SYS_acct,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_vhangup,
+    libc::SYS_syslog,
+    libc::SYS_lookup_dcookie,
+    libc::SYS_nfsservctl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_modify_ldt,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_uselib,
+];
+
+/// The same on both architectures (asm-generic/unistd.h, and the x86_64 table follows it from
+/// 424 on); libc does not have them everywhere.
+const SYS_QUOTACTL_FD: c_long = 443;
+const SYS_OPEN_TREE_ATTR: c_long = 467;
+
+const SYSTEM_V: &[c_long] = &[
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];

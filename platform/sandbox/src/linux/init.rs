@@ -1,0 +1,248 @@
+//! The session's first process: a fork with no exec. It makes the session's world, starts the
+//! agent, reaps, and takes everything with it when the supervisor goes. It allocates nothing.
+//!
+//! In the full tier it is process 1 of its namespace, so its end is the end of all others. In the
+//! reduced tier it is the subreaper that every orphan falls to, and ends them one by one.
+
+use super::agent;
+use super::channel::{self, Message};
+use super::mounts;
+use super::prepare::Prepared;
+use super::sys::{self, Errno};
+use super::terminal::{self, Pty};
+use crate::enforce::{Stage, TerminalSize};
+use crate::plan::Tier;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// What failed and on which item of its stage (-1: none).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure {
+    stage: Stage,
+    errno: Errno,
+    item: i32,
+}
+
+/// Says at which stage a call failed.
+pub(super) fn on<T>(stage: Stage, result: sys::Result<T>) -> Result<T, Failure> {
+    result.map_err(|errno| Failure { stage, errno, item: -1 })
+}
+
+/// Says at which stage and on which of its items a call failed.
+pub(super) fn at(stage: Stage, item: usize, errno: Errno) -> Failure {
+    Failure { stage, errno, item: i32::try_from(item).unwrap_or(-1) }
+}
+
+/// Tells the supervisor, and ends this process.
+pub(super) fn give_up(control: BorrowedFd<'_>, failure: Failure) -> ! {
+    let Failure { stage, errno: Errno(errno), item } = failure;
+    let message = Message::Failed { stage: stage as i32, errno, item };
+    // With nobody to tell there is nobody to wait.
+    let _ = channel::send(control, message, &[]);
+    sys::exit(1)
+}
+
+/// Where the agent's standard streams lead; `None` is the session's terminal.
+pub(super) type Streams = [Option<RawFd>; 3];
+
+/// The namespaces of the full tier.
+pub(super) fn namespaces(p: &Prepared) -> i32 {
+    match p.tier {
+        Tier::Full => {
+            let network = if p.own_network { libc::CLONE_NEWNET } else { 0 };
+            libc::CLONE_NEWUSER
+                | libc::CLONE_NEWNS
+                | libc::CLONE_NEWPID
+                | libc::CLONE_NEWIPC
+                | libc::CLONE_NEWUTS
+                | network
+        }
+        Tier::Reduced | Tier::None => 0,
+    }
+}
+
+/// Everything this process does, from clone to its end. All signals are blocked.
+pub(super) fn run(
+    p: &Prepared,
+    control: OwnedFd,
+    streams: Streams,
+    size: Option<TerminalSize>,
+) -> ! {
+    let started = start(p, control.as_fd(), streams, size);
+    let (main, terminal) = match started {
+        Ok(started) => started,
+        Err(failure) => give_up(control.as_fd(), failure),
+    };
+    let mut kept = [control.as_raw_fd(), terminal.as_ref().map_or(-1, AsRawFd::as_raw_fd)];
+    sys::close_all_but(&mut kept);
+    for standard in 0..3 {
+        // SAFETY: closing; nothing in this process uses its standard streams.
+        unsafe { libc::close(standard) };
+    }
+    watch(p.tier, main, control.as_fd(), terminal.as_ref())
+}
+
+fn start(
+    p: &Prepared,
+    control: BorrowedFd<'_>,
+    streams: Streams,
+    size: Option<TerminalSize>,
+) -> Result<(i32, Option<OwnedFd>), Failure> {
+    on(Stage::Process, sys::prctl(libc::PR_SET_DUMPABLE, 1, 0))?;
+    let mut relays = [-1; channel::MOST_DESCRIPTORS];
+    if p.tier == Tier::Full {
+        on(Stage::Process, sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0))?;
+        on(Stage::Identity, identity(p))?;
+        mounts::set_up(p)?;
+        mounts::processes()?;
+        mounts::terminals()?;
+        if p.own_network {
+            on(Stage::Network, loopback())?;
+            listen(p, &mut relays)?;
+        }
+    } else {
+        on(Stage::Process, sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0))?;
+    }
+    // SAFETY: takes nothing.
+    on(Stage::Process, sys::check(unsafe { libc::setsid() }))?;
+    let pty = match size {
+        Some(size) => Some(on(Stage::Terminals, terminal::open(size))?),
+        None => None,
+    };
+    let main = on(Stage::Process, sys::clone_process(0))?;
+    if main == 0 {
+        agent::run(p, control, streams, pty.as_ref().map(|pty| pty.slave.as_fd()));
+    }
+    ready(p, control, pty.as_ref(), &relays)?;
+    Ok((main, pty.map(|pty| pty.slave)))
+}
+
+/// Passes the terminal and the relays' sockets to the supervisor.
+fn ready(
+    p: &Prepared,
+    control: BorrowedFd<'_>,
+    pty: Option<&Pty>,
+    relays: &[RawFd],
+) -> Result<(), Failure> {
+    let mut passed = [-1; channel::MOST_DESCRIPTORS + 1];
+    let mut count = 0;
+    if let Some(pty) = pty {
+        passed[0] = pty.master.as_raw_fd();
+        count = 1;
+    }
+    for relay in &relays[..p.relays.len()] {
+        passed[count] = *relay;
+        count += 1;
+    }
+    on(Stage::Relays, channel::send(control, Message::Ready, &passed[..count]))
+}
+
+/// The same ids inside as outside (user_namespaces(7)). Group membership beyond the first cannot
+/// be mapped and cannot be dropped; Landlock confines what it would open.
+fn identity(p: &Prepared) -> sys::Result<()> {
+    sys::write_file(c"/proc/self/setgroups", b"deny")?;
+    sys::write_file(c"/proc/self/uid_map", &p.uid_map)?;
+    sys::write_file(c"/proc/self/gid_map", &p.gid_map)
+}
+
+/// Raises `lo`, which gives the session 127.0.0.0/8 and ::1 of its own.
+fn loopback() -> sys::Result<()> {
+    // SAFETY: the structure is zeroed, which is valid for it, and outlives the calls; the
+    // descriptor is ours alone.
+    unsafe {
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+        let socket = sys::check(libc::socket(libc::AF_INET, kind, 0))?;
+        let socket = OwnedFd::from_raw_fd(socket);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        sys::check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request))?;
+    }
+    Ok(())
+}
+
+/// Binds the relays' sockets. They are left open: they are passed on and then closed with the rest.
+fn listen(p: &Prepared, sockets: &mut [RawFd]) -> Result<(), Failure> {
+    for (index, address) in p.relays.iter().enumerate() {
+        let Some(slot) = sockets.get_mut(index) else {
+            return Err(at(Stage::Relays, index, Errno(libc::E2BIG)));
+        };
+        let bind = || {
+            // SAFETY: every pointer is to a live value of the length given.
+            unsafe {
+                let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+                let socket = sys::check(libc::socket(libc::AF_INET, kind, 0))?;
+                let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+                sys::check(libc::bind(socket, (&raw const *address).cast(), length))?;
+                sys::check(libc::listen(socket, 128))?;
+                Ok(socket)
+            }
+        };
+        *slot = bind().map_err(|errno| at(Stage::Relays, index, errno))?;
+    }
+    Ok(())
+}
+
+/// Reaps, reports, and obeys, until the end.
+fn watch(tier: Tier, main: i32, control: BorrowedFd<'_>, terminal: Option<&OwnedFd>) -> ! {
+    let Ok(children) = sys::child_signals() else { end(tier) };
+    let mut running = Some(main);
+    loop {
+        let mut fds = [sys::readable(control), sys::readable(children.as_fd())];
+        if sys::poll(&mut fds, -1).is_err() {
+            end(tier);
+        }
+        if fds[1].revents != 0 {
+            sys::drain(children.as_fd());
+            reap(&mut running, control);
+        }
+        if fds[0].revents != 0 {
+            match (channel::receive(control), running) {
+                (Ok(Some((Message::Resume, _))), Some(main)) => resume(main, terminal),
+                (Ok(Some((Message::Signal { signal }, _))), Some(main)) => {
+                    // It may have ended in this moment.
+                    let _ = sys::kill(-main, signal);
+                }
+                (Ok(Some((Message::Resume | Message::Signal { .. }, _))), None) => {}
+                // The supervisor says so, or has gone.
+                _ => end(tier),
+            }
+        }
+    }
+}
+
+fn reap(running: &mut Option<i32>, control: BorrowedFd<'_>) {
+    while let Ok(Some(waited)) = sys::wait(-1, libc::WNOHANG | libc::WUNTRACED | libc::__WALL) {
+        if Some(waited.pid) != *running {
+            continue;
+        }
+        let message = if libc::WIFSTOPPED(waited.status) {
+            Message::Stopped { signal: libc::WSTOPSIG(waited.status) }
+        } else {
+            *running = None;
+            Message::Ended { status: waited.status }
+        };
+        // Should the supervisor be gone, the poll says so next.
+        let _ = channel::send(control, message, &[]);
+    }
+}
+
+/// Puts the main process's group in the foreground again and lets it run.
+fn resume(main: i32, terminal: Option<&OwnedFd>) {
+    if let Some(terminal) = terminal {
+        terminal::foreground(terminal.as_fd(), main);
+    }
+    // It may have ended in this moment.
+    let _ = sys::kill(-main, libc::SIGCONT);
+}
+
+/// Ends every other process of the session, and this one.
+fn end(tier: Tier) -> ! {
+    if tier == Tier::Full {
+        // From process 1 this reaches all others of the namespace at once.
+        let _ = sys::kill(-1, libc::SIGKILL);
+    } else {
+        super::descendants::end_all();
+    }
+    sys::exit(0)
+}

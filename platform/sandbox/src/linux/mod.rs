@@ -1,0 +1,285 @@
+//! Enforcement on Linux: starting a session under its plan, and watching over it.
+//!
+//! `launch` forks the session's first process ([`init`]), which makes its namespaces and mounts
+//! ([`mounts`]) and forks the agent's ([`agent`]), which confines itself ([`landlock`],
+//! [`filter`]) and execs. [`trace`] then watches over them.
+
+mod agent;
+mod channel;
+mod connect;
+mod control;
+mod descendants;
+mod filter;
+mod image;
+mod init;
+mod landlock;
+mod mounts;
+mod notify;
+mod prepare;
+mod proc;
+mod sys;
+mod terminal;
+mod trace;
+
+pub use control::Control;
+pub(crate) use proc::ancestors;
+
+use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
+use crate::plan::{Network, Plan, Relay, Tier};
+use channel::Message;
+use connect::Reach;
+use control::Shared;
+use notify::Listener;
+use prepare::Prepared;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use sys::Errno;
+
+/// A session that has been set up. Its agent waits for [`Session::run`]; dropping it instead ends
+/// everything in it.
+#[derive(Debug)]
+pub struct Session {
+    tier: Tier,
+    init: i32,
+    shared: Arc<Shared>,
+    listener: Option<Listener>,
+    reach: Option<Reach>,
+    terminal: Option<OwnedFd>,
+    listeners: Vec<(Relay, OwnedFd)>,
+}
+
+/// Starts a session: its agent stands confined before its first program, which is judged like
+/// every other once [`Session::run`] is called.
+///
+/// The calling thread becomes the tracing thread: tracing, and the signal that ends a session
+/// when its supervisor dies, belong to threads. `Session` is therefore used on this thread only.
+/// Other threads of this process must not be in the middle of anything that holds a lock of the
+/// memory allocator (parked, or not started yet, is best): the child is a plain clone.
+/// One session at a time for each process.
+///
+/// # Errors
+/// [`LaunchError`]; nothing is left running.
+pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session, LaunchError> {
+    if plan.tier == Tier::None {
+        return Err(LaunchError::Invalid("the plan has no sandbox, so nothing may run".into()));
+    }
+    let prepared = prepare::prepare(plan, command)?;
+    let streams = Streams::new(stdio)?;
+    let (ours, theirs) = channel::pair().map_err(|e| failed(Stage::Process, e))?;
+    let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
+    wake_by_children(&wake)?;
+    if plan.tier == Tier::Reduced {
+        // Should the first process be killed, its orphans fall to this one.
+        sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map_err(|e| failed(Stage::Process, e))?;
+    }
+    let signals = sys::block_signals();
+    let init = match sys::clone_process(init::namespaces(&prepared)) {
+        Ok(0) => init::run(&prepared, theirs, streams.fds(), streams.size),
+        Ok(pid) => pid,
+        Err(Errno(errno)) => {
+            WAKE.store(NOBODY, Ordering::SeqCst);
+            return Err(LaunchError::Capability { stage: Stage::Namespaces, errno });
+        }
+    };
+    drop((signals, theirs));
+    let shared = Shared { socket: ours, wake, terminal: None, answers: Default::default() };
+    let mut session = Session {
+        tier: plan.tier,
+        init,
+        shared: Arc::new(shared),
+        listener: None,
+        reach: None,
+        terminal: None,
+        listeners: Vec::new(),
+    };
+    // Name resolution, where it is needed, goes on while the child sets things up.
+    session.reach = Some(Reach::new(plan));
+    session.settle(plan, &prepared, streams.size.is_some())?;
+    Ok(session)
+}
+
+/// Until the first process says that everything stands, or what failed.
+impl Session {
+    fn settle(
+        &mut self,
+        plan: &Plan,
+        prepared: &Prepared,
+        terminal: bool,
+    ) -> Result<(), LaunchError> {
+        let mut ready = false;
+        while !(ready && self.listener.is_some()) {
+            let received = channel::receive(self.shared.socket.as_fd());
+            match received.map_err(|e| failed(Stage::Process, e))? {
+                Some((Message::Ready, fds)) => {
+                    ready = true;
+                    let mut fds = fds.into_iter();
+                    if terminal {
+                        self.terminal = fds.next();
+                    }
+                    if let Network::None { relays } = &plan.network {
+                        self.listeners = relays.iter().cloned().zip(fds).collect();
+                    }
+                }
+                Some((Message::Listening, fds)) => {
+                    self.listener = fds.into_iter().next().map(Listener::new);
+                }
+                Some((Message::Failed { stage, errno, item }, _)) => {
+                    return Err(explained(prepared, channel::stage(stage), errno, item));
+                }
+                Some(_) => {}
+                None => return Err(failed(Stage::Process, Errno(libc::ECHILD))),
+            }
+        }
+        let copy = self.terminal.as_ref().map(OwnedFd::try_clone).transpose();
+        let copy = copy.map_err(|_| failed(Stage::Terminals, sys::last()))?;
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.terminal = copy;
+        }
+        Ok(())
+    }
+
+    /// The way into the running session, for other threads.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
+    }
+
+    /// The supervisor's end of the session's terminal.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// The sockets that the session's relays listen on, inside; accepting on them gives
+    /// connections of the agent. None in the reduced tier, where the agent dials for itself.
+    pub fn take_listeners(&mut self) -> Vec<(Relay, OwnedFd)> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    /// Watches over the session until nothing of it is left.
+    ///
+    /// # Errors
+    /// If its events can no longer be had from the kernel; everything in it has been ended then.
+    pub fn run(mut self, judge: &mut dyn Judge) -> Result<Outcome, TraceError> {
+        let (Some(listener), Some(reach)) = (self.listener.take(), self.reach.take()) else {
+            let source = Errno(libc::EBADF).into();
+            return Err(TraceError { what: "it has no filter", source });
+        };
+        let tracer = trace::Tracer {
+            tier: self.tier,
+            init: self.init,
+            shared: Arc::clone(&self.shared),
+            listener,
+            reach,
+            judge,
+            seized: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            next: 1,
+            exit: None,
+            ended: Vec::new(),
+        };
+        let outcome = tracer.run();
+        if outcome.is_ok() {
+            self.init = NOBODY;
+        }
+        outcome
+    }
+}
+
+impl Drop for Session {
+    /// Ends what is left, and waits until it is gone.
+    fn drop(&mut self) {
+        if self.init != NOBODY {
+            match self.tier {
+                Tier::Full => drop(sys::kill(self.init, libc::SIGKILL)),
+                Tier::Reduced | Tier::None => self.shared.send(Message::End),
+            }
+            // Tracees are reaped on the way; without that the first process could not end.
+            while let Ok(Some(waited)) = sys::wait(-1, libc::__WALL | libc::__WNOTHREAD) {
+                if waited.pid == self.init {
+                    break;
+                }
+            }
+        }
+        WAKE.store(NOBODY, Ordering::SeqCst);
+    }
+}
+
+const NOBODY: i32 = -1;
+
+/// The eventfd that SIGCHLD writes to. The signal may be taken by any thread of the process, so
+/// only a handler reaches the tracing thread for certain.
+static WAKE: AtomicI32 = AtomicI32::new(NOBODY);
+
+extern "C" fn child_changed(_: libc::c_int) {
+    let one = 1u64;
+    // SAFETY: write(2) may be called in a handler, and `errno` is put back as it was. The
+    // descriptor belongs to the running session or is -1.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::write(WAKE.load(Ordering::SeqCst), (&raw const one).cast(), size_of::<u64>());
+        *libc::__errno_location() = errno;
+    }
+}
+
+fn wake_by_children(wake: &OwnedFd) -> Result<(), LaunchError> {
+    let free = WAKE.compare_exchange(NOBODY, wake.as_raw_fd(), Ordering::SeqCst, Ordering::SeqCst);
+    if free.is_err() {
+        return Err(LaunchError::Invalid("this process has a session already".into()));
+    }
+    // SAFETY: the handler only does what a handler may, and the structure is filled before use.
+    sys::check(unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = child_changed as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut())
+    })
+    .map(drop)
+    .map_err(|e| failed(Stage::Process, e))
+}
+
+/// The agent's streams at numbers that do not collide with the standard ones.
+struct Streams {
+    held: [Option<OwnedFd>; 3],
+    size: Option<crate::enforce::TerminalSize>,
+}
+
+impl Streams {
+    fn new(stdio: Stdio) -> Result<Self, LaunchError> {
+        let Stdio { terminal, stdin, stdout, stderr } = stdio;
+        let hold = |stream| match stream {
+            Stream::Terminal if terminal.is_none() => Err(LaunchError::Invalid(
+                "a stream leads to the session's terminal, and it has none".into(),
+            )),
+            Stream::Terminal => Ok(None),
+            Stream::To(fd) if fd.as_raw_fd() > 2 => Ok(Some(fd)),
+            Stream::To(fd) => {
+                // SAFETY: takes numbers, and the new descriptor is ours alone.
+                let copy = unsafe {
+                    sys::check(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3))
+                        .map(|copy| OwnedFd::from_raw_fd(copy))
+                };
+                copy.map(Some).map_err(|e| failed(Stage::Process, e))
+            }
+        };
+        Ok(Self { held: [hold(stdin)?, hold(stdout)?, hold(stderr)?], size: terminal })
+    }
+
+    fn fds(&self) -> init::Streams {
+        [&self.held[0], &self.held[1], &self.held[2]]
+            .map(|held| held.as_ref().map(AsRawFd::as_raw_fd))
+    }
+}
+
+fn failed(stage: Stage, errno: Errno) -> LaunchError {
+    LaunchError::Setup { stage, what: "the session".into(), source: errno.into() }
+}
+
+/// A failure of the child in words: the machine's, unless it is about something that was named.
+fn explained(prepared: &Prepared, stage: Stage, errno: i32, item: i32) -> LaunchError {
+    match (stage, prepare::explain(prepared, stage, item)) {
+        (Stage::Mounts, _) | (_, None) => LaunchError::Capability { stage, errno },
+        (_, Some(what)) => LaunchError::Setup { stage, what, source: Errno(errno).into() },
+    }
+}

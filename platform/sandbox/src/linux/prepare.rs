@@ -1,0 +1,330 @@
+//! Turns a plan into what the first process needs, before the fork: strings that end with NUL,
+//! the order of mounts, the filter. Nothing here changes the system.
+
+use super::filter::{self, Conditions};
+use super::landlock::{self, Rule};
+use crate::enforce::{LaunchError, Stage};
+use crate::plan::{Access, Network, Plan, Relay, Tier};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Everything that the session's first processes need, in the memory that they inherit.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) tier: Tier,
+    pub(super) own_network: bool,
+    /// One line each for `/proc/self/uid_map` and `gid_map`.
+    pub(super) uid_map: Vec<u8>,
+    pub(super) gid_map: Vec<u8>,
+    pub(super) covers: Vec<Cover>,
+    pub(super) kept: Vec<Kept>,
+    pub(super) mounts: Vec<Mount>,
+    /// The text of the session's own `/etc/hosts`, if relays need names.
+    pub(super) hosts: Option<Vec<u8>>,
+    pub(super) relays: Vec<libc::sockaddr_in>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) landlock_abi: u32,
+    pub(super) filter: Vec<libc::sock_filter>,
+    pub(super) workspace: CString,
+    pub(super) processes: Option<u64>,
+    pub(super) memory: Option<u64>,
+    pub(super) program: Program,
+}
+
+/// A folder of the machine that the session does not see, and what it sees there instead.
+#[derive(Debug)]
+pub(super) struct Cover {
+    pub(super) path: CString,
+    /// This folder, or an empty one where there is none.
+    pub(super) by: Option<CString>,
+}
+
+/// A granted path below a cover, brought back to its place.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) path: CString,
+    /// The folders above it that are made on the way, outermost first.
+    pub(super) above: Vec<CString>,
+    pub(super) is_dir: bool,
+}
+
+/// One mount over a path of the machine, in an order in which each finds its place.
+#[derive(Debug)]
+pub(super) struct Mount {
+    pub(super) path: CString,
+    pub(super) how: How,
+}
+
+/// What a mount does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// The path over itself, so that it can be neither renamed nor removed.
+    Pin,
+    /// The same, read-only.
+    ReadOnly,
+    /// An empty unreadable folder.
+    HideFolder,
+    /// An empty unreadable file.
+    HideFile,
+}
+
+/// The command, ready for `execve`.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// Where the command may be, in the order of PATH.
+    pub(super) candidates: Vec<CString>,
+    pub(super) argv: Pointers,
+    /// The same for `/bin/sh`, where a script has no `#!` line: its second entry is set when
+    /// the script is known.
+    pub(super) shell_argv: Pointers,
+    pub(super) environment: Pointers,
+    /// What is said where the command cannot be started.
+    pub(super) not_found: Vec<u8>,
+    pub(super) not_executable: Vec<u8>,
+}
+
+/// Strings and the array of pointers to them that `execve` takes.
+#[derive(Debug)]
+pub(super) struct Pointers {
+    _strings: Vec<CString>,
+    pub(super) pointers: Vec<Cell<*const libc::c_char>>,
+}
+
+impl Pointers {
+    fn new(strings: Vec<CString>) -> Self {
+        let mut pointers: Vec<_> = strings.iter().map(|s| Cell::new(s.as_ptr())).collect();
+        pointers.push(Cell::new(std::ptr::null()));
+        Self { _strings: strings, pointers }
+    }
+}
+
+/// Where the machine's temporary and run-time folders are; sockets of daemons live in the latter.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+const RUNTIME: &str = "/run";
+
+/// Prepares a plan and a command.
+pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, LaunchError> {
+    let full = plan.tier == Tier::Full;
+    let relays: &[Relay] = match &plan.network {
+        Network::None { relays } => relays,
+        Network::Direct => &[],
+    };
+    let own_network = full && matches!(plan.network, Network::None { .. });
+    let covers = if full { covers(plan) } else { Vec::new() };
+    // SAFETY: takes no argument and cannot fail.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    Ok(Prepared {
+        tier: plan.tier,
+        own_network,
+        uid_map: format!("{uid} {uid} 1").into_bytes(),
+        gid_map: format!("{gid} {gid} 1").into_bytes(),
+        kept: kept(plan, &covers)?,
+        covers: covers
+            .into_iter()
+            .map(|(path, by)| {
+                Ok(Cover { path: text(&path)?, by: by.map(|by| text(&by)).transpose()? })
+            })
+            .collect::<Result<_, LaunchError>>()?,
+        mounts: if full { mounts(plan)? } else { Vec::new() },
+        hosts: if own_network { hosts(relays) } else { None },
+        relays: if own_network { relays.iter().map(address).collect() } else { Vec::new() },
+        rules: rules(plan)?,
+        landlock_abi: landlock::abi(),
+        filter: filter::build(Conditions {
+            namespaces: full,
+            own_network,
+            direct_network: plan.network == Network::Direct,
+            guarded: false,
+        }),
+        workspace: text(&plan.workspace)?,
+        processes: plan.limits.processes.filter(|_| full),
+        memory: plan.limits.memory,
+        program: program(plan, command)?,
+    })
+}
+
+/// A path or argument as the kernel takes it.
+fn text(value: impl AsRef<OsStr>) -> Result<CString, LaunchError> {
+    let value = value.as_ref();
+    CString::new(value.as_bytes())
+        .map_err(|_| LaunchError::Invalid(format!("{value:?} holds a NUL byte")))
+}
+
+/// What is covered by what. A folder that the plan grants as such is left as it is.
+fn covers(plan: &Plan) -> Vec<(PathBuf, Option<PathBuf>)> {
+    let granted = |path: &str| plan.grants.iter().any(|grant| grant.path == Path::new(path));
+    let real_folder =
+        |path: &str| Path::new(path).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    TEMPORARY
+        .iter()
+        .map(|path| (*path, Some(plan.temp.clone())))
+        .chain([(RUNTIME, None)])
+        .filter(|(path, _)| real_folder(path) && !granted(path))
+        .map(|(path, by)| (PathBuf::from(path), by))
+        .collect()
+}
+
+/// The granted paths below covers, without those that come along with another.
+fn kept(plan: &Plan, covers: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Kept>, LaunchError> {
+    let mut below: Vec<(&Path, &Path)> = plan
+        .grants
+        .iter()
+        .map(|grant| grant.path.as_path())
+        .chain([plan.temp.as_path(), plan.workspace.as_path()])
+        .filter_map(|path| {
+            let (cover, _) = covers.iter().find(|(cover, _)| path.starts_with(cover))?;
+            Some((path, cover.as_path()))
+        })
+        .filter(|(path, _)| path.exists())
+        .collect();
+    below.sort();
+    below.dedup_by(|later, earlier| later.0.starts_with(earlier.0));
+    below
+        .into_iter()
+        .map(|(path, cover)| {
+            let mut above: Vec<CString> = path
+                .ancestors()
+                .skip(1)
+                .take_while(|ancestor| *ancestor != cover)
+                .map(text)
+                .collect::<Result<_, _>>()?;
+            above.reverse();
+            Ok(Kept { path: text(path)?, above, is_dir: path.is_dir() })
+        })
+        .collect()
+}
+
+/// The plan's hidden and protected paths. Every folder between a writable grant and a protected
+/// path is pinned, because a read-only mount alone falls to renaming a folder above it. A hidden
+/// path needs no such: its mount moves along.
+fn mounts(plan: &Plan) -> Result<Vec<Mount>, LaunchError> {
+    let mut ordered: BTreeMap<&Path, How> = BTreeMap::new();
+    for path in &plan.read_only {
+        let grant = plan
+            .grants
+            .iter()
+            .filter(|grant| grant.access == Access::Write && path.starts_with(&grant.path))
+            .min_by_key(|grant| grant.path.as_os_str().len());
+        let Some(grant) = grant else { continue };
+        ordered.insert(path, How::ReadOnly);
+        for above in path.ancestors().skip(1).take_while(|above| *above != grant.path) {
+            ordered.entry(above).or_insert(How::Pin);
+        }
+    }
+    for path in &plan.hidden {
+        let hide = if path.is_dir() { How::HideFolder } else { How::HideFile };
+        ordered.insert(path, hide);
+    }
+    // What lies below a hidden path is out of reach already, and below a protected one only
+    // hiding adds something. Paths sort before what is below them.
+    let mut chosen: Vec<(&Path, How)> = Vec::new();
+    for (path, how) in ordered {
+        let settled = chosen.iter().any(|(above, done)| {
+            path.starts_with(above)
+                && match done {
+                    How::HideFolder | How::HideFile => true,
+                    How::ReadOnly => matches!(how, How::Pin | How::ReadOnly),
+                    How::Pin => false,
+                }
+        });
+        if !settled {
+            chosen.push((path, how));
+        }
+    }
+    chosen.into_iter().map(|(path, how)| Ok(Mount { path: text(path)?, how })).collect()
+}
+
+fn address(relay: &Relay) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: relay.listen.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*relay.listen.ip()).to_be() },
+        sin_zero: [0; 8],
+    }
+}
+
+/// A hosts file in which the relays' names lead to them, if one of them has a name.
+fn hosts(relays: &[Relay]) -> Option<Vec<u8>> {
+    let named: Vec<&Relay> = relays
+        .iter()
+        .filter(|relay| relay.host.parse::<IpAddr>().is_err() && relay.host != "localhost")
+        .collect();
+    if named.is_empty() {
+        return None;
+    }
+    let mut lines = String::from("127.0.0.1 localhost\n::1 localhost\n");
+    for relay in named {
+        lines += &format!("{} {}\n", relay.listen.ip(), relay.host);
+    }
+    Some(lines.into_bytes())
+}
+
+/// The plan's grants, and the private temporary folder under each of its names.
+fn rules(plan: &Plan) -> Result<Vec<Rule>, LaunchError> {
+    let temp = Rule { path: text(&plan.temp)?, access: Access::Write };
+    plan.grants
+        .iter()
+        .map(|grant| Ok(Rule { path: text(&grant.path)?, access: grant.access }))
+        .chain([Ok(temp)])
+        .collect()
+}
+
+fn program(plan: &Plan, command: &[OsString]) -> Result<Program, LaunchError> {
+    let name = command
+        .first()
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| LaunchError::Invalid("no command was given".into()))?;
+    let argv: Vec<CString> = command.iter().map(text).collect::<Result<_, _>>()?;
+    let mut shell: Vec<CString> = vec![c"/bin/sh".into(), c"".into()];
+    shell.extend(argv.iter().skip(1).cloned());
+    let environment = plan
+        .environment
+        .iter()
+        .map(|(name, value)| text(format!("{name}={value}")))
+        .collect::<Result<_, _>>()?;
+    let shown = name.to_string_lossy();
+    Ok(Program {
+        candidates: candidates(plan, name)?,
+        argv: Pointers::new(argv),
+        shell_argv: Pointers::new(shell),
+        environment: Pointers::new(environment),
+        not_found: format!("chaperone: {shown}: command not found\n").into_bytes(),
+        not_executable: format!("chaperone: {shown}: cannot be executed here\n").into_bytes(),
+    })
+}
+
+/// Where a command may be: itself if it holds a slash, else in the folders of the agent's PATH
+/// (an empty entry there means the working directory, as in a shell).
+fn candidates(plan: &Plan, name: &OsStr) -> Result<Vec<CString>, LaunchError> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![text(name)?]);
+    }
+    let path = plan.environment.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+    path.split(':')
+        .map(|folder| if folder.is_empty() { "." } else { folder })
+        .map(|folder| text(Path::new(folder).join(name)))
+        .collect()
+}
+
+/// What an error of the first process was about, in words.
+pub(super) fn explain(plan: &Prepared, stage: Stage, item: i32) -> Option<String> {
+    let at = usize::try_from(item).ok()?;
+    let path = match stage {
+        Stage::Mounts => plan.covers.get(at).map(|cover| &cover.path),
+        Stage::Paths if at < plan.kept.len() => plan.kept.get(at).map(|kept| &kept.path),
+        Stage::Paths => plan.mounts.get(at - plan.kept.len()).map(|mount| &mount.path),
+        Stage::Landlock => plan.rules.get(at).map(|rule| &rule.path),
+        Stage::Process => Some(&plan.workspace),
+        Stage::Relays => {
+            let relay = plan.relays.get(at)?;
+            let ip = std::net::Ipv4Addr::from(u32::from_be(relay.sin_addr.s_addr));
+            return Some(format!("{ip}:{}", u16::from_be(relay.sin_port)));
+        }
+        _ => None,
+    }?;
+    Some(path.to_string_lossy().into_owned())
+}

@@ -1,0 +1,294 @@
+//! The tracing thread's loop: the filter's questions, exec stops, the first process's messages,
+//! and answers from other threads, until nothing of the session is left.
+//!
+//! Exec is judged the cheap way: nothing is traced until a thread asks to exec. Then that thread
+//! alone is seized, its call proceeds, and it stops before the new image's first instruction.
+//! There it is judged, and let go. An exec that fails gives no stop: its thread stays seized
+//! until it execs again, gets a signal or ends.
+
+use super::channel::{self, Message};
+use super::connect::Reach;
+use super::control::Shared;
+use super::image;
+use super::notify::{Listener, Question};
+use super::proc;
+use super::sys::{self, Errno, Waited};
+use crate::enforce::{ActionId, Answer, Exit, Judge, LeftOver, ObservedExec, Outcome, TraceError};
+use crate::plan::Tier;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// How often those who wait are looked at for a signal that ends them: the kernel tells a tracer
+/// nothing about signals to a process that is stopped already.
+const LOOK_MS: i32 = 100;
+
+/// Every event of a tracee that is waited for.
+const ANY_CHILD: i32 = libc::__WALL | libc::__WNOTHREAD;
+
+/// The state of one session's watch.
+pub(super) struct Tracer<'a> {
+    pub(super) tier: Tier,
+    pub(super) init: i32,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listener: Listener,
+    pub(super) reach: Reach,
+    pub(super) judge: &'a mut dyn Judge,
+    pub(super) seized: BTreeSet<i32>,
+    pub(super) waiting: BTreeMap<ActionId, ObservedExec>,
+    pub(super) next: u64,
+    pub(super) exit: Option<Exit>,
+    pub(super) ended: Vec<LeftOver>,
+}
+
+impl Tracer<'_> {
+    /// Until nothing is left.
+    pub(super) fn run(mut self) -> Result<Outcome, TraceError> {
+        let mut questions_come = true;
+        let mut messages_come = true;
+        loop {
+            let mut fds = [
+                sys::readable(self.shared.wake.as_fd()),
+                sys::readable(self.listener.as_fd()),
+                sys::readable(self.shared.socket.as_fd()),
+            ];
+            // Negative descriptors are passed over: these two hang up for good.
+            if !questions_come {
+                fds[1].fd = -1;
+            }
+            if !messages_come {
+                fds[2].fd = -1;
+            }
+            let timeout = if self.waiting.is_empty() { -1 } else { LOOK_MS };
+            sys::poll(&mut fds, timeout)
+                .map_err(|e| fault("its events cannot be waited for", e))?;
+            sys::drain(self.shared.wake.as_fd());
+            if fds[1].revents & libc::POLLIN != 0 {
+                self.question()?;
+            } else if fds[1].revents != 0 {
+                questions_come = false;
+            }
+            if fds[2].revents != 0 {
+                messages_come = self.message();
+            }
+            self.answers();
+            if !self.waiting.is_empty() {
+                self.look_for_interrupts();
+            }
+            if self.children()? {
+                let exit = self.exit.unwrap_or(Exit::Signal(libc::SIGKILL));
+                return Ok(Outcome { exit, ended: self.ended });
+            }
+        }
+    }
+
+    fn question(&mut self) -> Result<(), TraceError> {
+        let received = self.listener.receive();
+        let Some(question) = received.map_err(|e| fault("its questions cannot be read", e))? else {
+            return Ok(());
+        };
+        match question.call {
+            libc::SYS_execve | libc::SYS_execveat => self.exec(&question),
+            libc::SYS_connect => {
+                if let Err(refused) = self.reach.connect(&self.listener, &question)
+                    && let Some(target) = refused.target
+                {
+                    self.judge.connect(question.tid, &target);
+                }
+            }
+            // The filter asks about nothing else.
+            _ => self.listener.answer(&question, Err(Errno(libc::EPERM))),
+        }
+        Ok(())
+    }
+
+    /// Seizes the thread that asks, and lets its call proceed to the stop.
+    fn exec(&mut self, question: &Question) {
+        let tid = question.tid;
+        if !self.seized.contains(&tid) {
+            let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+            // SAFETY: seizing takes numbers.
+            let seized = sys::check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, options) });
+            match seized {
+                Ok(_) => self.seized.insert(tid),
+                Err(Errno(libc::ESRCH)) => return,
+                Err(errno) => {
+                    self.listener.answer(question, Err(Errno(libc::EPERM)));
+                    let error = std::io::Error::from(errno);
+                    self.judge.unreadable(tid, &format!("it cannot be traced: {error}"));
+                    return;
+                }
+            };
+        }
+        if self.listener.valid(question) {
+            self.listener.proceed(question);
+        } else {
+            // The thread died before it was seized, and its number may be somebody else's now.
+            self.let_go_running(tid);
+        }
+    }
+
+    /// Stops a seized thread that is not stopped, so that it can be let go: at that stop.
+    fn let_go_running(&mut self, tid: i32) {
+        // SAFETY: interrupting takes numbers. It may have ended.
+        unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) };
+    }
+
+    /// Takes one message of the first process; whether more can come.
+    fn message(&mut self) -> bool {
+        match channel::receive(self.shared.socket.as_fd()) {
+            Ok(Some((Message::Stopped { .. }, _))) => self.judge.stopped(),
+            Ok(Some((Message::Ended { status }, _))) => {
+                self.exit = Some(exit(status));
+                self.end();
+            }
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return false,
+        }
+        true
+    }
+
+    /// Notes what is left, and ends it.
+    fn end(&mut self) {
+        self.ended = proc::descendants(self.init);
+        match self.tier {
+            // The kernel ends a namespace with its first process.
+            Tier::Full => {
+                let _ = sys::kill(self.init, libc::SIGKILL);
+            }
+            Tier::Reduced | Tier::None => self.shared.send(Message::End),
+        }
+    }
+
+    /// Takes every child event there is; whether the first process has ended.
+    fn children(&mut self) -> Result<bool, TraceError> {
+        loop {
+            match sys::wait(-1, libc::WNOHANG | ANY_CHILD) {
+                Ok(Some(waited)) if waited.pid == self.init => return Ok(true),
+                Ok(Some(waited)) => self.child(waited),
+                Ok(None) => return Ok(false),
+                Err(errno) => return Err(fault("its processes cannot be waited for", errno)),
+            }
+        }
+    }
+
+    fn child(&mut self, Waited { pid, status }: Waited) {
+        if !libc::WIFSTOPPED(status) {
+            self.forget(pid);
+            return;
+        }
+        match status >> 16 {
+            libc::PTRACE_EVENT_EXEC => self.exec_stop(pid),
+            // A group-stop or the stop of an interrupt: it goes on as it would without a tracer.
+            libc::PTRACE_EVENT_STOP => self.let_go(pid, 0),
+            // A signal is about to be delivered, so no exec is on its way any more.
+            _ => self.let_go(pid, libc::WSTOPSIG(status)),
+        }
+    }
+
+    fn forget(&mut self, pid: i32) {
+        self.seized.remove(&pid);
+        let gone: Vec<ActionId> =
+            self.waiting.iter().filter(|(_, exec)| exec.pid == pid).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.waiting.remove(&id);
+            self.judge.withdrawn(id);
+        }
+    }
+
+    /// Ends the tracing of a stopped thread, which then goes on with this signal (0: none).
+    fn let_go(&mut self, pid: i32, signal: i32) {
+        self.seized.remove(&pid);
+        // SAFETY: detaching takes numbers. It may have been killed, and then it is reaped.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, signal) };
+    }
+
+    fn exec_stop(&mut self, pid: i32) {
+        let mut former: libc::c_ulong = 0;
+        // SAFETY: the kernel stores an unsigned long.
+        unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut former) };
+        // A thread that execs takes over the number of its process.
+        self.seized.remove(&(former as i32));
+        self.seized.insert(pid);
+        let command = match image::read(pid) {
+            Ok(command) => command,
+            Err(errno) => return self.unreadable(pid, errno),
+        };
+        let id = ActionId(self.next);
+        self.next += 1;
+        let exec = ObservedExec { pid, command };
+        match self.judge.exec(id, &exec) {
+            Answer::Allow => self.let_go(pid, 0),
+            Answer::Deny { message } => self.refuse(pid, &message),
+            Answer::Wait => {
+                self.waiting.insert(id, exec);
+            }
+        }
+    }
+
+    fn unreadable(&mut self, pid: i32, errno: Errno) {
+        let reason = match errno {
+            Errno(libc::ENOEXEC) => "it is a 32-bit program".to_owned(),
+            errno => format!("it cannot be examined: {}", std::io::Error::from(errno)),
+        };
+        self.judge.unreadable(pid, &reason);
+        self.refuse(pid, &format!("chaperone: this program was not started: {reason}."));
+    }
+
+    /// Lets a stopped program write this message and end with 126, and nothing else.
+    fn refuse(&mut self, pid: i32, message: &str) {
+        if image::replace(pid, message).is_err() {
+            // It has been killed, or its memory is out of reach: then it must not run at all.
+            let _ = sys::kill(pid, libc::SIGKILL);
+        }
+        self.let_go(pid, 0);
+    }
+
+    /// What other threads have answered since.
+    fn answers(&mut self) {
+        for (id, answer) in self.shared.take_answers() {
+            let Some(exec) = self.waiting.remove(&id) else { continue };
+            match answer {
+                Answer::Allow => match image::read(exec.pid) {
+                    Ok(command) if command == exec.command => self.let_go(exec.pid, 0),
+                    Ok(_) => {
+                        self.judge.unreadable(exec.pid, "it changed while it waited");
+                        self.refuse(exec.pid, "chaperone: this command changed while it waited.");
+                    }
+                    Err(errno) => self.unreadable(exec.pid, errno),
+                },
+                Answer::Deny { message } => self.refuse(exec.pid, &message),
+                Answer::Wait => {
+                    self.waiting.insert(id, exec);
+                }
+            }
+        }
+    }
+
+    /// Whoever waits and has been sent a signal that ends it needs no answer any more.
+    fn look_for_interrupts(&mut self) {
+        let interrupted: Vec<(ActionId, i32)> = self
+            .waiting
+            .iter()
+            .filter(|(_, exec)| image::interrupted(exec.pid))
+            .map(|(id, exec)| (*id, exec.pid))
+            .collect();
+        for (id, pid) in interrupted {
+            self.waiting.remove(&id);
+            self.judge.withdrawn(id);
+            self.refuse(pid, "chaperone: interrupted while it waited for an answer.");
+        }
+    }
+}
+
+fn fault(what: &'static str, errno: Errno) -> TraceError {
+    TraceError { what, source: errno.into() }
+}
+
+fn exit(status: i32) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    }
+}

@@ -1,0 +1,102 @@
+//! Operating systems for which there is no enforcement yet: every call says so, and nothing runs.
+
+use crate::enforce::{
+    ActionId, Ancestor, Answer, Descriptor, Judge, LaunchError, Outcome, Stdio, TerminalSize,
+    TraceError,
+};
+use crate::machine::{Machine, Status};
+use crate::plan::{Plan, Relay};
+use std::ffi::OsString;
+
+/// A session: there is none here.
+#[derive(Debug)]
+pub enum Session {}
+
+/// The way into a running session: there is none here.
+#[derive(Debug, Clone)]
+pub enum Control {}
+
+/// Always refuses.
+///
+/// # Errors
+/// [`LaunchError::Unsupported`].
+pub fn launch(_: &Plan, _: &[OsString], _: Stdio) -> Result<Session, LaunchError> {
+    Err(LaunchError::Unsupported("the sandbox for it is not built".into()))
+}
+
+/// A machine that gives nothing.
+pub fn probe() -> Machine {
+    Machine {
+        landlock_abi: 0,
+        seccomp_notify: Status::Untried,
+        exec_trace: Status::Untried,
+        user_namespaces: Status::Untried,
+        mounts: Status::Untried,
+        processes: Status::Untried,
+        network: Status::Untried,
+        terminals: Status::Untried,
+        apparmor_restricts_namespaces: false,
+        yama: None,
+    }
+}
+
+/// A machine that gives nothing.
+pub fn assume() -> Machine {
+    probe()
+}
+
+pub(crate) fn ancestors(_: i32) -> Vec<Ancestor> {
+    Vec::new()
+}
+
+impl Session {
+    /// The way into the running session, for other threads.
+    pub fn control(&self) -> Control {
+        match *self {}
+    }
+
+    /// The supervisor's end of the session's terminal.
+    pub fn take_terminal(&mut self) -> Option<Descriptor> {
+        match *self {}
+    }
+
+    /// The sockets that the session's relays listen on.
+    pub fn take_listeners(&mut self) -> Vec<(Relay, Descriptor)> {
+        match *self {}
+    }
+
+    /// Watches over the session until nothing of it is left.
+    ///
+    /// # Errors
+    /// Never: there is no session.
+    pub fn run(self, _: &mut dyn Judge) -> Result<Outcome, TraceError> {
+        match self {}
+    }
+}
+
+impl Control {
+    /// Answers what waits.
+    pub fn answer(&self, _: ActionId, _: Answer) {
+        match *self {}
+    }
+
+    /// Sends a signal to the agent's main process and its group.
+    pub fn signal(&self, _: i32) {
+        match *self {}
+    }
+
+    /// Lets a stopped agent run on, in the foreground.
+    pub fn resume(&self) {
+        match *self {}
+    }
+
+    /// Changes the size of the session's terminal.
+    pub fn resize(&self, _: TerminalSize) {
+        match *self {}
+    }
+
+    /// Ends everything in the session at once.
+    pub fn terminate(&self) {
+        match *self {}
+    }
+}
