@@ -1,0 +1,185 @@
+//! The real window, driven by WebDriver on a display of its own, against a real session.
+
+#![cfg(target_os = "linux")]
+
+mod stage;
+mod webdriver;
+
+use anyhow::{Context, Result, ensure};
+use stage::{Running, Stage, eventually, screenshots};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use webdriver::{ENTER, Window};
+
+/// What an agent would do: publish, read the answer, and try again.
+const AGENT: &str = "\
+git push origin main
+echo first push: $?
+git push origin main
+echo second push: $?
+";
+
+#[test]
+fn a_person_answers_requests_in_the_real_window() -> Result<()> {
+    let stage = Stage::new()?;
+    let remote = repository(&stage)?;
+    let window = stage.window()?;
+    window.wait("[data-testid=home]")?;
+    in_both_themes(&window, "home-fresh")?;
+    window.press('2')?;
+    window.wait("[data-testid=requests]")?;
+    watch_cards(&window)?;
+
+    let output = stage.home().join("agent-output");
+    let mut session = start(&stage, &output)?;
+
+    // A card has just appeared: a click answers nothing.
+    window.wait("[data-request]")?;
+    window.find(ALLOW_ONCE)?.click()?;
+    let age = window.script("return window.clicked - window.appeared", &[])?;
+    let age = age.as_f64().context("no click reached the card")?;
+    ensure!(age < 600.0, "this machine is too slow to click within 600 ms of a card ({age} ms)");
+    window.wait_for_text("Nothing was answered")?;
+    ensure!(waiting(&stage)? == 1, "a click {age} ms after the card's appearance answered it");
+    ensure!(refs(&remote)?.is_empty(), "something was published before an answer");
+    in_both_themes(&window, "requests")?;
+
+    // Once it has stood there, the same click lets the command run.
+    window.wait("[data-request][data-ready=true]")?;
+    let first = asked(&window)?;
+    window.find(ALLOW_ONCE)?.click()?;
+    eventually("the push to arrive", || refs(&remote).ok().filter(|refs| !refs.is_empty()))?;
+
+    // The second one is denied by keyboard, with a note that the agent reads.
+    eventually("a second card", || asked(&window).ok().filter(|second| *second != first))?;
+    window.wait("[data-request][data-ready=true]")?;
+    window.press('n')?;
+    window.wait("[data-testid=request-note]:focus")?.type_text("open a pull request instead")?;
+    in_both_themes(&window, "requests-note")?;
+    window.wait("[data-testid=request-note]")?.click()?;
+    window.press(ENTER)?;
+    ensure!(session.ended("the session to end")?.success(), "the agent itself did not fail");
+    let said = fs::read_to_string(&output)?;
+    ensure!(said.contains("first push: 0"), "the first push failed:\n{said}");
+    ensure!(said.contains("open a pull request instead"), "the agent read no note:\n{said}");
+    ensure!(said.contains("second push: 126"), "a denied command ends with 126:\n{said}");
+    in_both_themes(&window, "requests-answered")?;
+
+    // Activity tells both, with who answered and why.
+    window.press('3')?;
+    window.wait_for_text("open a pull request instead")?;
+    window.wait_for_text("Allowed by")?;
+    window.wait_for_text("Publishes")?;
+    in_both_themes(&window, "activity")?;
+    window.press('4')?;
+    window.wait_for_text("commands.rule")?;
+    in_both_themes(&window, "rules")?;
+    window.press('1')?;
+    window.wait("[data-testid=home]")?;
+    in_both_themes(&window, "home")
+}
+
+#[test]
+fn a_killed_window_hangs_no_agent() -> Result<()> {
+    let stage = Stage::new()?;
+    let remote = repository(&stage)?;
+    let window = stage.window()?;
+    window.wait("[data-testid=home]")?;
+    let output = stage.home().join("agent-output");
+    let mut session = start(&stage, &output)?;
+    window.press('2')?;
+    window.wait("[data-request]")?;
+    drop(window);
+    session.ended("the session to end without its window")?;
+    let said = fs::read_to_string(&output)?;
+    ensure!(said.contains("second push: 126"), "nobody answered, and it was not denied:\n{said}");
+    ensure!(refs(&remote)?.is_empty(), "something was published that nobody allowed");
+    Ok(())
+}
+
+const ALLOW_ONCE: &str = "[data-testid=allow-once]";
+
+/// A repository with one commit, and a remote inside the workspace so that a push can succeed.
+fn repository(stage: &Stage) -> Result<std::path::PathBuf> {
+    let work = stage.workspace();
+    let remote = work.join("remote.git");
+    let git = |arguments: &[&str]| -> Result<()> {
+        let mut git = Command::new("git");
+        git.current_dir(&work).args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]);
+        let done = git.args(arguments).env("HOME", stage.home()).output()?;
+        ensure!(
+            done.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Ok(())
+    };
+    git(&["init", "--quiet", "--initial-branch", "main"])?;
+    git(&["init", "--quiet", "--bare", "remote.git"])?;
+    fs::write(work.join(".gitignore"), "remote.git\n")?;
+    fs::write(work.join("README.md"), "An example.\n")?;
+    git(&["add", "--all"])?;
+    git(&["commit", "--quiet", "--message", "Begin"])?;
+    git(&["remote", "add", "origin", "./remote.git"])?;
+    Ok(remote)
+}
+
+fn start(stage: &Stage, output: &Path) -> Result<Running> {
+    fs::write(stage.workspace().join("agent.sh"), AGENT)?;
+    let out = File::create(output)?;
+    let mut run = stage.chaperone();
+    run.args(["run", "--", "sh", "agent.sh"]).stdout(out.try_clone()?).stderr(out);
+    Running::start(run.stdin(Stdio::null()), "chaperone run")
+}
+
+/// What is published: the branches of the remote.
+fn refs(remote: &Path) -> Result<String> {
+    let refs = Command::new("git").arg("-C").arg(remote).args(["for-each-ref"]).output()?;
+    Ok(String::from_utf8(refs.stdout)?)
+}
+
+/// How many requests wait, as another client of the session sees it.
+fn waiting(stage: &Stage) -> Result<usize> {
+    let list = stage.chaperone().args(["approvals", "list", "--json"]).output()?;
+    ensure!(list.status.success(), "approvals list: {}", String::from_utf8_lossy(&list.stderr));
+    let lines = String::from_utf8(list.stdout)?;
+    Ok(lines.lines().filter(|line| line.contains("\"waiting\":true")).count())
+}
+
+/// The request that is shown.
+fn asked(window: &Window) -> Result<String> {
+    let id =
+        window.script("return document.querySelector('[data-request]').dataset.request", &[])?;
+    Ok(id.as_str().context("no request is shown")?.to_owned())
+}
+
+/// Notes when a card appears and when a click reaches the page.
+fn watch_cards(window: &Window) -> Result<()> {
+    let script = "
+        const look = () => {
+            if (!window.appeared && document.querySelector('[data-request]')) {
+                window.appeared = performance.now();
+            }
+        };
+        new MutationObserver(look).observe(document, { childList: true, subtree: true });
+        addEventListener('click', () => { window.clicked = performance.now(); }, true);
+    ";
+    window.script(script, &[]).map(drop)
+}
+
+/// Saves the page as it is in the light and in the dark theme.
+fn in_both_themes(window: &Window, name: &str) -> Result<()> {
+    for theme in ["light", "dark"] {
+        eventually("the theme", || {
+            let button = window.find("[data-testid=theme]").ok()?;
+            if button.text().ok()?.contains(theme) {
+                return Some(());
+            }
+            button.click().ok()?;
+            None
+        })?;
+        window.screenshot(&screenshots()?.join(format!("{name}-{theme}.png")))?;
+    }
+    Ok(())
+}
