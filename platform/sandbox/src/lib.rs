@@ -21,9 +21,8 @@ pub use enforce::{
     Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,
 };
 pub use machine::{Capability, Machine, Status};
-
 pub use plan::{
     Access, AgentAccess, Disk, Entry, Kind, Limits, Loss, MapDisk, Network, PROTECTED, PathGrant,
     Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Tier, plan,
 };
-pub use system::{Control, Session, launch};
+pub use system::{Control, Session, assume, launch, probe};

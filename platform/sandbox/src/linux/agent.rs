@@ -42,8 +42,7 @@ fn confine(
     // parent is in the same session and another group.
     on(Stage::Process, sys::check(unsafe { libc::setpgid(0, 0) }))?;
     if let Some(terminal) = terminal {
-        // SAFETY: takes nothing.
-        terminal::foreground(terminal, unsafe { libc::getpid() });
+        terminal::foreground(terminal, sys::pid());
     }
     on(Stage::Process, standard_streams(streams, terminal))?;
     on(Stage::Process, limits(p))?;
@@ -53,7 +52,7 @@ fn confine(
     on(Stage::Process, drop_capabilities())?;
     on(Stage::Process, sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0))?;
     landlock(p, terminal)?;
-    let listener = on(Stage::Seccomp, seccomp(p))?;
+    let listener = on(Stage::Seccomp, seccomp(&p.filter))?;
     on(Stage::Seccomp, channel::send(control, Message::Listening, &[listener.as_raw_fd()]))
 }
 
@@ -117,9 +116,8 @@ fn landlock(p: &Prepared, terminal: Option<BorrowedFd<'_>>) -> Result<(), Failur
 }
 
 /// Installs the filter, and returns the descriptor on which its questions arrive.
-fn seccomp(p: &Prepared) -> sys::Result<OwnedFd> {
-    let program =
-        libc::sock_fprog { len: p.filter.len() as u16, filter: p.filter.as_ptr().cast_mut() };
+pub(super) fn seccomp(filter: &[libc::sock_filter]) -> sys::Result<OwnedFd> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     let install = |flags: u64| {
         // SAFETY: the program is only read, and its length is its own.
         sys::check(unsafe {

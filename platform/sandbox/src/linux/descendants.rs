@@ -4,7 +4,7 @@
 use super::sys::{self, Errno};
 use std::ffi::CStr;
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 
 /// Trees deeper than this are ended a part at a time.
 const DEEPEST: u32 = 64;
@@ -12,8 +12,7 @@ const DEEPEST: u32 = 64;
 /// Ends every process below this one, and reaps until none is left.
 pub(super) fn end_all() {
     loop {
-        // SAFETY: takes nothing.
-        end_below(unsafe { libc::getpid() }, DEEPEST);
+        end_below(sys::pid(), DEEPEST);
         // What is reaped leaves its children to this process, for the next round.
         if sys::wait(-1, libc::__WALL) == Err(Errno(libc::ECHILD)) {
             return;
@@ -51,7 +50,5 @@ fn children(pid: i32, list: &mut [u8]) -> usize {
     let _ = write!(&mut name[..63], "/proc/{pid}/task/{pid}/children");
     let Ok(path) = CStr::from_bytes_until_nul(&name) else { return 0 };
     let Ok(file) = sys::open(path, libc::O_RDONLY) else { return 0 };
-    // SAFETY: pointer and length are of one slice.
-    let read = unsafe { libc::read(file.as_raw_fd(), list.as_mut_ptr().cast(), list.len()) };
-    usize::try_from(read).unwrap_or(0)
+    sys::read(file.as_fd(), list).unwrap_or(0)
 }

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failure {
     stage: Stage,
-    errno: Errno,
+    pub(super) errno: Errno,
     item: i32,
 }
 
@@ -91,7 +91,7 @@ fn start(
     let mut relays = [-1; channel::MOST_DESCRIPTORS];
     if p.tier == Tier::Full {
         on(Stage::Process, sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0))?;
-        on(Stage::Identity, identity(p))?;
+        on(Stage::Identity, identity(&p.uid_map, &p.gid_map))?;
         mounts::set_up(p)?;
         mounts::processes()?;
         mounts::terminals()?;
@@ -138,14 +138,14 @@ fn ready(
 
 /// The same ids inside as outside (user_namespaces(7)). Group membership beyond the first cannot
 /// be mapped and cannot be dropped; Landlock confines what it would open.
-fn identity(p: &Prepared) -> sys::Result<()> {
+pub(super) fn identity(uid_map: &[u8], gid_map: &[u8]) -> sys::Result<()> {
     sys::write_file(c"/proc/self/setgroups", b"deny")?;
-    sys::write_file(c"/proc/self/uid_map", &p.uid_map)?;
-    sys::write_file(c"/proc/self/gid_map", &p.gid_map)
+    sys::write_file(c"/proc/self/uid_map", uid_map)?;
+    sys::write_file(c"/proc/self/gid_map", gid_map)
 }
 
 /// Raises `lo`, which gives the session 127.0.0.0/8 and ::1 of its own.
-fn loopback() -> sys::Result<()> {
+pub(super) fn loopback() -> sys::Result<()> {
     // SAFETY: the structure is zeroed, which is valid for it, and outlives the calls; the
     // descriptor is ours alone.
     unsafe {

@@ -16,12 +16,14 @@ mod landlock;
 mod mounts;
 mod notify;
 mod prepare;
+mod probe;
 mod proc;
 mod sys;
 mod terminal;
 mod trace;
 
 pub use control::Control;
+pub use probe::{assume, probe};
 pub(crate) use proc::ancestors;
 
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};

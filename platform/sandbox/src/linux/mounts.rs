@@ -121,6 +121,15 @@ fn made(result: sys::Result<()>) -> sys::Result<()> {
     }
 }
 
+/// Tries each kind of mount once on things that matter to nobody.
+pub(super) fn rehearse() -> sys::Result<()> {
+    sys::make_private()?;
+    sys::mount(c"tmpfs", SCRATCH, SAFE, c"mode=0755")?;
+    sys::mkdir(libc::AT_FDCWD, EMPTY_FOLDER, 0)?;
+    over(EMPTY_FOLDER, EMPTY_FOLDER, true, Follow::Nothing)?;
+    sys::unmount(SCRATCH)
+}
+
 /// The session's own `/proc`, which shows its processes alone.
 pub(super) fn processes() -> Result<(), Failure> {
     on(Stage::Processes, sys::mount(c"proc", c"/proc", SAFE | libc::MS_NOEXEC, c""))

@@ -115,13 +115,12 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
     };
     let own_network = full && matches!(plan.network, Network::None { .. });
     let covers = if full { covers(plan) } else { Vec::new() };
-    // SAFETY: takes no argument and cannot fail.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let (uid_map, gid_map) = identity_maps();
     Ok(Prepared {
         tier: plan.tier,
         own_network,
-        uid_map: format!("{uid} {uid} 1").into_bytes(),
-        gid_map: format!("{gid} {gid} 1").into_bytes(),
+        uid_map,
+        gid_map,
         kept: kept(plan, &covers)?,
         covers: covers
             .into_iter()
@@ -145,6 +144,13 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         memory: plan.limits.memory,
         program: program(plan, command)?,
     })
+}
+
+/// The lines that map this process's user and group to themselves.
+pub(super) fn identity_maps() -> (Vec<u8>, Vec<u8>) {
+    // SAFETY: takes no argument and cannot fail.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    (format!("{uid} {uid} 1").into_bytes(), format!("{gid} {gid} 1").into_bytes())
 }
 
 /// A path or argument as the kernel takes it.

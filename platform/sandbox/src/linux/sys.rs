@@ -76,6 +76,38 @@ pub(super) fn write(fd: RawFd, bytes: &[u8]) -> Result<()> {
     check(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) }).map(drop)
 }
 
+/// Reads once.
+pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        // SAFETY: pointer and length are of one slice.
+        let got = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+        match check(got) {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other.map(|got| got as usize),
+        }
+    }
+}
+
+/// The reading and the writing end.
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: the array holds the two descriptors that the kernel stores.
+    check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: both are new and ours alone.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+pub(super) fn unshare(namespaces: i32) -> Result<()> {
+    // SAFETY: takes a number.
+    check(unsafe { libc::unshare(namespaces) }).map(drop)
+}
+
+/// The process that asks.
+pub(super) fn pid() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::getpid() }
+}
+
 pub(super) fn mkdir(dir: RawFd, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: `path` ends with NUL.
     check(unsafe { libc::mkdirat(dir, path.as_ptr(), mode) }).map(drop)

@@ -1,0 +1,198 @@
+//! What this machine gives, found by setting each thing up once in children that end at once.
+
+use super::agent;
+use super::filter::{self, Conditions};
+use super::init;
+use super::landlock;
+use super::mounts;
+use super::prepare;
+use super::sys::{self, Errno, Result};
+use crate::machine::{Machine, Status};
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// What a machine is taken to give before anything has been tried: asks the kernel for its
+/// Landlock interface (a microsecond) and assumes the rest. A launch that fails for want of one of
+/// these says so ([`crate::LaunchError::Capability`]); then [`probe`] tells what there is.
+pub fn assume() -> Machine {
+    let assumed = Status::Assumed;
+    Machine {
+        landlock_abi: landlock::abi(),
+        seccomp_notify: assumed,
+        exec_trace: assumed,
+        user_namespaces: assumed,
+        mounts: assumed,
+        processes: assumed,
+        network: assumed,
+        terminals: assumed,
+        apparmor_restricts_namespaces: apparmor_restricts_namespaces(),
+        yama: setting("/proc/sys/kernel/yama/ptrace_scope"),
+    }
+}
+
+/// What this machine gives, found by doing all of it once in children. Takes some milliseconds.
+/// What cannot be tried because a child cannot even be made counts as untried.
+pub fn probe() -> Machine {
+    let [user_namespaces, mounts, processes, network, terminals] = namespaces();
+    Machine {
+        seccomp_notify: seccomp_notify(),
+        exec_trace: exec_trace(),
+        user_namespaces,
+        mounts,
+        processes,
+        network,
+        terminals,
+        ..assume()
+    }
+}
+
+fn setting(path: &str) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn apparmor_restricts_namespaces() -> bool {
+    setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").is_some_and(|value| value > 0)
+}
+
+/// What children report, one place for each thing tried.
+const TRIED: usize = 5;
+const UNTRIED: i32 = -1;
+
+fn status(code: i32) -> Status {
+    match code {
+        UNTRIED => Status::Untried,
+        0 => Status::Works,
+        errno => Status::Fails { errno },
+    }
+}
+
+fn code<T>(result: Result<T>) -> i32 {
+    result.err().map_or(0, |Errno(errno)| errno)
+}
+
+/// Tries each namespace in a child and its children.
+fn namespaces() -> [Status; TRIED] {
+    let (uid_map, gid_map) = prepare::identity_maps();
+    let mut codes = [UNTRIED; TRIED];
+    let Ok((reader, writer)) = sys::pipe() else { return codes.map(status) };
+    let signals = sys::block_signals();
+    match sys::clone_process(libc::CLONE_NEWUSER) {
+        Ok(0) => {
+            let codes = try_namespaces(&uid_map, &gid_map);
+            // Nobody else hears of it if the reader has gone.
+            let _ = sys::write(writer.as_raw_fd(), codes.map(i32::to_ne_bytes).as_flattened());
+            sys::exit(0);
+        }
+        Ok(child) => {
+            drop((signals, writer));
+            let mut bytes = [0u8; TRIED * size_of::<i32>()];
+            if sys::read(reader.as_fd(), &mut bytes) == Ok(bytes.len()) {
+                for (code, bytes) in codes.iter_mut().zip(bytes.as_chunks().0) {
+                    *code = i32::from_ne_bytes(*bytes);
+                }
+            }
+            // It has reported, or will not any more.
+            let _ = sys::wait(child, libc::__WALL);
+        }
+        Err(Errno(errno)) => codes[0] = errno,
+    }
+    codes.map(status)
+}
+
+/// In a child in a user namespace: each in turn, as far as it builds on what works.
+fn try_namespaces(uid_map: &[u8], gid_map: &[u8]) -> [i32; TRIED] {
+    let mut codes = [UNTRIED; TRIED];
+    let dumpable = sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop);
+    codes[0] = code(dumpable.and_then(|()| init::identity(uid_map, gid_map)));
+    if codes[0] != 0 {
+        return codes;
+    }
+    codes[3] = code(sys::unshare(libc::CLONE_NEWNET).and_then(|()| init::loopback()));
+    let others = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    codes[1] = code(sys::unshare(others).and_then(|()| mounts::rehearse()));
+    if codes[1] != 0 {
+        return codes;
+    }
+    codes[4] = code(mounts::terminals().map_err(|failure| failure.errno));
+    codes[2] =
+        code(sys::unshare(libc::CLONE_NEWPID).and_then(|()| {
+            in_child(|| code(mounts::processes().map_err(|failure| failure.errno)))
+        }));
+    codes
+}
+
+/// Runs this in a child; what it returns (an error number, or 0) is the result.
+fn in_child(work: impl FnOnce() -> i32) -> Result<()> {
+    match sys::clone_process(0)? {
+        0 => sys::exit(work()),
+        child => match sys::wait(child, libc::__WALL)? {
+            Some(waited) if libc::WIFEXITED(waited.status) => {
+                match libc::WEXITSTATUS(waited.status) {
+                    0 => Ok(()),
+                    errno => Err(Errno(errno)),
+                }
+            }
+            _ => Err(Errno(libc::EINTR)),
+        },
+    }
+}
+
+fn seccomp_notify() -> Status {
+    let filter = filter::build(Conditions {
+        namespaces: true,
+        own_network: true,
+        direct_network: false,
+        guarded: true,
+    });
+    let signals = sys::block_signals();
+    let result = in_child(|| {
+        let privileges = sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0);
+        code(privileges.and_then(|_| agent::seccomp(&filter)))
+    });
+    drop(signals);
+    status(code(result))
+}
+
+/// Seizes a grandchild, as the agent is one.
+fn exec_trace() -> Status {
+    let Ok((reader, writer)) = sys::pipe() else { return Status::Untried };
+    let signals = sys::block_signals();
+    match sys::clone_process(0) {
+        Ok(0) => {
+            // It waits until its parent has gone, which ends it with the rest.
+            let waiter = sys::clone_process(0);
+            if waiter == Ok(0) {
+                let _ = sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0);
+                let _ = sys::write(writer.as_raw_fd(), &sys::pid().to_ne_bytes());
+                loop {
+                    // SAFETY: takes nothing.
+                    unsafe { libc::pause() };
+                }
+            }
+            if let Ok(waiter) = waiter {
+                let _ = sys::wait(waiter, libc::__WALL);
+            }
+            sys::exit(0)
+        }
+        Ok(child) => {
+            drop((signals, writer));
+            let mut pid = [0u8; 4];
+            let result = sys::read(reader.as_fd(), &mut pid).and_then(|_| {
+                let pid = i32::from_ne_bytes(pid);
+                let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+                // SAFETY: seizing takes numbers.
+                let seized =
+                    sys::check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, options) });
+                sys::kill(pid, libc::SIGKILL)?;
+                if seized.is_ok() {
+                    sys::wait(pid, libc::__WALL)?;
+                }
+                seized
+            });
+            // The grandchild has ended, and so does its parent.
+            let _ = sys::wait(child, libc::__WALL);
+            status(code(result))
+        }
+        Err(_) => Status::Untried,
+    }
+}
