@@ -52,9 +52,15 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// A record could not be turned into JSON.
-    #[error("cannot write a record as JSON: {0}")]
+    /// Something could not be turned into JSON, or back.
+    #[error("not JSON as it should be: {0}")]
     Encode(#[from] serde_json::Error),
+    /// The index failed. It can be deleted: it is built anew from the segments.
+    #[error("the index of the history failed: {0}")]
+    Index(#[from] rusqlite::Error),
+    /// The index was written by another version.
+    #[error("the index of the history is of version {0}, which this program does not know")]
+    OtherIndex(i64),
     /// The system gave no random bytes for a salt.
     #[error("the system gave no random bytes: {0}")]
     Random(String),

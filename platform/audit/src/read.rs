@@ -2,9 +2,11 @@
 
 use crate::device::{Entry, Line};
 use crate::error::During;
+use crate::event::Event;
 use crate::layout::Layout;
-use crate::record::{Content, Record};
+use crate::record::{ACTION, Content, Digest, Record, digest_in};
 use crate::{Result, platform};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
@@ -74,4 +76,60 @@ pub(crate) fn count_missing(
         }
     }
     missing
+}
+
+/// A record with its contents: what is not there counts as erased, and what does not match its
+/// digest is not shown.
+pub(crate) fn join(record: Record, content: impl Fn(&str) -> Option<(Digest, Value)>) -> Event {
+    let Record {
+        v: _,
+        seq,
+        time,
+        session,
+        kind,
+        action,
+        decision,
+        rule,
+        origin,
+        reason,
+        by,
+        mut detail,
+        prev: _,
+    } = record;
+    let mut erased = Vec::new();
+    let mut altered = Vec::new();
+    let mut resolve = |field: &str, digest: Digest| match content(field) {
+        Some((found, value)) if found == digest => Some(value),
+        Some(_) => {
+            altered.push(field.to_owned());
+            None
+        }
+        None => {
+            erased.push(field.to_owned());
+            None
+        }
+    };
+    let action = action
+        .and_then(|digest| resolve(ACTION, digest))
+        .and_then(|action| action.as_str().map(str::to_owned));
+    for (field, value) in &mut detail {
+        if let Some(digest) = digest_in(value) {
+            *value = resolve(field, digest).unwrap_or_default();
+        }
+    }
+    Event {
+        seq,
+        time,
+        session,
+        kind,
+        action,
+        decision,
+        rule,
+        origin,
+        reason,
+        by,
+        detail,
+        erased,
+        altered,
+    }
 }

@@ -232,3 +232,19 @@ pub(crate) mod milliseconds {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+/// The same for times that may be missing.
+pub(crate) mod maybe_milliseconds {
+    use jiff::Timestamp;
+    use serde::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => super::milliseconds::serialize(time, to),
+            None => to.serialize_none(),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+-- The index over the segments. Everything in it can be read again from them.
+CREATE TABLE log (read INTEGER NOT NULL);
+INSERT INTO log VALUES (0);
+
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    -- How many bytes of the two files have been read.
+    records_read INTEGER NOT NULL DEFAULT 0,
+    contents_read INTEGER NOT NULL DEFAULT 0,
+    -- 'open', 'ended' or 'killed', as the device log has it.
+    state TEXT NOT NULL DEFAULT 'open',
+    start TEXT,
+    started INTEGER,
+    last INTEGER,
+    exit INTEGER,
+    events INTEGER NOT NULL DEFAULT 0,
+    allowed INTEGER NOT NULL DEFAULT 0,
+    asked INTEGER NOT NULL DEFAULT 0,
+    denied INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX sessions_open ON sessions (number) WHERE state = 'open';
+CREATE INDEX sessions_started ON sessions (started);
+
+-- An id is the time in milliseconds, shifted by 20 bits, and a number that tells apart what
+-- happened in the same one: so it orders events, and pages can go on from it.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    decision TEXT,
+    line TEXT NOT NULL
+);
+CREATE UNIQUE INDEX events_place ON events (session, seq);
+CREATE INDEX events_session ON events (session);
+CREATE INDEX events_kind ON events (kind);
+CREATE INDEX events_decision ON events (decision) WHERE decision IS NOT NULL;
+
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+);

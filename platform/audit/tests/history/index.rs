@@ -1,0 +1,324 @@
+//! What the index finds is what the segments hold, however it came to read them.
+
+use crate::common::{begin, command, decision, session, start};
+use chaperone_audit::{EventKind, Filter, Index, NewEvent, Redactor, SessionState, Store, verify};
+use chaperone_policy::{Decision, Verdict};
+use std::fs;
+use std::path::Path;
+
+fn index(folder: &Path) -> Index {
+    let mut index = Index::open(folder).unwrap();
+    index.refresh().unwrap();
+    index
+}
+
+fn actions(index: &mut Index, filter: &Filter) -> Vec<String> {
+    let page = index.list(filter).unwrap();
+    page.events.into_iter().map(|event| event.action.unwrap_or_default()).collect()
+}
+
+fn found(index: &mut Index, text: &str) -> Vec<u64> {
+    let page = index.search(text, &Filter::default()).unwrap();
+    page.events.into_iter().map(|event| event.seq).collect()
+}
+
+#[test]
+fn an_event_is_the_line_that_the_design_fixes() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = begin(folder.path(), "s");
+    let time = "2026-11-22T09:00:00.123456Z".parse().unwrap();
+    segment.append(command("git push origin", Verdict::Ask).at(time)).unwrap();
+    segment.append(NewEvent::withdrawn("r1", "The asking process ended.").at(time)).unwrap();
+    let story = index(folder.path()).story("s").unwrap();
+    assert_eq!(
+        serde_json::to_string(&story[1]).unwrap(),
+        "{\"seq\":2,\"time\":\"2026-11-22T09:00:00.123Z\",\"session\":\"s\",\"kind\":\"command\",\
+         \"action\":\"git push origin\",\"decision\":\"ask\",\
+         \"rule\":\"commands.rule git push\",\"origin\":{\"kind\":\"managed-file\",\
+         \"locator\":\"/etc/chaperone/policy.d/10.toml:4\"},\"reason\":\"Publishes work.\",\
+         \"by\":null,\"detail\":{\"argv\":[\"git\",\"push\",\"origin\"],\
+         \"executable\":\"/usr/bin/git\",\"exec_name\":\"/usr/bin/git\",\"cwd\":\"/work/shop\",\
+         \"environment\":{\"GIT_DIR\":\".git\"}}}"
+    );
+    assert_eq!(
+        serde_json::to_string(&story[2]).unwrap(),
+        "{\"seq\":3,\"time\":\"2026-11-22T09:00:00.123Z\",\"session\":\"s\",\
+         \"kind\":\"withdrawn\",\"action\":null,\"decision\":null,\"rule\":null,\"origin\":null,\
+         \"reason\":\"The asking process ended.\",\"by\":null,\"detail\":{\"request\":\"r1\"}}"
+    );
+}
+
+#[test]
+fn sessions_are_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    session(folder.path(), "ended");
+    drop(begin(folder.path(), "killed"));
+    let running = begin(folder.path(), "running");
+    let mut index = index(folder.path());
+    let sessions = index.sessions().unwrap();
+    let states: Vec<_> =
+        sessions.iter().map(|session| (session.id.as_str(), session.state)).collect();
+    assert_eq!(
+        states,
+        [
+            ("running", SessionState::Running),
+            ("killed", SessionState::Killed),
+            ("ended", SessionState::Ended),
+        ]
+    );
+    let ended = index.session("ended").unwrap().unwrap();
+    assert_eq!(ended.agent.as_deref(), Some("demo"));
+    assert_eq!(ended.workspace.as_deref(), Some("/work/shop"));
+    assert_eq!(ended.branch.as_deref(), Some("main"));
+    assert_eq!(ended.command.as_deref(), Some(&["demo".to_owned(), "--fast".into()][..]));
+    assert_eq!((ended.events, ended.allowed, ended.asked, ended.denied), (5, 1, 1, 1));
+    assert_eq!(ended.exit, Some(0));
+    assert!(ended.ended.unwrap() >= ended.started);
+    assert_eq!(sessions[0].ended, None);
+    drop(running);
+    assert_eq!(index.session("running").unwrap().unwrap().state, SessionState::Killed);
+    assert_eq!(index.session("none").unwrap(), None);
+}
+
+#[test]
+fn a_refresh_reads_what_is_new_and_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut index = Index::open(folder.path()).unwrap();
+    assert_eq!(index.refresh().unwrap(), 0);
+    let segment = begin(folder.path(), "s");
+    assert_eq!(index.refresh().unwrap(), 1);
+    segment.append(command("git status", Verdict::Allow)).unwrap();
+    segment.append(command("git gc", Verdict::Allow)).unwrap();
+    // Another program's refresh counts too.
+    assert_eq!(self::index(folder.path()).story("s").unwrap().len(), 3);
+    assert_eq!(index.refresh().unwrap(), 0);
+    segment.end(NewEvent::session_end(3)).unwrap();
+    assert_eq!(index.refresh().unwrap(), 1);
+    assert_eq!(index.refresh().unwrap(), 0);
+    assert_eq!(index.session("s").unwrap().unwrap().exit, Some(3));
+    assert_eq!(index.show("s", 3).unwrap().unwrap().action.as_deref(), Some("git gc"));
+    assert_eq!(index.show("s", 9).unwrap(), None);
+}
+
+#[test]
+fn half_a_line_waits_until_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = begin(folder.path(), "s");
+    segment.append(command("git status", Verdict::Allow)).unwrap();
+    let path = folder.path().join("segments/s.jsonl");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+    let mut index = Index::open(folder.path()).unwrap();
+    assert_eq!(index.refresh().unwrap(), 1);
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(index.refresh().unwrap(), 1);
+    assert_eq!(index.show("s", 2).unwrap().unwrap().action.as_deref(), Some("git status"));
+}
+
+#[test]
+fn filters_narrow_and_pages_go_on_where_the_last_one_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = begin(folder.path(), "s");
+    let time = "2026-11-22T09:00:00Z".parse::<jiff::Timestamp>().unwrap();
+    for second in 0..50 {
+        // Two in each millisecond: a page can end between them.
+        let at = time + jiff::SignedDuration::from_secs(second / 2);
+        let verdict = if second % 10 == 0 { Verdict::Deny } else { Verdict::Allow };
+        segment.append(command(&format!("git show {second}"), verdict).at(at)).unwrap();
+    }
+    let mut index = index(folder.path());
+    let mut filter = Filter { kind: Some(EventKind::Command), limit: 7, ..Filter::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = index.list(&filter).unwrap();
+        seen.extend(page.events.into_iter().map(|event| event.seq));
+        match page.next {
+            Some(next) => filter.before = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (2..=51).rev().collect::<Vec<u64>>());
+
+    let denied = Filter { decision: Some(Verdict::Deny), ..Filter::default() };
+    assert_eq!(
+        actions(&mut index, &denied),
+        ["git show 40", "git show 30", "git show 20", "git show 10", "git show 0"]
+    );
+    let since = Filter {
+        since: Some(time + jiff::SignedDuration::from_secs(24)),
+        kind: Some(EventKind::Command),
+        ..Filter::default()
+    };
+    assert_eq!(actions(&mut index, &since), ["git show 49", "git show 48"]);
+    let other = Filter { session: Some("other".into()), ..Filter::default() };
+    assert_eq!(actions(&mut index, &other), [""; 0]);
+    let mine = Filter { session: Some("s".into()), limit: 1, ..denied };
+    assert_eq!(actions(&mut index, &mine), ["git show 40"]);
+}
+
+#[test]
+fn a_search_finds_what_people_remember() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = begin(folder.path(), "s");
+    segment.append(command("git push origin feature/login-form", Verdict::Ask)).unwrap();
+    segment.append(NewEvent::connect("api.acme.example", 443, &decision(Verdict::Deny))).unwrap();
+    let action = chaperone_policy::Action::Run(crate::common::git("git push"));
+    segment
+        .append(NewEvent::answer(
+            "r1",
+            &action,
+            Verdict::Deny,
+            "lena",
+            "once",
+            Some("Use a branch"),
+        ))
+        .unwrap();
+    let mut index = index(folder.path());
+    for (text, expected) in [
+        ("push", &[4, 2][..]),
+        ("git pus", &[4, 2]),
+        ("login-form", &[2]),
+        ("ACME", &[3]),
+        ("api.acme.example:443", &[3]),
+        ("lena", &[4]),
+        ("branch use", &[4]),
+        ("10.toml", &[3, 2]),
+        ("push acme", &[]),
+        ("\"", &[]),
+        ("-- ' OR *", &[]),
+        ("", &[]),
+        ("pull", &[]),
+    ] {
+        assert_eq!(found(&mut index, text), expected, "{text}");
+    }
+    let denied = Filter { decision: Some(Verdict::Deny), ..Filter::default() };
+    let page = index.search("push", &denied).unwrap();
+    assert_eq!(page.events.len(), 1);
+}
+
+#[test]
+fn an_index_that_is_deleted_damaged_or_foreign_is_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    session(folder.path(), "s");
+    let path = folder.path().join("index.sqlite");
+    let remove = || {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+        }
+    };
+    let whole = index(folder.path()).story("s").unwrap();
+    assert_eq!(whole.len(), 5);
+
+    let mut open = index(folder.path());
+    remove();
+    open.refresh().unwrap();
+    assert_eq!(open.story("s").unwrap(), whole);
+    drop(open);
+
+    for damage in
+        ["not a database at all, but long enough to look like one".repeat(200), "x".into()]
+    {
+        remove();
+        fs::write(&path, damage).unwrap();
+        assert_eq!(index(folder.path()).story("s").unwrap(), whole);
+    }
+
+    // Pages torn up behind the header, found only while reading.
+    let mut bytes = fs::read(&path).unwrap();
+    let length = bytes.len();
+    bytes[4096..length].fill(0xA5);
+    remove();
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(index(folder.path()).story("s").unwrap(), whole);
+
+    // Of a version that this program does not know.
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    assert_eq!(index(folder.path()).story("s").unwrap(), whole);
+
+    // A table gone while it is open.
+    let mut open = index(folder.path());
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("DROP TABLE events").unwrap();
+    drop(db);
+    assert_eq!(open.story("s").unwrap(), whole);
+}
+
+#[test]
+fn an_index_is_not_needed_to_write_or_to_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("index.sqlite")).unwrap();
+    session(folder.path(), "s");
+    assert!(verify(folder.path()).unwrap().is_intact());
+    assert!(Index::open(folder.path()).is_err());
+    let mut index = Index::in_memory(folder.path()).unwrap();
+    index.refresh().unwrap();
+    assert_eq!(index.story("s").unwrap().len(), 5);
+}
+
+#[test]
+fn a_segment_that_shrank_is_read_from_its_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = begin(folder.path(), "s");
+    segment.append(command("git status", Verdict::Allow)).unwrap();
+    let mut index = index(folder.path());
+    let path = folder.path().join("segments/s.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.split_inclusive('\n').next().unwrap()).unwrap();
+    index.refresh().unwrap();
+    assert_eq!(index.story("s").unwrap().len(), 1);
+    assert_eq!(index.session("s").unwrap().unwrap().allowed, 0);
+}
+
+#[test]
+fn what_is_erased_leaves_the_index_and_its_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let segment = store.begin("s", Redactor::default(), start()).unwrap();
+    segment.append(command("git show xyzzyplugh", Verdict::Allow)).unwrap();
+    let mut index = index(folder.path());
+    assert_eq!(found(&mut index, "xyzzyplugh"), [2]);
+
+    store.erase("s", 2).unwrap();
+    index.refresh().unwrap();
+    assert!(found(&mut index, "xyzzyplugh").is_empty());
+    let event = index.show("s", 2).unwrap().unwrap();
+    assert_eq!(event.action, None);
+    assert_eq!(event.decision, Some(Verdict::Allow));
+    assert_eq!(event.reason.as_deref(), Some("Publishes work."));
+    assert_eq!(event.erased[..2], ["action", "argv"]);
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            let shown = bytes.windows(10).any(|window| window == b"xyzzyplugh");
+            assert!(!shown, "{}", path.display());
+        }
+    }
+    // What is read anew is erased as well, and the rest is not.
+    drop(index);
+    fs::remove_file(folder.path().join("index.sqlite")).unwrap();
+    let mut index = self::index(folder.path());
+    assert_eq!(index.show("s", 2).unwrap().unwrap(), event);
+    assert_eq!(index.show("s", 1).unwrap().unwrap().action.as_deref(), Some("demo --fast"));
+
+    store.erase("s", 1).unwrap();
+    index.refresh().unwrap();
+    let summary = index.session("s").unwrap().unwrap();
+    assert_eq!((summary.workspace, summary.agent.as_deref()), (None, Some("demo")));
+    assert!(store.erase("s", 1).is_err());
+    assert!(store.erase("s", 7).is_err());
+    assert!(store.erase("../s", 1).is_err());
+}
+
+#[test]
+fn content_that_was_altered_is_not_shown_as_what_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    session(folder.path(), "s");
+    let path = folder.path().join("segments/s.content.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"git push\"", "\"git pull\"")).unwrap();
+    let event = index(folder.path()).show("s", 3).unwrap().unwrap();
+    assert_eq!((event.action, event.altered), (None, vec!["action".to_owned()]));
+}
