@@ -97,6 +97,7 @@ const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/cs
 function serve() {
     const server = createServer((request, response) => {
         const path = normalize(new URL(request.url ?? '/', 'http://x').pathname);
+        if (path === '/favicon.ico') return void response.writeHead(204).end();
         const file = join(built, path === '/' ? 'index.html' : path);
         if (!existsSync(file)) return void response.writeHead(404).end();
         response.writeHead(200, {
