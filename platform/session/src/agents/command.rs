@@ -1,0 +1,122 @@
+//! The command of an agent: what is put into it so that the agent's own sandbox stays off, and
+//! what is taken off those that it runs so that people can read them.
+
+use super::keys::Document;
+use super::{AgentFile, OwnSandbox};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// An agent that insists on its own sandbox, which does not work inside ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Insists {
+    /// By an argument.
+    #[error(
+        "`{argument}` switches on {agent}'s own sandbox, which does not work inside this one; leave it out: the session is sandboxed without it"
+    )]
+    Argument {
+        /// The agent's title.
+        agent: String,
+        /// The argument.
+        argument: String,
+    },
+    /// By a setting.
+    #[error("{key} in {} switches on {agent}'s own sandbox, which does not work inside this one; remove it there: the session is sandboxed without it", .file.display())]
+    Setting {
+        /// The agent's title.
+        agent: String,
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: String,
+    },
+}
+
+/// The command as it is to be started inside.
+///
+/// # Errors
+/// When an argument or a setting forces the agent's own sandbox on.
+pub fn command(
+    agent: &AgentFile,
+    command: &[OsString],
+    workspace: &Path,
+) -> Result<Vec<OsString>, Insists> {
+    let OwnSandbox { arguments, refused_arguments, forced_by, environment: _ } = &agent.own_sandbox;
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    for refused in refused_arguments {
+        let pair = refused.split_once('=');
+        let is_given = words.iter().skip(1).any(|word| word == refused)
+            || pair.is_some_and(|(option, value)| {
+                words.windows(2).any(|two| two[0] == option && two[1] == value)
+            });
+        if is_given {
+            return Err(Insists::Argument {
+                agent: agent.title.clone(),
+                argument: refused.replace('=', " "),
+            });
+        }
+    }
+    for forced in forced_by {
+        let file = forced.file.replace("{workspace}", &workspace.to_string_lossy());
+        let file = PathBuf::from(file);
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        if Document::read(&file, &text).is_some_and(|it| it.has(&forced.key, &forced.value)) {
+            return Err(Insists::Setting {
+                agent: agent.title.clone(),
+                file,
+                key: forced.key.clone(),
+            });
+        }
+    }
+    let Some((program, rest)) = command.split_first() else { return Ok(Vec::new()) };
+    // Behind an interpreter the script is the program.
+    let is_script = super::detect(&command[..1]).is_none()
+        && rest.first().is_some_and(|script| super::detect(std::slice::from_ref(script)).is_some());
+    let (before, after) = rest.split_at(usize::from(is_script));
+    let own = arguments.iter().map(OsString::from);
+    Ok(std::iter::once(program.clone())
+        .chain(before.iter().cloned())
+        .chain(own)
+        .chain(after.iter().cloned())
+        .collect())
+}
+
+/// The command that an agent's shell line is about, without what the agent puts around it:
+/// `source … && eval 'git push' < /dev/null && pwd -P >| …` is `git push`.
+pub fn inner_command(agent: &AgentFile, line: &str) -> Option<String> {
+    agent.wrappers.iter().find_map(|wrapper| {
+        line.match_indices(&wrapper.before).find_map(|(at, before)| {
+            let (word, rest) = quoted_word(&line[at + before.len()..])?;
+            rest.contains(&wrapper.after).then_some(word)
+        })
+    })
+}
+
+/// A word that a shell would read, if it begins with a quote (POSIX, 2.2 "Quoting").
+fn quoted_word(text: &str) -> Option<(String, &str)> {
+    if !text.starts_with(['\'', '"']) {
+        return None;
+    }
+    let mut word = String::new();
+    let mut quote = None;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (None | Some('"'), '\\') => {
+                let (_, next) = chars.next()?;
+                if quote.is_some() && !matches!(next, '$' | '`' | '"' | '\\' | '\n') {
+                    word.push('\\');
+                }
+                if next != '\n' {
+                    word.push(next);
+                }
+            }
+            (None, c) if c.is_whitespace() || ";&|<>()".contains(c) => {
+                return Some((word, &text[at..]));
+            }
+            (_, c) => word.push(c),
+        }
+    }
+    quote.is_none().then_some((word, ""))
+}
