@@ -84,7 +84,10 @@ pub(crate) fn ui_build(project: &Project, log: &Log) -> Result<Outcome> {
     for entry in fs::read_dir(&ui)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
-        if !["node_modules", "dist", "test-results"].iter().any(|skip| name == *skip) {
+        if !["node_modules", "dist", "dist-recorded", "test-results"]
+            .iter()
+            .any(|skip| name == *skip)
+        {
             sources.push(path);
         }
     }
