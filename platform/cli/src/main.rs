@@ -1,1 +1,64 @@
-fn main() {}
+//! The `chaperone` command: arguments in, words or JSON out. What the words mean lives below.
+//!
+//! Exit status everywhere: 0 done, 1 the answer is no (a failed check, an altered history),
+//! 2 the command line was wrong; `run` has its own, in its help.
+
+mod agents;
+mod approvals;
+mod doctor;
+mod history;
+mod policy;
+mod print;
+mod run;
+mod status;
+mod why;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs coding agents inside the operating system's own sandbox, under policy.
+#[derive(Debug, Parser)]
+#[command(name = "chaperone", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  chaperone run -- claude              an agent in the current folder
+  chaperone why -- git push            what would be decided, and what would change that
+  chaperone approvals                  answer requests in this terminal
+  chaperone history list               what happened";
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    Run(run::Arguments),
+    #[command(subcommand)]
+    Policy(policy::Subcommands),
+    Why(why::Arguments),
+    Status(status::Arguments),
+    #[command(subcommand)]
+    History(history::Subcommands),
+    Approvals(approvals::Arguments),
+    Agents(agents::Arguments),
+    Doctor(doctor::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Subcommands::Run(arguments) => return run::run(&arguments),
+        Subcommands::Policy(command) => print::until_closed(|| policy::run(&command)),
+        Subcommands::Why(arguments) => print::until_closed(|| why::run(&arguments)),
+        Subcommands::Status(arguments) => print::until_closed(|| status::run(&arguments)),
+        Subcommands::History(command) => print::until_closed(|| history::run(&command)),
+        Subcommands::Approvals(arguments) => print::until_closed(|| approvals::run(&arguments)),
+        Subcommands::Agents(arguments) => print::until_closed(|| agents::run(&arguments)),
+        Subcommands::Doctor(arguments) => print::until_closed(|| doctor::run(&arguments)),
+    };
+    done.unwrap_or_else(|error| {
+        print::error(&error);
+        ExitCode::FAILURE
+    })
+}

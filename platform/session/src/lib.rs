@@ -1,3 +1,50 @@
-//! The supervisor: one session of an agent from start to end.
+//! The supervisor of one session, and what the window and the command line know of all of them.
+//!
+//! `supervisor` runs a session; `load` tells the policy in force; `agents` knows the agents;
+//! `desk` and `doctor` are what people look at.
 
+pub mod agents;
 pub mod desk;
+
+mod doctor;
+mod load;
+mod paths;
+mod would;
+
+#[cfg(target_os = "linux")]
+mod git;
+#[cfg(target_os = "linux")]
+mod id;
+#[cfg(unix)]
+mod prompt;
+#[cfg(target_os = "linux")]
+mod supervisor;
+#[cfg(not(target_os = "linux"))]
+#[path = "unsupported.rs"]
+mod supervisor;
+
+pub use doctor::{Check, CheckStatus, Examination, examine};
+pub use chaperone_approvals as approvals;
+pub use chaperone_audit as audit;
+pub use load::{LoadError, Loaded, Question, environment, load};
+pub use paths::{Paths, PathsError};
+pub use would::{change, command, would};
+#[cfg(unix)]
+pub use prompt::ask_on;
+pub use supervisor::{RunOptions, StartError, run};
+
+/// The login name of the user who runs this process, or the number where it has none.
+#[cfg(unix)]
+pub fn user_name() -> String {
+    let uid = nix::unistd::Uid::current();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        Ok(None) | Err(_) => format!("user {uid}"),
+    }
+}
+
+/// The login name of the user who runs this process.
+#[cfg(windows)]
+pub fn user_name() -> String {
+    std::env::var("USERNAME").unwrap_or_else(|_| "this user".to_owned())
+}

@@ -1,0 +1,39 @@
+//! `chaperone doctor`: what this machine gives, what is lost, and how to get it.
+
+use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG};
+use chaperone_session::{CheckStatus, Paths, Question, examine};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Examine this machine: the tier of its sandbox, what that loses, and how to get more
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 1 if any check fails, else 0.")]
+pub(crate) struct Arguments {
+    /// {"tier","checks":[{"id","status","detail","fix"}]}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let examination = examine(&Paths::of_this_user()?, &Question::default());
+    if arguments.json {
+        print::json(&examination)?;
+    } else {
+        let mut out = print::out();
+        writeln!(out, "{STRONG}Tier: {}{STRONG:#}", examination.tier)?;
+        for check in &examination.checks {
+            let (mark, style) = match check.status {
+                CheckStatus::Ok => ("ok  ", GOOD),
+                CheckStatus::Warn => ("warn", CAUTION),
+                CheckStatus::Fail => ("FAIL", BAD),
+            };
+            writeln!(out, "{style}{mark}{style:#}  {STRONG}{}{STRONG:#}", check.id)?;
+            writeln!(out, "      {}", check.detail)?;
+            if !check.fix.is_empty() {
+                writeln!(out, "      {QUIET}to do:{QUIET:#} {}", check.fix)?;
+            }
+        }
+    }
+    let failed = examination.checks.iter().any(|check| check.status == CheckStatus::Fail);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,200 @@
+//! `chaperone history`: what happened, from the tamper-evident history.
+
+use crate::print::{self, BAD, GOOD, QUIET, STRONG, visible};
+use anyhow::{Context, bail};
+use chaperone_policy::Verdict;
+use chaperone_session::Paths;
+use chaperone_session::audit::{self, Event, EventKind, Filter, Index};
+use jiff::tz::TimeZone;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// List, show, search and verify what happened
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommands {
+    /// Events, the newest first
+    List {
+        #[command(flatten)]
+        wanted: Wanted,
+    },
+    /// Events in which all of these words occur
+    Search {
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        wanted: Wanted,
+    },
+    /// One session from start to end, or one event of it
+    Show {
+        /// As `list` shows it; `last` for the latest
+        session: String,
+        /// The event's number in its session
+        seq: Option<u64>,
+        /// One event a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that nothing was altered since it was recorded
+    #[command(after_help = "\
+Exit status: 1 if anything was altered, cut off or is missing.
+
+What an agent could alter, this tells always: it cannot reach the history. The laptop's own user
+could rewrite all of it consistently; only checkpoints that leave the laptop would show that, and
+this version makes none yet.")]
+    Verify {
+        /// {"log":…,"segments":[…]}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which events.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wanted {
+    /// Only of this session; `last` for the latest
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Only with this decision
+    #[arg(long, value_enum)]
+    decision: Option<Decision>,
+    /// Only of this kind, such as command, connect, request or answer
+    #[arg(long)]
+    kind: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// One event a line:
+    /// {"seq","time","session","kind","action","decision","rule","origin","reason","by"}
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Decision {
+    Allow,
+    Ask,
+    Deny,
+}
+
+pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
+    let folder = Paths::of_this_user()?.history();
+    if let Subcommands::Verify { json } = command {
+        return verify(&folder, *json);
+    }
+    if !folder.exists() {
+        writeln!(std::io::stderr(), "chaperone: nothing has been recorded yet")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut index = Index::open(&folder)?;
+    index.refresh()?;
+    match command {
+        Subcommands::List { wanted } => {
+            let filter = filter(wanted, &mut index)?;
+            print_events(&index.list(&filter)?.events, wanted.json)?;
+        }
+        Subcommands::Search { words, wanted } => {
+            let filter = filter(wanted, &mut index)?;
+            print_events(&index.search(&words.join(" "), &filter)?.events, wanted.json)?;
+        }
+        Subcommands::Show { session, seq, json } => {
+            let session = named(session, &mut index)?;
+            let events = match seq {
+                None => index.story(&session)?,
+                Some(seq) => index.show(&session, *seq)?.into_iter().collect(),
+            };
+            if events.is_empty() {
+                bail!("there is no such event; `chaperone history list` shows what there is");
+            }
+            if seq.is_some() && !json {
+                print::json(&events)?;
+            } else {
+                print_events(&events, *json)?;
+            }
+        }
+        Subcommands::Verify { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn filter(wanted: &Wanted, index: &mut Index) -> anyhow::Result<Filter> {
+    let session = wanted.session.as_deref().map(|session| named(session, index)).transpose()?;
+    let kind = wanted
+        .kind
+        .as_ref()
+        .map(|kind| serde_json::from_value::<EventKind>(kind.clone().into()))
+        .transpose()?;
+    Ok(Filter {
+        session,
+        kind,
+        decision: wanted.decision.map(|decision| match decision {
+            Decision::Allow => Verdict::Allow,
+            Decision::Ask => Verdict::Ask,
+            Decision::Deny => Verdict::Deny,
+        }),
+        limit: wanted.limit,
+        ..Filter::default()
+    })
+}
+
+fn named(session: &str, index: &mut Index) -> anyhow::Result<String> {
+    if session != "last" {
+        return Ok(session.to_owned());
+    }
+    let latest = index.sessions()?.into_iter().next();
+    Ok(latest.context("no session has been recorded yet")?.id)
+}
+
+fn print_events(events: &[Event], json: bool) -> anyhow::Result<()> {
+    let mut out = print::out();
+    let mut session = "";
+    for event in events {
+        if json {
+            serde_json::to_writer(&mut out, event)?;
+            writeln!(out)?;
+            continue;
+        }
+        if event.session != session {
+            session = &event.session;
+            writeln!(out, "{STRONG}{session}{STRONG:#}")?;
+        }
+        let time = event.time.to_zoned(TimeZone::system()).strftime("%H:%M:%S");
+        let verdict = event.decision.map(print::verdict).unwrap_or_default();
+        let action = event.action.as_deref().map(visible).unwrap_or_default();
+        write!(out, "{:>6}  {QUIET}{time}{QUIET:#}  {:<13} ", event.seq, event.kind.as_str())?;
+        writeln!(out, "{verdict}{}{action}", if verdict.is_empty() { "" } else { "  " })?;
+        let why = [
+            event.reason.as_deref().map(visible),
+            event.rule.as_deref().map(visible),
+            event.by.as_deref().map(|by| format!("by {}", visible(by))),
+        ];
+        let why: Vec<String> = why.into_iter().flatten().collect();
+        // An allow that no rule speaks of needs no explanation in a list.
+        let plain = event.decision == Some(Verdict::Allow) && event.rule.is_none();
+        if !plain && !why.is_empty() {
+            writeln!(out, "        {QUIET}{}{QUIET:#}", why.join(" · "))?;
+        }
+    }
+    Ok(())
+}
+
+fn verify(folder: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+    let report = audit::verify(folder)?;
+    if json {
+        print::json(&report)?;
+    } else {
+        let mut out = print::out();
+        for problem in report.problems() {
+            writeln!(out, "{BAD}{}{BAD:#}", visible(&problem.to_string()))?;
+        }
+        let records: u64 = report.segments.iter().map(|segment| segment.records).sum();
+        let (style, word) =
+            if report.is_intact() { (GOOD, "Intact") } else { (BAD, "NOT INTACT") };
+        writeln!(
+            out,
+            "{style}{word}{style:#}: {} sessions, {records} events, {} entries in the device log.",
+            report.segments.len(),
+            report.log.entries
+        )?;
+    }
+    Ok(if report.is_intact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

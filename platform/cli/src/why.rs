@@ -1,0 +1,75 @@
+//! `chaperone why`: why something was or would be refused, and what would change that.
+
+use crate::policy::{Place, absolute, connect, print_decision};
+use crate::print::{self, STRONG, visible};
+use chaperone_policy::{Action, Decision};
+use chaperone_session::{Paths, change, command, environment, would};
+use serde::Serialize;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why a command, path or host is or would be refused, and what would change that
+///
+/// One word with a slash or a dot at its start is a path; one that looks like a host name, or has
+/// a port, is a host; anything after `--` is a command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A path or a host
+    #[arg(value_name = "PATH|HOST", conflicts_with = "command", required_unless_present = "command")]
+    about: Option<String>,
+    /// A command
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+    #[command(flatten)]
+    place: Place,
+    /// One object, or for a path one for reading and one for writing:
+    /// {"decision","rule","origin","reason","change"}
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    decision: Decision,
+    change: String,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let paths = Paths::of_this_user()?;
+    let loaded = arguments.place.load(&paths)?;
+    let actions = match &arguments.about {
+        None => vec![("", Action::Run(command(
+            &arguments.command,
+            &loaded.workspace,
+            &environment(),
+        )))],
+        Some(about) if is_path(about) => {
+            let path = absolute(Path::new(about))?;
+            vec![
+                ("reading: ", Action::Read { path: path.clone() }),
+                ("writing: ", Action::Write { path }),
+            ]
+        }
+        Some(host) => vec![("", connect(host)?)],
+    };
+    for (what, action) in actions {
+        let decision = would(&loaded, &paths, &action);
+        let change = change(&action, &decision);
+        if arguments.json {
+            print::json(&Answer { decision, change })?;
+            continue;
+        }
+        write!(print::out(), "{STRONG}{what}{STRONG:#}")?;
+        print_decision(&decision)?;
+        if !change.is_empty() {
+            writeln!(print::out(), "  to change it: {}", visible(&change))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with(['/', '.', '~']) || text.contains('/') || Path::new(text).exists()
+}

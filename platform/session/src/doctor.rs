@@ -1,0 +1,194 @@
+//! Examines a machine: what the sandbox can be here, and whether everything a session needs is
+//! there. Each check is one line with a remedy.
+
+use crate::agents;
+use crate::load::{Question, load};
+use crate::paths::{Paths, private_dir};
+use chaperone_policy::{LayerStatus, MinimumTier, NetworkMode, Policy};
+use chaperone_sandbox::{Machine, Tier, probe};
+use serde::Serialize;
+use std::path::Path;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// As it should be.
+    Ok,
+    /// It works, and something is lost.
+    Warn,
+    /// No session starts, or not as the policy wants it.
+    Fail,
+}
+
+/// One line of `chaperone doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// A stable identifier in kebab case.
+    pub id: String,
+    /// How it ended.
+    pub status: CheckStatus,
+    /// What was found.
+    pub detail: String,
+    /// What to do; empty where there is nothing.
+    pub fix: String,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Examination {
+    /// How strong the sandbox is here.
+    pub tier: Tier,
+    /// In the order in which they build on each other.
+    pub checks: Vec<Check>,
+}
+
+/// Examines this machine for one user, really setting a sandbox up once.
+pub fn examine(paths: &Paths, question: &Question) -> Examination {
+    let machine = probe();
+    let mut checks = machine_checks(&machine);
+    checks.extend(policy_checks(paths, question, machine.tier()));
+    checks.push(folder("history", &paths.history(), "what cannot be recorded does not happen"));
+    checks.push(folder("requests", &paths.runtime, "nobody could be asked"));
+    checks.push(agents_check(paths));
+    Examination { tier: machine.tier(), checks }
+}
+
+fn machine_checks(machine: &Machine) -> Vec<Check> {
+    let lost = if machine.tier() == Tier::None { CheckStatus::Fail } else { CheckStatus::Warn };
+    let mut checks: Vec<Check> = machine
+        .capabilities()
+        .into_iter()
+        .map(|capability| Check {
+            id: capability.id.to_owned(),
+            status: if capability.status.usable() { CheckStatus::Ok } else { lost },
+            detail: capability.detail,
+            fix: capability.fix,
+        })
+        .collect();
+    checks.extend(machine.losses().into_iter().map(|loss| Check {
+        id: format!("lost-{}", loss.id),
+        status: CheckStatus::Warn,
+        detail: loss.detail,
+        fix: loss.fix,
+    }));
+    checks
+}
+
+fn policy_checks(paths: &Paths, question: &Question, tier: Tier) -> Vec<Check> {
+    let loaded = match load(question, paths) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            return vec![Check {
+                id: "policy".into(),
+                status: CheckStatus::Fail,
+                detail: error.to_string(),
+                fix: "Name a folder and files that exist.".into(),
+            }];
+        }
+    };
+    let policy = &loaded.policy;
+    let mut checks: Vec<Check> = policy
+        .layers()
+        .iter()
+        .filter(|layer| !matches!(layer.status, LayerStatus::Present | LayerStatus::Absent))
+        .map(|layer| Check {
+            id: "policy-layer".into(),
+            status: CheckStatus::Warn,
+            detail: format!("{} {}: {}", layer.kind, layer.locator, layer.detail),
+            fix: "See `chaperone policy show`; correct the file or its owner and mode.".into(),
+        })
+        .chain(policy.layers().iter().flat_map(|layer| layer.findings()).map(|finding| Check {
+            id: "policy-value".into(),
+            status: CheckStatus::Warn,
+            detail: finding.to_string(),
+            fix: "Correct the value where it stands.".into(),
+        }))
+        .collect();
+    checks.extend(policy.blocked().iter().map(|blocked| Check {
+        id: "policy".into(),
+        status: CheckStatus::Fail,
+        detail: format!("No agent starts: {} ({})", blocked.reason, blocked.origin),
+        fix: "Correct the file; `chaperone policy check FILE` tells its errors.".into(),
+    }));
+    if checks.is_empty() {
+        let detail = match policy.revision() {
+            Some(revision) => format!("Every layer is whole; revision {revision}."),
+            None => "Every layer is whole.".to_owned(),
+        };
+        checks.push(Check {
+            id: "policy".into(),
+            status: CheckStatus::Ok,
+            detail,
+            fix: String::new(),
+        });
+    }
+    checks.extend(demands(policy, tier));
+    checks
+}
+
+/// What the policy demands of this machine and this version.
+fn demands(policy: &Policy, tier: Tier) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let minimum = policy.minimum_tier_sourced();
+    if minimum.value == MinimumTier::Full && tier < Tier::Full {
+        checks.push(Check {
+            id: "minimum-tier".into(),
+            status: CheckStatus::Fail,
+            detail: format!("The policy demands the full tier ({}).", minimum.origin),
+            fix: "Do what the warnings above say, or lower sandbox.minimum_tier.".into(),
+        });
+    }
+    let mode = &policy.network().mode;
+    if mode.value == NetworkMode::Proxy {
+        checks.push(Check {
+            id: "network-mode".into(),
+            status: CheckStatus::Fail,
+            detail: format!("network.mode is \"proxy\", and this version has none ({}).", mode.origin),
+            fix: "Use \"none\" with network.allow = [\"host:port\"], or \"direct\".".into(),
+        });
+    }
+    checks
+}
+
+/// Whether a folder can be made and written.
+fn folder(id: &str, path: &Path, otherwise: &str) -> Check {
+    let probe = path.join(".examined");
+    let written = private_dir(path)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe));
+    match written {
+        Ok(()) => Check {
+            id: id.into(),
+            status: CheckStatus::Ok,
+            detail: format!("{} can be written.", path.display()),
+            fix: String::new(),
+        },
+        Err(error) => Check {
+            id: id.into(),
+            status: CheckStatus::Fail,
+            detail: format!("{} cannot be written ({error}): {otherwise}.", path.display()),
+            fix: "Give the folder to this user, with mode 0700.".into(),
+        },
+    }
+}
+
+fn agents_check(paths: &Paths) -> Check {
+    let found = agents::find_installed(&crate::load::environment(), &paths.home);
+    let names: Vec<&str> = found.iter().map(|agent| agent.title.as_str()).collect();
+    if names.is_empty() {
+        Check {
+            id: "agents".into(),
+            status: CheckStatus::Ok,
+            detail: "No known agent was found; any command can be run all the same.".into(),
+            fix: String::new(),
+        }
+    } else {
+        Check {
+            id: "agents".into(),
+            status: CheckStatus::Ok,
+            detail: format!("Found {}.", names.join(", ")),
+            fix: String::new(),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From a folder and a user to the policy in force there: read the layers, know the agent, merge.
+
+use crate::agents::{self, AgentFile};
+use crate::paths::Paths;
+use chaperone_policy::{Context, Os, Policy, built_in, merge};
+use chaperone_sources::Locations;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Whose policy, and for what.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// The folder; the current one if none is given.
+    pub workspace: Option<PathBuf>,
+    /// The agent's name, if it is not to be told from the command.
+    pub agent: Option<String>,
+    /// `--policy FILE`, in the order given.
+    pub policy: Vec<PathBuf>,
+    /// What is to be run, to tell the agent from.
+    pub command: Vec<OsString>,
+}
+
+/// The policy in force.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Absolute and without symbolic links.
+    pub workspace: PathBuf,
+    /// What is known of the agent.
+    pub agent: Option<&'static AgentFile>,
+    /// The result of all layers.
+    pub policy: Policy,
+}
+
+/// Why no policy could be told.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The workspace is not a folder that can be opened.
+    #[error("the workspace {path} cannot be opened: {source}")]
+    Workspace {
+        /// As it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// `--agent` names none that is known.
+    #[error("no agent is called `{name}`; known are {known}")]
+    UnknownAgent {
+        /// As it was given.
+        name: String,
+        /// Every name there is.
+        known: String,
+    },
+    /// `--policy` names a file that cannot be read.
+    #[error("--policy {path}: {source}")]
+    PolicyFile {
+        /// As it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// Reads every layer and merges them.
+///
+/// # Errors
+/// When the workspace, the agent or a `--policy` file does not exist. What is wrong *inside* a
+/// layer is no error here: it falls to its strictest value and shows in the layer's status.
+pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
+    let given = question.workspace.clone().unwrap_or_else(|| PathBuf::from("."));
+    let workspace = given
+        .canonicalize()
+        .and_then(|path| if path.is_dir() { Ok(path) } else { Err(not_a_folder()) })
+        .map_err(|source| LoadError::Workspace { path: given, source })?;
+    let agent = agent_of(question)?;
+    for path in &question.policy {
+        std::fs::File::open(path)
+            .map_err(|source| LoadError::PolicyFile { path: path.clone(), source })?;
+    }
+
+    let mut layers = vec![built_in()];
+    layers.extend(agent.map(agents::layer));
+    let mut locations =
+        Locations::system(&paths.home, None, Some(&workspace), question.policy.clone());
+    locations.user = paths.config.join("config.toml");
+    layers.extend(chaperone_sources::read(&locations));
+    let context = Context {
+        home: paths.home.clone(),
+        workspace: workspace.clone(),
+        agent: agent.map(|agent| agent.name.clone()),
+        os: Os::current(),
+    };
+    let policy = merge(layers, &context);
+    Ok(Loaded { workspace, agent, policy })
+}
+
+fn not_a_folder() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is not a folder")
+}
+
+fn agent_of(question: &Question) -> Result<Option<&'static AgentFile>, LoadError> {
+    let Some(name) = &question.agent else { return Ok(agents::detect(&question.command)) };
+    agents::all().iter().find(|agent| agent.name == *name).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = agents::all().iter().map(|agent| agent.name.as_str()).collect();
+        LoadError::UnknownAgent { name: name.clone(), known: known.join(", ") }
+    })
+}
+
+/// This process's environment, as far as it is text.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

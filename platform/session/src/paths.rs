@@ -1,0 +1,150 @@
+//! Where Chaperone keeps its own files for one user.
+//!
+//! Follows the XDG base directory specification on Linux. None of these folders is ever reachable
+//! from inside a session.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The folders of one user. All absolute; none needs to exist yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The user's home folder.
+    pub home: PathBuf,
+    /// `$XDG_CONFIG_HOME/chaperone`: the user's own configuration.
+    pub config: PathBuf,
+    /// `$XDG_STATE_HOME/chaperone`: history and the agents' redirected state.
+    pub state: PathBuf,
+    /// `$XDG_CACHE_HOME/chaperone`: temporary folders and caches of agents.
+    pub cache: PathBuf,
+    /// `$XDG_RUNTIME_DIR/chaperone`, or `run` in the state folder where there is none: sockets.
+    pub runtime: PathBuf,
+}
+
+/// Why the folders could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum PathsError {
+    /// Neither `$HOME` nor an absolute path in it.
+    #[error(
+        "your home folder is not known: HOME is {found}; set it to an absolute path and try again"
+    )]
+    NoHome {
+        /// What stands in `$HOME`.
+        found: String,
+    },
+}
+
+impl Paths {
+    /// From the environment of this process.
+    ///
+    /// # Errors
+    /// When the home folder is not known.
+    pub fn of_this_user() -> Result<Self, PathsError> {
+        Self::from_environment(|name| std::env::var_os(name))
+    }
+
+    /// From any environment. As the specification demands, relative values count as unset.
+    ///
+    /// # Errors
+    /// When `HOME` is not an absolute path.
+    pub fn from_environment(
+        get: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, PathsError> {
+        let absolute = |name: &str| get(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let Some(home) = absolute("HOME") else {
+            let found = get("HOME")
+                .map_or_else(|| "not set".to_owned(), |v| format!("`{}`", v.to_string_lossy()));
+            return Err(PathsError::NoHome { found });
+        };
+        // The sandbox compares paths that the kernel has resolved; a home behind a symbolic link
+        // (/home -> /data/home) must be named as the kernel names it.
+        let home = home.canonicalize().unwrap_or(home);
+        let base = |name: &str, fallback: &str| {
+            absolute(name).unwrap_or_else(|| home.join(fallback)).join("chaperone")
+        };
+        let state = base("XDG_STATE_HOME", ".local/state");
+        Ok(Self {
+            config: base("XDG_CONFIG_HOME", ".config"),
+            cache: base("XDG_CACHE_HOME", ".cache"),
+            runtime: absolute("XDG_RUNTIME_DIR")
+                .filter(|dir| dir.is_dir())
+                .map_or_else(|| state.join("run"), |dir| dir.join("chaperone")),
+            state,
+            home,
+        })
+    }
+
+    /// The audit store.
+    pub fn history(&self) -> PathBuf {
+        self.state.join("history")
+    }
+
+    /// The redirected state of one agent, kept from session to session.
+    pub fn agent_state(&self, agent: &str) -> PathBuf {
+        self.state.join("agents").join(agent)
+    }
+
+    /// Caches that an agent may write, kept from session to session.
+    pub fn agent_cache(&self, agent: &str) -> PathBuf {
+        self.cache.join("agents").join(agent)
+    }
+
+    /// The private temporary folders of sessions.
+    pub fn temp(&self) -> PathBuf {
+        self.cache.join("tmp")
+    }
+
+    /// The supervisor's own folders, which no session reaches.
+    pub fn own(&self) -> Vec<PathBuf> {
+        vec![self.config.clone(), self.state.clone(), self.runtime.clone()]
+    }
+}
+
+/// Creates a folder and its parents, the folder itself readable by its owner alone.
+///
+/// # Errors
+/// As [`std::fs::create_dir_all`].
+pub fn private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(set: &[(&str, &str)]) -> Result<Paths, PathsError> {
+        let set: Vec<(String, OsString)> =
+            set.iter().map(|(k, v)| ((*k).to_owned(), OsString::from(v))).collect();
+        Paths::from_environment(|name| {
+            set.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        })
+    }
+
+    #[test]
+    fn home_alone_is_enough() {
+        let paths = paths(&[("HOME", "/nowhere/ada")]).unwrap();
+        assert_eq!(paths.state, Path::new("/nowhere/ada/.local/state/chaperone"));
+        assert_eq!(paths.config, Path::new("/nowhere/ada/.config/chaperone"));
+        assert_eq!(paths.runtime, Path::new("/nowhere/ada/.local/state/chaperone/run"));
+    }
+
+    #[test]
+    fn relative_values_count_as_unset() {
+        let paths = paths(&[("HOME", "/nowhere/ada"), ("XDG_STATE_HOME", "state")]).unwrap();
+        assert_eq!(paths.state, Path::new("/nowhere/ada/.local/state/chaperone"));
+    }
+
+    #[test]
+    fn without_a_home_the_error_says_what_was_found() {
+        let error = paths(&[("HOME", "ada")]).unwrap_err().to_string();
+        assert!(error.contains("HOME is `ada`"), "{error}");
+    }
+}

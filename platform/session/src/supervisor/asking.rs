@@ -1,0 +1,265 @@
+//! Asks, and makes the answers come true: recorded first, then given to the program that waits.
+
+use super::announce::Announcer;
+use super::words;
+use chaperone_approvals::{
+    AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
+    Scope, SessionInfo, Ticket,
+};
+use chaperone_audit::{NewEvent, Segment};
+use chaperone_policy::{
+    Action, CommandFact, Decision, Policy, SessionApproval, Verdict, facts, sentence, session_scope,
+};
+use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// After the last window has gone, how long a request still waits for another one to open, where
+/// no terminal could bring a person.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A session's requests.
+pub(crate) struct Asking {
+    approvals: Approvals,
+    segment: Arc<Segment>,
+    control: Control,
+    announcer: Announcer,
+    session: String,
+    /// `--unattended`: nobody is asked, whoever may be there.
+    unattended: bool,
+    waiting: Mutex<HashMap<ActionId, Ticket>>,
+    /// What was allowed in this session so far, by what an answer for the session would cover.
+    allowed: Mutex<HashMap<Vec<String>, u32>>,
+}
+
+impl Asking {
+    /// Opens the session's socket.
+    ///
+    /// # Errors
+    /// When nobody could be asked: the socket cannot be made.
+    pub(crate) fn start(
+        info: SessionInfo,
+        runtime: &Path,
+        policy: &Policy,
+        unattended: bool,
+        segment: Arc<Segment>,
+        control: Control,
+        announcer: Announcer,
+    ) -> Result<Arc<Self>, chaperone_approvals::Error> {
+        let scopes: Vec<Scope> = policy
+            .approvals()
+            .scopes
+            .value
+            .list()
+            .into_iter()
+            .map(|scope| match scope {
+                chaperone_policy::Scope::Once => Scope::Once,
+                chaperone_policy::Scope::Session => Scope::Session,
+            })
+            .collect();
+        let session = info.id.clone();
+        let approvals = Approvals::start(info, runtime, &scopes, policy.approvals().expires.value)?;
+        let asking = Arc::new(Self {
+            approvals,
+            segment,
+            control,
+            announcer,
+            session,
+            unattended,
+            waiting: Mutex::default(),
+            allowed: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&asking);
+        // The window may go while a request of either kind waits: the stricter holds for both.
+        let approvals = policy.approvals();
+        let verdict = approvals.unattended.value.max(approvals.unattended_restricted.value);
+        asking.approvals.on_attendance(move |somebody| {
+            if somebody {
+                return;
+            }
+            let weak = weak.clone();
+            let left = std::thread::Builder::new().name("unattended".into()).spawn(move || {
+                std::thread::sleep(GRACE);
+                if let Some(asking) = weak.upgrade()
+                    && !asking.somebody_is_there()
+                {
+                    asking.answer_for_nobody(verdict);
+                }
+            });
+            // Without a thread the requests expire instead, as they would have.
+            drop(left);
+        });
+        Ok(asking)
+    }
+
+    /// Whether a person could answer: a window or `chaperone approvals` is connected, or the
+    /// session was started on a terminal, so that somebody sits there.
+    pub(crate) fn somebody_is_there(&self) -> bool {
+        !self.unattended && (self.announcer.has_terminal() || self.approvals.attended())
+    }
+
+    /// The answers that hold for the whole session.
+    pub(crate) fn approvals(&self) -> Vec<SessionApproval> {
+        self.approvals
+            .approvals()
+            .into_iter()
+            .map(|kept| SessionApproval {
+                id: kept.id,
+                prefix: kept.prefix,
+                by: kept.by,
+                expires: None,
+            })
+            .collect()
+    }
+
+    /// Records a request and asks it; the program waits.
+    ///
+    /// # Errors
+    /// The answer for what cannot be recorded.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        id: ActionId,
+        exec: &ObservedExec,
+        decision: &Decision,
+        policy: &Policy,
+    ) -> Result<(), Answer> {
+        let action = Action::Run(exec.command.clone());
+        let name = format!("{}.{id}", self.session);
+        self.segment
+            .append(NewEvent::request(&name, &action, decision))
+            .map_err(|error| Answer::Deny { message: words::not_recorded(&error) })?;
+
+        let covered = session_scope(policy, &exec.command);
+        let new = NewRequest {
+            action: action.clone(),
+            sentence: sentence(&exec.command),
+            chain: chain(exec),
+            facts: self.facts(exec, covered.as_deref()),
+            reported: None,
+            decision: decision.clone(),
+            enforced: Enforced::Kernel,
+            session_scope: covered.clone(),
+        };
+        let this = Arc::clone(self);
+        let command = exec.command.clone();
+        let ticket = self.approvals.ask(new, move |outcome| {
+            this.waiting().remove(&id);
+            let answer = match this.record(&name, &action, &outcome) {
+                Err(refusal) => refusal,
+                Ok(()) if outcome.verdict == AnswerVerdict::Allow => {
+                    this.count_allowed(covered);
+                    Answer::Allow
+                }
+                Ok(()) => Answer::Deny { message: words::answered(&command, &outcome.words()) },
+            };
+            this.control.answer(id, answer);
+            this.announcer.settled(&outcome);
+        });
+        self.waiting().insert(id, ticket);
+        self.announcer.asked(&self.approvals, &exec.command);
+        Ok(())
+    }
+
+    fn record(&self, name: &str, action: &Action, outcome: &Outcome) -> Result<(), Answer> {
+        let verdict = Verdict::from(outcome.verdict);
+        let scope = outcome.scope.to_string();
+        let event =
+            NewEvent::answer(name, action, verdict, &outcome.by, &scope, outcome.note.as_deref());
+        match self.segment.append(event) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Answer::Deny { message: words::not_recorded(&error) }),
+        }
+    }
+
+    /// The program that asked was interrupted or has died.
+    pub(crate) fn withdraw(&self, id: ActionId) {
+        let Some(ticket) = self.waiting().remove(&id) else { return };
+        self.approvals.withdraw(ticket);
+        let name = format!("{}.{id}", self.session);
+        let _ = self.segment.append(NewEvent::withdrawn(&name, "The agent has moved on."));
+    }
+
+    /// Answers from the session's own terminal.
+    pub(crate) fn answer(&self, message: &AnswerMsg) -> chaperone_approvals::AnswerOutcome {
+        self.approvals.answer(message)
+    }
+
+    /// What waits and what ended a moment ago.
+    pub(crate) fn requests(&self) -> Vec<chaperone_approvals::Request> {
+        self.approvals.requests()
+    }
+
+    fn answer_for_nobody(&self, verdict: Verdict) {
+        let verdict = match verdict {
+            Verdict::Allow => AnswerVerdict::Allow,
+            Verdict::Ask | Verdict::Deny => AnswerVerdict::Deny,
+        };
+        for request in self.approvals.requests().into_iter().filter(|request| request.waiting) {
+            self.approvals.answer(&AnswerMsg {
+                request: request.id,
+                verdict,
+                scope: Scope::Once,
+                note: Some("Nobody is there to answer any more.".into()),
+                by: "the policy for unattended sessions".into(),
+            });
+        }
+    }
+
+    fn facts(&self, exec: &ObservedExec, covered: Option<&[String]>) -> Facts {
+        let known = facts(&exec.command);
+        let before = covered
+            .and_then(|prefix| self.allowed().get(prefix).copied())
+            .unwrap_or_default();
+        let new_compared = match (covered, before) {
+            (Some(prefix), 0) => Fact::new(
+                FactAnswer::Yes,
+                format!("`{}` has not been allowed in this session before.", prefix.join(" ")),
+            ),
+            (Some(prefix), times) => Fact::new(
+                FactAnswer::No,
+                format!(
+                    "`{}` was allowed {} in this session before.",
+                    prefix.join(" "),
+                    if times == 1 { "once".to_owned() } else { format!("{times} times") }
+                ),
+            ),
+            (None, _) => {
+                Fact::new(FactAnswer::Unknown, "Nothing comparable was allowed before.")
+            }
+        };
+        Facts { undoable: fact(known.undoable), leaves_laptop: fact(known.leaves_laptop), new_compared }
+    }
+
+    fn count_allowed(&self, covered: Option<Vec<String>>) {
+        if let Some(prefix) = covered {
+            *self.allowed().entry(prefix).or_default() += 1;
+        }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<ActionId, Ticket>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn allowed(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<String>, u32>> {
+        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fact(known: CommandFact) -> Fact {
+    let answer = match known.holds {
+        Some(true) => FactAnswer::Yes,
+        Some(false) => FactAnswer::No,
+        None => FactAnswer::Unknown,
+    };
+    Fact::new(answer, format!("{}.", known.text))
+}
+
+/// From the agent down to the program that waits.
+fn chain(exec: &ObservedExec) -> Vec<String> {
+    let mut chain: Vec<String> =
+        exec.ancestors().into_iter().rev().map(|ancestor| ancestor.argv0).collect();
+    chain.extend(exec.command.argv.first().cloned());
+    chain
+}

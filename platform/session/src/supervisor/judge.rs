@@ -1,0 +1,120 @@
+//! Judges what the agent does: decides by policy, records, asks, and gives the answer back.
+//!
+//! The order is always the same: decide, record, let it take effect. What cannot be recorded does
+//! not happen.
+
+use super::asking::Asking;
+use super::terminal::Terminal;
+use super::{signals, words};
+use chaperone_audit::{EventKind, NewEvent, Segment};
+use chaperone_policy::{Action, Decision, Facts, Origin, Policy, Verdict, decide, unattended};
+use chaperone_sandbox::{ActionId, Answer, Control, Judge, ObservedExec, Target};
+use jiff::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a session's decisions are made of.
+pub(crate) struct Supervision<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) asking: Arc<Asking>,
+    pub(crate) control: Control,
+    pub(crate) terminal: Option<Arc<Terminal>>,
+}
+
+impl Supervision<'_> {
+    fn record(&self, event: NewEvent) -> Result<(), Answer> {
+        match self.segment.append(event) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Answer::Deny { message: words::not_recorded(&error) }),
+        }
+    }
+
+    /// Records what the kernel has already refused: there is nothing left to hold back.
+    fn note(&self, action: &Action, reason: String, rule: &str) {
+        let decision = Decision {
+            verdict: Verdict::Deny,
+            rule: Some(rule.to_owned()),
+            origin: Origin::built_in(),
+            reason,
+        };
+        let _ = self.segment.append(NewEvent::decided(action, &decision));
+    }
+
+    fn judge(&self, id: ActionId, exec: &ObservedExec) -> Result<Answer, Answer> {
+        let action = Action::Run(exec.command.clone());
+        let facts = Facts { approvals: self.asking.approvals(), now: Timestamp::now() };
+        let mut decision = decide(self.policy, &facts, &action);
+        if decision.verdict == Verdict::Ask && !self.asking.somebody_is_there() {
+            decision = unattended(self.policy, decision);
+        }
+        match decision.verdict {
+            Verdict::Allow => {
+                self.record(NewEvent::decided(&action, &decision))?;
+                Ok(Answer::Allow)
+            }
+            Verdict::Deny => {
+                self.record(NewEvent::decided(&action, &decision))?;
+                Ok(Answer::Deny { message: words::denied(&exec.command, &decision) })
+            }
+            Verdict::Ask => {
+                self.asking.ask(id, exec, &decision, self.policy)?;
+                Ok(Answer::Wait)
+            }
+        }
+    }
+}
+
+impl Judge for Supervision<'_> {
+    fn exec(&mut self, id: ActionId, exec: &ObservedExec) -> Answer {
+        self.judge(id, exec).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn unreadable(&mut self, pid: i32, reason: &str) {
+        let event = NewEvent::new(EventKind::Command)
+            .about(format!("process {pid}"))
+            .reason(format!("It was ended because what it would run could not be examined: {reason}"));
+        let _ = self.segment.append(event);
+    }
+
+    fn write(&mut self, _pid: i32, path: &Path) {
+        let action = Action::Write { path: path.to_owned() };
+        self.note(
+            &action,
+            "What stands there runs later outside the sandbox, or governs it.".into(),
+            "filesystem protected path",
+        );
+    }
+
+    fn connect(&mut self, _pid: i32, target: &Target) {
+        let action = match target {
+            Target::Address(address) => {
+                Action::Connect { host: address.ip().to_string(), port: address.port() }
+            }
+            Target::Socket(path) => Action::Write { path: path.clone() },
+            Target::Abstract(name) => Action::Write { path: format!("@{name}").into() },
+        };
+        let (reason, rule) = match target {
+            Target::Address(_) => (
+                "The session's network reaches only what `network.allow` names.",
+                "network.mode none",
+            ),
+            Target::Socket(_) | Target::Abstract(_) => (
+                "A socket of another program would be a way around the sandbox.",
+                "sockets outside the session",
+            ),
+        };
+        self.note(&action, reason.into(), rule);
+    }
+
+    fn withdrawn(&mut self, id: ActionId) {
+        self.asking.withdraw(id);
+    }
+
+    fn stopped(&mut self) {
+        let _ = self.segment.append(NewEvent::new(EventKind::Stopped));
+        signals::stop_with(self.terminal.as_ref());
+        let _ = self.segment.append(NewEvent::new(EventKind::Continued));
+        self.control.resume();
+    }
+}

@@ -1,0 +1,436 @@
+//! One session from start to end: policy, plan, history, sandbox, requests, terminal.
+//!
+//! `judge` decides and records, `asking` asks, `relay` carries the network, `terminal`, `signals`
+//! and `announce` stand between the agent and the person.
+
+mod announce;
+mod asking;
+mod judge;
+mod relay;
+mod signals;
+mod temp;
+mod terminal;
+mod words;
+
+use crate::agents;
+use crate::git::branch;
+use crate::id::new_session_id;
+use crate::load::{LoadError, Loaded, Question, environment, load};
+use crate::paths::{Paths, private_dir};
+use announce::Announcer;
+use asking::Asking;
+use chaperone_approvals::SessionInfo;
+use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
+use chaperone_policy::{Action, LayerStatus, Policy};
+use chaperone_sandbox::{
+    AgentAccess, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal, Relay,
+    Session, Stdio, Stream, TerminalSize, TraceError, assume, launch, plan, probe,
+};
+use jiff::Timestamp;
+use judge::Supervision;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use terminal::{Streams, Terminal};
+
+/// What to run, and how.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The command, its folder, its agent and the policy files beside those of the machine.
+    pub question: Question,
+    /// Nobody is asked: what would ask becomes what the policy says for unattended sessions.
+    pub unattended: bool,
+}
+
+/// Why a session did not start. Nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It would run inside another session, where no sandbox can be set up.
+    #[error(
+        "this is already inside session {0}: a session does not start another; run the command as it is, it is governed here"
+    )]
+    InsideSession(String),
+    /// No command was given.
+    #[error("there is no command to run; say `chaperone run -- COMMAND`")]
+    NoCommand,
+    /// The policy in force could not be told.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The policy in force cannot be trusted to be whole.
+    #[error("the policy is not whole, so no agent starts: {0}")]
+    Blocked(String),
+    /// The plan says no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The agent wants its own sandbox inside ours.
+    #[error(transparent)]
+    Insists(#[from] agents::Insists),
+    /// The agent's state could not be prepared.
+    #[error("the state of {agent} could not be prepared: {source}")]
+    State {
+        /// The agent's title.
+        agent: String,
+        /// What failed.
+        source: agents::SeedError,
+    },
+    /// A folder or stream of Chaperone's own.
+    #[error("{what}: {source}")]
+    Own {
+        /// What it is.
+        what: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The history cannot be written: what cannot be recorded does not happen.
+    #[error("the history cannot be written, so no agent starts: {0}")]
+    History(#[from] chaperone_audit::Error),
+    /// The socket for requests.
+    #[error("nobody could be asked, so no agent starts: {0}")]
+    Approvals(#[from] chaperone_approvals::Error),
+    /// The sandbox could not be set up.
+    #[error("the sandbox could not be set up: {0}")]
+    Launch(#[from] LaunchError),
+    /// The operating system gives no random bytes for a session's name.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// Watching over the session failed.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+}
+
+fn own(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
+    let what = what.into();
+    move |source| StartError::Own { what, source }
+}
+
+/// Runs one session on the calling thread, which becomes the one that traces it, and returns the
+/// exit status for `chaperone run`: the agent's own, or 128 and the number of the signal that
+/// ended it. No other thread may be at work when it is called.
+///
+/// # Errors
+/// When the session could not be started, or not be watched over to its end.
+pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
+    if let Some(session) = std::env::var_os("CHAPERONE_SESSION") {
+        return Err(StartError::InsideSession(session.to_string_lossy().into_owned()));
+    }
+    if options.question.command.is_empty() {
+        return Err(StartError::NoCommand);
+    }
+    signals::block().map_err(own("signals cannot be blocked"))?;
+    let loaded = load(&options.question, paths)?;
+    if let Some(blocked) = loaded.policy.blocked().first() {
+        return Err(StartError::Blocked(format!("{} ({})", blocked.reason, blocked.origin)));
+    }
+    let id = new_session_id(Timestamp::now())?;
+    let command = match loaded.agent {
+        Some(agent) => agents::command(agent, &options.question.command, &loaded.workspace)?,
+        None => options.question.command.clone(),
+    };
+    let prepared = Prepared::new(&id, &loaded, &command, paths)?;
+    let streams = Streams::of_this_process();
+
+    let mut machine = assume();
+    let mut probed = false;
+    let mut plan = prepared.plan(&machine)?;
+    warn(&loaded.policy, &plan);
+    let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
+    let launched = loop {
+        match start(&plan, &command, streams) {
+            // What was assumed of the machine does not hold: find out what does, and plan anew.
+            Err(StartError::Launch(LaunchError::Capability { .. })) if !probed => {
+                machine = probe();
+                probed = true;
+                plan = match prepared.plan(&machine) {
+                    Ok(plan) => plan,
+                    Err(refusal) => break Err(refusal.into()),
+                };
+                warn(&loaded.policy, &plan);
+                let event = NewEvent::finding("The full set-up failed; planned anew.")
+                    .detail("tier", plan.tier.to_string());
+                if let Err(error) = segment.append(event) {
+                    break Err(error.into());
+                }
+            }
+            other => break other,
+        }
+    };
+    let ended = launched
+        .and_then(|session| supervise(session, &plan, &id, &loaded, options, paths, &segment));
+    match ended {
+        Ok(status) => {
+            segment.end(NewEvent::session_end(i32::from(status)))?;
+            Ok(status)
+        }
+        Err(error) => {
+            let event = NewEvent::session_end(125).reason(error.to_string());
+            segment.end(event)?;
+            Err(error)
+        }
+    }
+}
+
+/// What a plan is made from, but for the machine.
+struct Prepared<'a> {
+    id: &'a str,
+    loaded: &'a Loaded,
+    home: &'a Path,
+    access: AgentAccess,
+    environment: BTreeMap<String, String>,
+    temp: temp::Temp,
+    cache: PathBuf,
+    control: Vec<PathBuf>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(
+        id: &'a str,
+        loaded: &'a Loaded,
+        command: &[OsString],
+        paths: &'a Paths,
+    ) -> Result<Self, StartError> {
+        let environment = environment();
+        let mut access = match loaded.agent {
+            Some(agent) => {
+                let state = paths.agent_state(&agent.name);
+                private_dir(&state).map_err(own(format!("the state of {}", agent.title)))?;
+                agents::seed(agent, &paths.home, &environment, &state)
+                    .map_err(|source| StartError::State { agent: agent.title.clone(), source })?
+            }
+            None => AgentAccess::default(),
+        };
+        access.read.extend(agents::program(command, loaded.agent, &environment, &paths.home));
+        let cache = paths.agent_cache(loaded.agent.map_or("any", |agent| &agent.name));
+        private_dir(&cache).map_err(own(format!("the cache folder {}", cache.display())))?;
+        let temp = temp::Temp::create(&paths.temp(), id)
+            .map_err(own(format!("a temporary folder in {}", paths.temp().display())))?;
+        Ok(Self {
+            id,
+            loaded,
+            home: &paths.home,
+            access,
+            environment,
+            temp,
+            cache,
+            control: paths.own(),
+        })
+    }
+
+    fn plan(&self, machine: &Machine) -> Result<Plan, Refusal> {
+        plan(PlanInput {
+            policy: &self.loaded.policy,
+            machine,
+            session: self.id,
+            home: self.home,
+            workspace: &self.loaded.workspace,
+            temp: self.temp.path(),
+            cache: &self.cache,
+            control: &self.control,
+            agent: &self.access,
+            environment: &self.environment,
+            disk: &RealDisk,
+        })
+    }
+}
+
+/// What a person must know before the agent starts, on standard error.
+fn warn(policy: &Policy, plan: &Plan) {
+    let mut lines: Vec<String> =
+        policy.layers().iter().flat_map(|layer| layer.findings()).map(ToString::to_string).collect();
+    if plan.network == Network::Direct {
+        lines.push(format!(
+            "NETWORK IS DIRECT: this session reaches every host that this machine reaches \
+             (network.mode = \"direct\", {})",
+            policy.network().mode.origin
+        ));
+    }
+    let mut err = io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(err, "chaperone: {line}");
+    }
+}
+
+fn begin(
+    id: &str,
+    loaded: &Loaded,
+    plan: &Plan,
+    options: &RunOptions,
+    paths: &Paths,
+) -> Result<Segment, StartError> {
+    let command = &options.question.command;
+    let start = Start {
+        agent: agent_name(loaded, command),
+        agent_version: None,
+        workspace: loaded.workspace.display().to_string(),
+        branch: branch(&loaded.workspace),
+        command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        tier: plan.tier.to_string(),
+        losses: plan.losses.iter().map(|loss| loss.id.clone()).collect(),
+        layers: loaded
+            .policy
+            .layers()
+            .iter()
+            .map(|layer| format!("{} {} {}", layer.kind, layer.locator, status_word(layer.status)))
+            .collect(),
+        revision: loaded.policy.revision().map(ToOwned::to_owned),
+    };
+    private_dir(&paths.state)
+        .map_err(own(format!("the state folder {}", paths.state.display())))?;
+    let redactor = Redactor::from_environment(environment());
+    Ok(Store::open(&paths.history())?.begin(id, redactor, NewEvent::session_start(start))?)
+}
+
+fn status_word(status: LayerStatus) -> &'static str {
+    match status {
+        LayerStatus::Present => "present",
+        LayerStatus::Absent => "absent",
+        LayerStatus::Unreadable => "unreadable",
+        LayerStatus::Untrusted => "untrusted",
+        LayerStatus::Invalid => "invalid",
+    }
+}
+
+/// The agent file's name, or the program's.
+fn agent_name(loaded: &Loaded, command: &[OsString]) -> String {
+    match (loaded.agent, command.first()) {
+        (Some(agent), _) => agent.name.clone(),
+        (None, Some(program)) => Path::new(program)
+            .file_name()
+            .unwrap_or(program.as_os_str())
+            .to_string_lossy()
+            .into_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+fn start(plan: &Plan, command: &[OsString], streams: Streams) -> Result<Session, StartError> {
+    let stream = |is_terminal: bool, fd: &dyn AsFd| {
+        if is_terminal {
+            return Ok(Stream::Terminal);
+        }
+        fd.as_fd().try_clone_to_owned().map(Stream::To).map_err(own("a standard stream"))
+    };
+    let size = streams.any().then(|| streams.size()).flatten();
+    let stdio = Stdio {
+        terminal: streams.any().then(|| {
+            size.map_or(TerminalSize { rows: 24, columns: 80 }, |size| TerminalSize {
+                rows: size.ws_row,
+                columns: size.ws_col,
+            })
+        }),
+        stdin: stream(streams.stdin, &io::stdin())?,
+        stdout: stream(streams.stdout, &io::stdout())?,
+        stderr: stream(streams.stderr, &io::stderr())?,
+    };
+    Ok(launch(plan, command, stdio)?)
+}
+
+fn supervise(
+    mut session: Session,
+    plan: &Plan,
+    id: &str,
+    loaded: &Loaded,
+    options: &RunOptions,
+    paths: &Paths,
+    segment: &Arc<Segment>,
+) -> Result<u8, StartError> {
+    let control = session.control();
+    let streams = Streams::of_this_process();
+    let terminal = match session.take_terminal() {
+        Some(master) => {
+            Some(Terminal::start(streams, master).map_err(own("the session's terminal"))?)
+        }
+        None => None,
+    };
+    // The agent has the terminal's input, or it does not and the prompt may have it.
+    let (announcer, prompt) = match (&terminal, streams.stdin) {
+        (Some(terminal), true) => (Announcer::Beside(Arc::clone(terminal)), None),
+        _ => match foreground_terminal() {
+            Some(tty) if !options.unattended => {
+                let (announcer, wake) = Announcer::prompting();
+                (announcer, Some((tty, wake)))
+            }
+            _ => (Announcer::Silent, None),
+        },
+    };
+    let info = SessionInfo {
+        id: id.to_owned(),
+        agent: loaded
+            .agent
+            .map_or_else(|| agent_name(loaded, &options.question.command), |a| a.title.clone()),
+        workspace: loaded.workspace.display().to_string(),
+        branch: branch(&loaded.workspace),
+        pid: std::process::id(),
+        started: Timestamp::now(),
+        user: crate::user_name(),
+        tier: Some(plan.tier.to_string()),
+        revision: loaded.policy.revision().map(ToOwned::to_owned),
+    };
+    let asking = Asking::start(
+        info,
+        &paths.runtime,
+        &loaded.policy,
+        options.unattended,
+        Arc::clone(segment),
+        control.clone(),
+        announcer,
+    )?;
+    if let Some((tty, wake)) = prompt {
+        announce::serve(tty, wake, Arc::downgrade(&asking)).map_err(own("the prompt's thread"))?;
+    }
+    let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
+    signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
+    serve_relays(&mut session, &loaded.policy, segment)?;
+
+    let mut supervision = Supervision {
+        policy: &loaded.policy,
+        segment: Arc::clone(segment),
+        asking,
+        control,
+        terminal: terminal.clone(),
+    };
+    let outcome = session.run(&mut supervision);
+    if let Some(terminal) = terminal {
+        terminal.finish();
+    }
+    let outcome = outcome?;
+    for left in &outcome.ended {
+        let event = NewEvent::ended(left.pid.unsigned_abs(), &left.argv0);
+        segment.append(event)?;
+    }
+    Ok(match outcome.exit {
+        Exit::Code(code) => u8::try_from(code).unwrap_or(u8::MAX),
+        Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+    })
+}
+
+/// The controlling terminal, if this process may read it.
+fn foreground_terminal() -> Option<File> {
+    let tty = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    let foreground = rustix::termios::tcgetpgrp(&tty).ok()?;
+    (foreground == rustix::process::getpgrp()).then_some(tty)
+}
+
+fn serve_relays(
+    session: &mut Session,
+    policy: &Policy,
+    segment: &Arc<Segment>,
+) -> Result<(), StartError> {
+    for (relay, listener) in session.take_listeners() {
+        let action = Action::Connect { host: relay.host.clone(), port: relay.port };
+        let facts = chaperone_policy::Facts::at(Timestamp::now());
+        let decision = chaperone_policy::decide(policy, &facts, &action);
+        let segment = Arc::clone(segment);
+        let admit = move |_: &Relay| {
+            decision.verdict == chaperone_policy::Verdict::Allow
+                && segment.append(NewEvent::decided(&action, &decision)).is_ok()
+        };
+        relay::serve(relay, TcpListener::from(listener), Arc::new(admit))
+            .map_err(own("a relay's thread"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! What the agent reads when something did not happen: what, why, who decided, what to do instead.
+
+use chaperone_approvals::shell_words;
+use chaperone_policy::{Command, Decision};
+
+/// A command that policy denies.
+pub(crate) fn denied(command: &Command, decision: &Decision) -> String {
+    let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
+    push(&mut text, &decision.reason);
+    if let Some(rule) = &decision.rule {
+        push(&mut text, &format!("Rule: {rule} ({}).", decision.origin));
+    }
+    push(
+        &mut text,
+        "Do not try another way around this rule. Carry on without it, or tell the person what you \
+         need it for.",
+    );
+    text.trim_end().to_owned()
+}
+
+/// A command that a person denied, or that nobody answered.
+pub(crate) fn answered(command: &Command, outcome: &str) -> String {
+    let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
+    push(&mut text, outcome);
+    text.trim_end().to_owned()
+}
+
+/// The history could not take the event, so the action does not happen.
+pub(crate) fn not_recorded(error: &chaperone_audit::Error) -> String {
+    format!(
+        "chaperone: denied: this could not be recorded, and what is not recorded does not happen.\n  \
+         {error}"
+    )
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str("  ");
+    text.push_str(line);
+    text.push('\n');
+}

@@ -1,0 +1,29 @@
+//! Systems on which no session can be enforced yet: none starts, and the reason is said.
+
+use crate::load::Question;
+use crate::paths::Paths;
+
+/// What to run, and how.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The command, its folder, its agent and the policy files beside those of the machine.
+    pub question: Question,
+    /// Nobody is asked.
+    pub unattended: bool,
+}
+
+/// Why a session did not start.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Chaperone cannot enforce a sandbox on {} yet, so no agent starts",
+    std::env::consts::OS
+)]
+pub struct StartError;
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn run(_: &RunOptions, _: &Paths) -> Result<u8, StartError> {
+    Err(StartError)
+}

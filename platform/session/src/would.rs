@@ -1,0 +1,229 @@
+//! What would be decided about an action, without doing it, and what would change that.
+
+use crate::load::{Loaded, environment};
+use crate::paths::{Paths, private_dir};
+use chaperone_policy::{
+    Access, Action, Class, Command, Decision, Facts, Origin, Verdict, changes_meaning, decide,
+    decide_file,
+};
+use chaperone_sandbox::{AgentAccess, PlanInput, RealDisk, Reach, assume, plan};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What a session in this workspace would decide. Policy's own rules come first; what they do not
+/// mention of files is what the sandbox grants by default.
+pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
+    let facts = Facts::at(Timestamp::now());
+    let (path, access) = match action {
+        Action::Run(_) | Action::Connect { .. } => return decide(&loaded.policy, &facts, action),
+        Action::Read { path } => (path, Access::Read),
+        Action::Write { path } => (path, Access::Write),
+    };
+    if !loaded.policy.blocked().is_empty() {
+        return decide(&loaded.policy, &facts, action);
+    }
+    let denied = decide_file(&loaded.policy, access, path)
+        .filter(|decision| decision.verdict == Verdict::Deny);
+    denied.unwrap_or_else(|| by_plan(loaded, paths, access, path))
+}
+
+fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decision {
+    let decision = |verdict, rule: &str, reason: String| Decision {
+        verdict,
+        rule: Some(rule.to_owned()),
+        origin: Origin::built_in(),
+        reason,
+    };
+    let (temp, cache) = (paths.temp(), paths.agent_cache("any"));
+    // The plan asks for folders that exist; a question may come before the first session.
+    let _ = private_dir(&temp);
+    let _ = private_dir(&cache);
+    let planned = plan(PlanInput {
+        policy: &loaded.policy,
+        machine: &assume(),
+        session: "question",
+        home: &paths.home,
+        workspace: &loaded.workspace,
+        temp: &temp,
+        cache: &cache,
+        control: &paths.own(),
+        agent: &AgentAccess::default(),
+        environment: &environment(),
+        disk: &RealDisk,
+    });
+    let planned = match planned {
+        Ok(planned) => planned,
+        Err(refusal) => {
+            return decision(Verdict::Deny, "no session", format!("No session starts: {refusal}."));
+        }
+    };
+    let shown = path.display();
+    match (planned.reach(path), access) {
+        (Reach::Write, _) => match decide_file(&loaded.policy, access, path) {
+            Some(named) => named,
+            None => decision(
+                Verdict::Allow,
+                "sandbox default",
+                format!("{shown} lies in what a session may write."),
+            ),
+        },
+        (Reach::Read, Access::Read) => match decide_file(&loaded.policy, access, path) {
+            Some(named) => named,
+            None => decision(
+                Verdict::Allow,
+                "sandbox default",
+                format!("{shown} lies in what a session may read."),
+            ),
+        },
+        (Reach::Protected, Access::Read) => decision(
+            Verdict::Allow,
+            "protected path",
+            format!("{shown} may be read, and not written."),
+        ),
+        (Reach::Protected, Access::Write) => decision(
+            Verdict::Deny,
+            "protected path",
+            format!("{shown} runs later outside the sandbox, or governs it."),
+        ),
+        (Reach::Read, Access::Write) => decision(
+            Verdict::Deny,
+            "sandbox default",
+            format!("{shown} may be read, and not written."),
+        ),
+        (Reach::Nothing, _) => decision(
+            Verdict::Deny,
+            "sandbox default",
+            format!("{shown} lies outside of what a session may reach."),
+        ),
+    }
+}
+
+/// What would change a decision, in plain words; empty where nothing stands in the way.
+pub fn change(action: &Action, decision: &Decision) -> String {
+    if decision.verdict == Verdict::Allow {
+        return String::new();
+    }
+    if decision.origin.kind.class() == Class::Managed {
+        return format!(
+            "This is set by whoever manages this machine ({}); nothing below that loosens it.",
+            decision.origin
+        );
+    }
+    if decision.origin.kind.class() == Class::Workspace {
+        return format!(
+            "Remove the restriction from the workspace's own file ({}).",
+            decision.origin
+        );
+    }
+    let config = "your configuration (~/.config/chaperone/config.toml)";
+    match action {
+        Action::Run(command) => {
+            let prefix = chaperone_policy::subject(command);
+            let prefix: Vec<String> = prefix.iter().take(2).map(|w| format!("{w:?}")).collect();
+            format!(
+                "A rule in {config}: [[commands.rule]] prefix = [{}], decision = \"allow\".",
+                prefix.join(", ")
+            )
+        }
+        Action::Read { path } => match decision.rule.as_deref() {
+            Some(rule) if rule.starts_with("filesystem.deny") => {
+                format!("Remove the entry at {}.", decision.origin)
+            }
+            _ => format!("filesystem.read = [{:?}] in {config}, from the next session on.", path),
+        },
+        Action::Write { path } => match decision.rule.as_deref() {
+            Some(rule) if rule.starts_with("filesystem.deny") => {
+                format!("Remove the entry at {}.", decision.origin)
+            }
+            _ => format!("filesystem.write = [{:?}] in {config}, from the next session on.", path),
+        },
+        Action::Connect { host, port } => {
+            let pair = format!("{host}:{port}");
+            format!("network.allow = [{pair:?}] in {config}, from the next session on.")
+        }
+    }
+}
+
+/// The command that the kernel would see if these words were run here: the program is looked up in
+/// `PATH`, and a script becomes its interpreter's argument (execve(2), "Interpreter scripts").
+pub fn command(words: &[String], cwd: &Path, environment: &BTreeMap<String, String>) -> Command {
+    let name = words.first().cloned().unwrap_or_default();
+    let search = environment.get("PATH").cloned().unwrap_or_default();
+    let found = look_up(&name, &search, cwd);
+    let mut command = Command {
+        executable: found.clone().unwrap_or_else(|| PathBuf::from(&name)),
+        exec_name: found.clone().unwrap_or_else(|| PathBuf::from(&name)),
+        argv: words.to_vec(),
+        environment: environment
+            .iter()
+            .filter(|(name, _)| changes_meaning(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        cwd: cwd.to_owned(),
+    };
+    if let Some(script) = found
+        && let Some(mut interpreter) = interpreter(&script)
+    {
+        if Path::new(&interpreter[0]).file_name().is_some_and(|name| name == "env")
+            && interpreter.len() > 1
+        {
+            interpreter.remove(0);
+        }
+        command.executable = look_up(&interpreter[0], &search, cwd)
+            .unwrap_or_else(|| PathBuf::from(&interpreter[0]));
+        command.argv = interpreter
+            .into_iter()
+            .chain([script.to_string_lossy().into_owned()])
+            .chain(words.iter().skip(1).cloned())
+            .collect();
+    }
+    if let Ok(real) = command.executable.canonicalize() {
+        command.executable = real;
+    }
+    command
+}
+
+fn look_up(name: &str, search: &str, cwd: &Path) -> Option<PathBuf> {
+    if name.contains('/') {
+        let path = cwd.join(name);
+        return path.is_file().then_some(path);
+    }
+    std::env::split_paths(search).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// The words after `#!`, if the file begins with it: the interpreter and at most one argument.
+fn interpreter(script: &Path) -> Option<Vec<String>> {
+    let mut start = [0u8; 256];
+    let count = File::open(script).ok()?.read(&mut start).ok()?;
+    let line = start[..count].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line).trim().to_owned();
+    let (program, argument) = match line.split_once([' ', '\t']) {
+        Some((program, argument)) => (program.to_owned(), Some(argument.trim().to_owned())),
+        None => (line, None),
+    };
+    if program.is_empty() { None } else { Some([Some(program), argument].into_iter().flatten().collect()) }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_script_is_seen_as_its_interpreter_with_the_script_as_argument() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("deploy");
+        std::fs::write(&script, "#!/usr/bin/env sh\n").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let environment =
+            BTreeMap::from([("PATH".to_owned(), format!("{}:/bin", dir.path().display()))]);
+        let command = command(&["deploy".into(), "now".into()], dir.path(), &environment);
+        let script = script.display().to_string();
+        assert_eq!(command.argv, ["sh".to_owned(), script.clone(), "now".to_owned()]);
+        assert_eq!(command.exec_name, Path::new(&script));
+        assert!(command.executable.is_absolute());
+    }
+}
