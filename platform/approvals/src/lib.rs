@@ -24,14 +24,14 @@ use windows as system;
 
 mod error;
 
+pub use chaperone_policy::{Scope, SessionApproval};
 pub use error::Error;
 pub use merged::{Change, Listing, SessionRequests, Unreachable};
 pub use protocol::{PROTOCOL_VERSION, Role};
 pub use queue::{Effect, Queue, QueueLimits, Ticket};
 pub use request::{
     Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, Enforced, Fact, FactAnswer, Facts,
-    KeptApproval, NewRequest, Outcome, Request, RequestOrigin, Scope, SessionApproval, SessionInfo,
-    State,
+    KeptApproval, NewRequest, Outcome, Request, RequestOrigin, SessionInfo, State,
 };
 pub use system::{Approvals, Inbox};
 pub use visible::{NOTE_LIMIT, clean_note, shell_words, visible};

@@ -177,3 +177,91 @@ impl Merged {
         ends.filter_map(|r| r.answer.as_ref()?.at.checked_add(SHOWN_FOR).ok()).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::parse_server;
+    use serde_json::json;
+
+    fn request(id: &str, state: &str) -> Value {
+        let answered = json!({
+            "verdict": "allow", "scope": "once", "by": "ada", "at": "2026-11-22T09:00:00Z"
+        });
+        json!({
+            "id": id, "session": "s1", "agent": "aider", "workspace": "/w",
+            "time": "2026-11-22T08:59:00Z", "expires": "2026-11-22T09:09:00Z",
+            "sentence": "Push.", "display": "git push",
+            "facts": {
+                "undoable": {"answer": "no", "text": ""},
+                "leaves_laptop": {"answer": "yes", "text": ""},
+                "new_compared": {"answer": "perhaps", "text": ""},
+            },
+            "origin": {"kind": "remote-bundle", "locator": "https://acme.example/policy"},
+            "reason": "Publishes work.", "enforced": "hypervisor",
+            "scopes": ["once", "workspace"], "state": state, "waiting": state == "waiting",
+            "answer": if state == "waiting" { Value::Null } else { answered },
+            "colour": "of a newer version",
+        })
+    }
+
+    fn take(merged: &mut Merged, message: &Value) -> Vec<Change> {
+        let message = parse_server(message.to_string().as_bytes()).unwrap();
+        merged.apply("s1", message)
+    }
+
+    fn welcome(requests: &[Value]) -> Value {
+        json!({
+            "type": "welcome", "version": 1, "requests": requests, "mood": "of a newer version",
+            "session": {
+                "id": "s1", "agent": "aider", "workspace": "/w", "pid": 1,
+                "started": "2026-11-22T08:00:00Z", "user": "ada",
+            },
+        })
+    }
+
+    #[test]
+    fn a_request_of_a_newer_session_is_shown_with_the_more_careful_meaning() {
+        let mut merged = Merged::default();
+        take(&mut merged, &welcome(&[request("s1.1", "waiting")]));
+        let known = merged.sessions().remove(0).requests.remove(0);
+        assert_eq!(known.scopes, [crate::Scope::Once]);
+        assert_eq!(known.enforced, crate::Enforced::Cooperative);
+        assert_eq!(known.facts.new_compared.answer, crate::FactAnswer::Unknown);
+        assert_eq!(known.origin.to_string(), "remote-bundle https://acme.example/policy");
+        take(&mut merged, &json!({"type": "updated", "request": request("s1.1", "escalated")}));
+        assert_eq!(merged.sessions()[0].requests[0].state, crate::State::Withdrawn);
+    }
+
+    #[test]
+    fn messages_of_a_newer_session_change_nothing() {
+        let mut merged = Merged::default();
+        take(&mut merged, &welcome(&[]));
+        assert_eq!(take(&mut merged, &json!({"type": "weather", "rain": true})), []);
+        assert_eq!(take(&mut merged, &json!({"type": "request", "request": 7})), []);
+        assert!(parse_server(b"{").is_none());
+    }
+
+    #[test]
+    fn a_second_welcome_replaces_what_was_known() {
+        let mut merged = Merged::default();
+        take(&mut merged, &welcome(&[request("s1.1", "waiting")]));
+        take(&mut merged, &welcome(&[request("s1.2", "waiting")]));
+        let ids: Vec<String> =
+            merged.sessions().remove(0).requests.into_iter().map(|r| r.id).collect();
+        assert_eq!(ids, ["s1.2"]);
+    }
+
+    #[test]
+    fn what_ended_a_minute_ago_is_forgotten_and_what_waits_is_not() {
+        let mut merged = Merged::default();
+        take(&mut merged, &welcome(&[request("s1.1", "answered"), request("s1.2", "waiting")]));
+        let minute: Timestamp = "2026-11-22T09:01:00Z".parse().unwrap();
+        assert_eq!(merged.next_deadline(), Some(minute));
+        assert_eq!(merged.tick(minute - SignedDuration::from_secs(1)), []);
+        let forgotten = Change::Forgotten { session: "s1".into(), request: "s1.1".into() };
+        assert_eq!(merged.tick(minute), [forgotten]);
+        assert_eq!(merged.sessions()[0].requests.len(), 1);
+        assert_eq!(merged.next_deadline(), None);
+    }
+}

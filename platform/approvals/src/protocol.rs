@@ -5,7 +5,8 @@
 //! A higher version is for a change that an older peer would misunderstand; both sides then speak
 //! the lower of the two, and each keeps speaking all versions since the first.
 
-use crate::request::{AnswerOutcome, AnswerVerdict, KeptApproval, Request, Scope, SessionInfo};
+use crate::request::{AnswerOutcome, AnswerVerdict, KeptApproval, Request, SessionInfo};
+use chaperone_policy::Scope;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -206,4 +207,81 @@ pub(crate) fn line<M: Serialize>(message: &M) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(message).unwrap_or_default();
     bytes.push(b'\n');
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(value: &Value) -> ClientLine {
+        parse_client(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn messages_survive_their_own_wire_format() {
+        let messages = [
+            ClientMessage::Hello { version: 1, role: Role::Terminal },
+            ClientMessage::Answer(WireAnswer {
+                request: "s1.1".into(),
+                verdict: "deny".into(),
+                scope: "once".into(),
+                note: Some("open a\npull request".into()),
+                tag: 3,
+            }),
+            ClientMessage::Revoke { approval: "s1.1".into(), tag: 4 },
+        ];
+        for message in messages {
+            let bytes = line(&message);
+            let (end, inside) = bytes.split_last().unwrap();
+            assert!(*end == b'\n' && !inside.contains(&b'\n'));
+            assert_eq!(parse_client(inside), ClientLine::Known(message));
+        }
+        for outcome in [
+            AnswerOutcome::Accepted,
+            AnswerOutcome::refused("Why."),
+            AnswerOutcome::Late {
+                state: crate::State::Expired,
+                by: "nobody".into(),
+                verdict: AnswerVerdict::Deny,
+                at: jiff::Timestamp::UNIX_EPOCH,
+            },
+        ] {
+            let message = ServerMessage::Reply { tag: 5, outcome };
+            assert_eq!(parse_server(&line(&message)), Some(message));
+        }
+    }
+
+    #[test]
+    fn the_first_version_of_every_message_is_read() {
+        let hello = json!({"type": "hello", "role": "window"});
+        assert_eq!(
+            parse(&hello),
+            ClientLine::Known(ClientMessage::Hello { version: 1, role: Role::Window })
+        );
+        let answer = json!({"type": "answer", "request": "s1.1", "verdict": "allow"});
+        let ClientLine::Known(ClientMessage::Answer(answer)) = parse(&answer) else { panic!() };
+        assert_eq!(answer.known(), Ok((AnswerVerdict::Allow, Scope::Once)));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_known_is_never_taken_for_another() {
+        for (verdict, scope) in [("Allow", "once"), ("ask", "once"), ("allow", "always"), ("", "")]
+        {
+            let answer =
+                json!({"type": "answer", "request": "r", "verdict": verdict, "scope": scope});
+            let ClientLine::Known(ClientMessage::Answer(answer)) = parse(&answer) else { panic!() };
+            assert!(answer.known().is_err(), "{verdict} {scope}");
+        }
+    }
+
+    #[test]
+    fn unknown_types_and_broken_lines_are_told_apart() {
+        assert_eq!(parse(&json!({"type": "snooze"})), ClientLine::Unknown("snooze".into()));
+        for broken in ["", "{", "[]", "null", "{\"type\":7}", "{\"type\":\"answer\"}"] {
+            assert!(matches!(parse_client(broken.as_bytes()), ClientLine::Broken(_)), "{broken}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(matches!(parse_client(deep.as_bytes()), ClientLine::Broken(_)));
+    }
 }

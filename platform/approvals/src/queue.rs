@@ -3,10 +3,10 @@
 
 use crate::request::{
     Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, NewRequest, Outcome, Request,
-    Scope, SessionApproval, SessionInfo, State,
+    SessionInfo, State,
 };
 use crate::visible::clean_note;
-use chaperone_policy::Action;
+use chaperone_policy::{Action, Scope, SessionApproval};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;

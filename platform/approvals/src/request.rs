@@ -4,30 +4,11 @@
 //! word that it does not know falls to the more careful meaning.
 
 use crate::visible::{shell_words, visible};
-use chaperone_policy::{Action, Decision, Origin, Verdict};
+use chaperone_policy::{Action, Decision, Origin, Scope, SessionApproval, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::fmt;
-
-/// How far an answer reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// This request and those equal to it that wait now.
-    Once,
-    /// Every command with the same beginning until the session ends.
-    Session,
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Once => "once",
-            Self::Session => "session",
-        })
-    }
-}
 
 /// What an answer says. Unlike a [`Verdict`] it cannot ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,7 +145,7 @@ pub struct RequestOrigin {
 
 impl From<&Origin> for RequestOrigin {
     fn from(origin: &Origin) -> Self {
-        Self { kind: origin.kind.to_string(), locator: origin.locator.clone() }
+        Self { kind: origin.kind.to_string(), locator: visible(&origin.locator) }
     }
 }
 
@@ -440,19 +421,6 @@ impl Outcome {
             (None, _) => "This was not answered before the session moved on.".to_owned(),
         }
     }
-}
-
-/// An approval for the whole session, as a fact for later decisions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionApproval {
-    /// Its name: that of the request that it answered.
-    pub id: String,
-    /// The beginning of commands that it covers.
-    pub prefix: Vec<String>,
-    /// Who gave it.
-    pub by: String,
-    /// Until when; `None`: until the session ends.
-    pub expires: Option<Timestamp>,
 }
 
 /// An approval for the whole session, as clients see it.

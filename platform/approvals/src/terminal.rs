@@ -2,8 +2,9 @@
 //! and reading answers, both pure. Who wires it to `/dev/tty` shows the prompt, discards what was
 //! typed before, and passes each line on with the time that has passed since.
 
-use crate::request::{AnswerMsg, AnswerVerdict, Fact, FactAnswer, Request, Scope};
+use crate::request::{AnswerMsg, AnswerVerdict, Fact, FactAnswer, Request};
 use crate::visible::{clean_note, shell_words, visible};
+use chaperone_policy::Scope;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -6,8 +6,9 @@ use crate::merged::{Change, Listing, SessionRequests};
 use crate::protocol::Role;
 use crate::queue::Ticket;
 use crate::request::{
-    AnswerMsg, AnswerOutcome, KeptApproval, NewRequest, Outcome, Request, Scope, SessionInfo,
+    AnswerMsg, AnswerOutcome, KeptApproval, NewRequest, Outcome, Request, SessionInfo,
 };
+use chaperone_policy::Scope;
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;

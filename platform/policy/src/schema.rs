@@ -267,6 +267,15 @@ pub enum Scope {
     Session,
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Once => "once",
+            Self::Session => "session",
+        })
+    }
+}
+
 /// The scopes that approvals may have. `once` is always among them: who may say yes for a session
 /// may say yes once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,8 +9,9 @@ use crate::hub::{ClientId, Hub, Output, goodbye};
 use crate::protocol::CLIENT_LINE;
 use crate::queue::{Queue, Ticket};
 use crate::request::{
-    AnswerMsg, AnswerOutcome, KeptApproval, NewRequest, Outcome, Request, Scope, SessionInfo,
+    AnswerMsg, AnswerOutcome, KeptApproval, NewRequest, Outcome, Request, SessionInfo,
 };
+use chaperone_policy::Scope;
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

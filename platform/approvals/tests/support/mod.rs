@@ -1,0 +1,79 @@
+//! What the tests of this crate share: a session, and requests in it.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+#![allow(dead_code)] // Each test file uses its own part.
+
+use chaperone_approvals::{
+    AnswerMsg, AnswerVerdict, Enforced, Fact, FactAnswer, Facts, NewRequest, Scope, SessionInfo,
+};
+use chaperone_policy::{Action, Command, Decision, Origin, SourceKind, Verdict};
+use jiff::Timestamp;
+
+pub(crate) fn session(id: &str) -> SessionInfo {
+    SessionInfo {
+        id: id.into(),
+        agent: "Claude Code".into(),
+        workspace: "/home/ada/api".into(),
+        branch: Some("main".into()),
+        pid: 4711,
+        started: at(0),
+        user: "ada".into(),
+        tier: Some("full".into()),
+        revision: None,
+    }
+}
+
+/// Seconds after nine o'clock.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    let nine: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+    Timestamp::from_second(nine.as_second() + seconds).unwrap()
+}
+
+/// A command that is asked about; the first three words are what a session's approval covers.
+pub(crate) fn asked(words: &[&str]) -> NewRequest {
+    let command = Command {
+        executable: format!("/usr/bin/{}", words[0]).into(),
+        exec_name: format!("/usr/bin/{}", words[0]).into(),
+        argv: words.iter().map(|word| (*word).to_owned()).collect(),
+        cwd: "/home/ada/api".into(),
+        ..Command::default()
+    };
+    NewRequest {
+        action: Action::Run(command),
+        sentence: format!("Run {}.", words[0]),
+        chain: vec!["claude".into(), "bash".into(), words[0].into()],
+        facts: Facts {
+            undoable: Fact::new(FactAnswer::No, "What others have fetched stays with them."),
+            leaves_laptop: Fact::new(FactAnswer::Yes, "Commits go to the remote."),
+            new_compared: Fact::new(FactAnswer::Unknown, "Nothing comparable was allowed before."),
+        },
+        reported: None,
+        decision: Decision {
+            verdict: Verdict::Ask,
+            rule: Some(format!("commands.rule {}", words[0])),
+            origin: Origin {
+                kind: SourceKind::ManagedFile,
+                locator: "/etc/chaperone/policy.d/10-acme.toml:12".into(),
+            },
+            reason: "Publishes work.".into(),
+        },
+        enforced: Enforced::Kernel,
+        session_scope: Some(words.iter().take(3).map(|word| (*word).to_owned()).collect()),
+    }
+}
+
+pub(crate) fn push() -> NewRequest {
+    asked(&["git", "push", "origin", "main"])
+}
+
+pub(crate) fn answer(request: &str, verdict: AnswerVerdict, scope: Scope, by: &str) -> AnswerMsg {
+    AnswerMsg { request: request.into(), verdict, scope, note: None, by: by.into() }
+}
+
+pub(crate) fn allow(request: &str, by: &str) -> AnswerMsg {
+    answer(request, AnswerVerdict::Allow, Scope::Once, by)
+}
+
+pub(crate) fn deny(request: &str, by: &str) -> AnswerMsg {
+    answer(request, AnswerVerdict::Deny, Scope::Once, by)
+}
