@@ -195,24 +195,24 @@ fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
 fn decide_command(policy: &Policy, facts: &Facts, command: &Command) -> Decision {
     let readings = identities(command);
     let mut decision = judge(policy, &readings);
-    if decision.verdict == Verdict::Allow {
-        if let Some(floor) = alias_floor(policy, command, &readings) {
-            decision = floor;
-        }
+    if decision.verdict == Verdict::Allow
+        && let Some(floor) = alias_floor(policy, command, &readings)
+    {
+        decision = floor;
     }
-    if decision.verdict == Verdict::Ask {
-        if let Some(approval) = scope::approval(policy, facts, command) {
-            return Decision {
-                verdict: Verdict::Allow,
-                rule: decision.rule,
-                origin: Origin { kind: SourceKind::Grant, locator: approval.id.clone() },
-                reason: format!(
-                    "{} allowed `{}` for this session.",
-                    approval.by,
-                    approval.prefix.join(" ")
-                ),
-            };
-        }
+    if decision.verdict == Verdict::Ask
+        && let Some(approval) = scope::approval(policy, facts, command)
+    {
+        return Decision {
+            verdict: Verdict::Allow,
+            rule: decision.rule,
+            origin: Origin { kind: SourceKind::Grant, locator: approval.id.clone() },
+            reason: format!(
+                "{} allowed `{}` for this session.",
+                approval.by,
+                approval.prefix.join(" ")
+            ),
+        };
     }
     decision
 }
@@ -267,10 +267,10 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
                 last = Some((at, own));
             }
         }
-        if let Some((_, own)) = last {
-            if stricter(own, base) {
-                base = Some(own);
-            }
+        if let Some((_, own)) = last
+            && stricter(own, base)
+        {
+            base = Some(own);
         }
     }
 

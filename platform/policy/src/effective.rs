@@ -2,8 +2,8 @@
 
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
-    HostPattern, Layer, LayerSummary, MinimumTier, NamePattern, NetworkMode, Origin, PathPattern,
-    Scopes, Show, SourceKind, UnknownKey, Value, Verdict,
+    HostPattern, Layer, LayerSummary, Loser, MinimumTier, NamePattern, NetworkMode, Origin,
+    PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, Verdict,
 };
 use std::time::Duration;
 
@@ -83,10 +83,19 @@ pub(crate) struct EffectiveRule {
     pub(crate) rank: Rank,
 }
 
+/// A command rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LostRule {
+    pub(crate) rule: CommandRule,
+    pub(crate) origin: Origin,
+    pub(crate) reason: String,
+}
+
 /// What the policy says of commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommandsPolicy {
     pub(crate) rules: Vec<EffectiveRule>,
+    pub(crate) lost: Vec<LostRule>,
     pub(crate) index: RuleIndex,
     pub(crate) closed: Option<Origin>,
 }
@@ -138,7 +147,25 @@ impl Policy {
 
     /// Every key of the schema, in its order.
     pub fn values(&self) -> Vec<Value> {
-        self.values.clone()
+        self.values.iter().map(|value| self.whole(value)).collect()
+    }
+
+    /// A value as it is shown. The rules are written out only here: a session's start, which reads
+    /// thousands of them, shows none.
+    fn whole(&self, value: &Value) -> Value {
+        let mut value = value.clone();
+        if value.key == "commands.rule" {
+            let CommandsPolicy { rules, lost, index: _, closed: _ } = &self.commands;
+            value.value = rules.iter().map(|own| own.rule.show()).collect();
+            value.origins = rules.iter().map(|own| own.origin.clone()).collect();
+            let lose = |lost: &LostRule| Loser {
+                value: lost.rule.show(),
+                origin: lost.origin.clone(),
+                reason: lost.reason.clone(),
+            };
+            value.losers = lost.iter().map(lose).collect();
+        }
+        value
     }
 
     /// One key.
@@ -147,7 +174,7 @@ impl Policy {
     /// Names the nearest key where there is none of this name.
     pub fn explain(&self, key: &str) -> Result<Value, UnknownKey> {
         let found = self.values.iter().find(|value| value.key == key);
-        found.cloned().ok_or_else(|| UnknownKey::new(key))
+        found.map(|value| self.whole(value)).ok_or_else(|| UnknownKey::new(key))
     }
 
     /// The whole policy as `policy show --json` prints it.

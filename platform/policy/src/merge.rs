@@ -237,12 +237,12 @@ fn network(parts: &[Part<'_>], merged: &mut Merged) -> NetworkPolicy {
 
 fn commands(parts: &[Part<'_>], context: &Context, merged: &mut Merged) -> CommandsPolicy {
     let closed = lists::closed(parts, |settings| settings.commands.closed.as_ref());
-    let rules = lists::rules(parts, context, merged);
+    let (rules, lost) = lists::rules(parts, context, merged);
     lists::show_closed("commands.closed", parts, &closed, merged, |settings| {
         settings.commands.closed.as_ref()
     });
     let index = crate::rules::RuleIndex::new(rules.iter().map(|rule| &rule.rule));
-    CommandsPolicy { rules, index, closed }
+    CommandsPolicy { rules, lost, index, closed }
 }
 
 fn approvals(parts: &[Part<'_>], merged: &mut Merged) -> ApprovalsPolicy {

@@ -81,9 +81,8 @@ struct Entry<'v, 't> {
 
 impl<'t> Reader<'t> {
     fn new(class: Class, locator: &'t str, text: &'t str) -> Self {
-        let lines = std::iter::once(0)
-            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
-            .collect();
+        let lines =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { class, locator, text, lines, findings: Vec::new() }
     }
 

@@ -24,6 +24,12 @@ impl CommandRule {
         format!("commands.rule {}", self.prefix.join(" "))
     }
 
+    /// The rule as the list of values shows it.
+    pub(crate) fn show(&self) -> serde_json::Value {
+        let Self { prefix, decision, reason, when: _, repaired: _ } = self;
+        serde_json::json!({"prefix": prefix, "decision": decision, "reason": reason})
+    }
+
     /// Whether a command of this identity begins with the rule's tokens. An empty prefix, which
     /// only a broken rule has, matches every command.
     pub fn matches(&self, identity: &Identity) -> bool {

@@ -51,7 +51,7 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
 pub(crate) fn show_bytes(bytes: u64) -> String {
     UNITS[..4]
         .iter()
-        .find(|(_, factor)| bytes >= *factor && bytes % factor == 0)
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
         .map_or_else(|| format!("{bytes} B"), |(unit, factor)| format!("{} {unit}", bytes / factor))
 }
 

@@ -62,9 +62,13 @@ fn push_scope(arguments: &[String], retargeted: bool, whole: &[String]) -> Optio
         .iter()
         .filter(|argument| argument.starts_with('-'))
         .all(|option| HARMLESS.contains(&option.as_str()));
-    if retargeted || !harmless {
-        // Another repository, or an option whose effect is not known here: this line alone.
-        return retargeted.then_some(None).unwrap_or_else(|| Some(whole.to_vec()));
+    if retargeted {
+        // Another repository, or settings that hold for this line alone.
+        return None;
+    }
+    if !harmless {
+        // An option whose effect is not known here: only the same line again.
+        return Some(whole.to_vec());
     }
     let remote = arguments.iter().find(|argument| !argument.starts_with('-'));
     let scope = ["git".to_owned(), "push".to_owned()].into_iter().chain(remote.cloned());

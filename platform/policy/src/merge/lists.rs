@@ -1,7 +1,7 @@
 //! Keys that are lists of rules: grants add up where they may grant, restrictions always.
 
 use super::{Merged, Part};
-use crate::effective::{EffectiveRule, Rank};
+use crate::effective::{EffectiveRule, LostRule, Rank};
 use crate::{
     Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
     NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
@@ -199,17 +199,19 @@ pub(super) fn environment(parts: &[Part<'_>], merged: &mut Merged) -> Environmen
     EnvironmentPolicy { pass, deny, pass_ranks, deny_ranks }
 }
 
+/// The rules that hold here, and those that do not. Their values are written out when somebody
+/// asks: see `Policy::values`.
 pub(super) fn rules(
     parts: &[Part<'_>],
     context: &Context,
     merged: &mut Merged,
-) -> Vec<EffectiveRule> {
+) -> (Vec<EffectiveRule>, Vec<LostRule>) {
     let mut out = Vec::new();
-    let mut losers = Vec::new();
-    let show = |rule: &crate::CommandRule| json!({"prefix": rule.prefix, "decision": rule.decision, "reason": rule.reason});
+    let mut lost: Vec<LostRule> = Vec::new();
     for part in parts {
         for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
             let origin = part.layer.origin(*line);
+            let rule = rule.clone();
             let allows = rule.decision == Verdict::Allow;
             let elsewhere = rule.when.as_ref().filter(|when| !when.holds(context));
             let reason = match (elsewhere, part.no_grants) {
@@ -218,18 +220,15 @@ pub(super) fn rules(
                 (None, None) if allows && *restricts_only => "its key is misspelled".to_owned(),
                 _ => {
                     let ceiling = part.ceiling && !allows;
-                    let rule = rule.clone();
                     out.push(EffectiveRule { rule, origin, ceiling, rank: part.rank });
                     continue;
                 }
             };
-            losers.push(Loser { value: show(rule), origin, reason });
+            lost.push(LostRule { rule, origin, reason });
         }
     }
-    let value: Vec<Json> = out.iter().map(|rule| show(&rule.rule)).collect();
-    let origins = out.iter().map(|rule| rule.origin.clone()).collect();
-    merged.add("commands.rule", json!(value), origins, losers);
-    out
+    merged.add("commands.rule", json!([]), Vec::new(), Vec::new());
+    (out, lost)
 }
 
 /// Where a managed layer closes a list: the first that does.
