@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cross::{self, Target};
 use crate::packages::{self, Package};
 use crate::progress::Log;
-use crate::project::{Project, is_root, which};
+use crate::project::{Project, is_root};
 use crate::runner::{self, Lane, Outcome, Step, select};
 use crate::{tools, user};
 
@@ -52,6 +52,13 @@ fn steps() -> Vec<Step> {
         step("ui-check", Side, &["ui-npm"], "types of the window's pages", ui_check),
         step("ui-lint", Side, &["ui-npm"], "lints and format of the window's pages", ui_lint),
         step("ui-unit", Side, &["ui-npm"], "unit tests of the window's pages", ui_unit),
+        step(
+            "ui-pages",
+            Side,
+            &["ui-npm"],
+            "every page and state in both themes: no error, accessible",
+            ui_pages,
+        ),
         step("tauri-driver", Side, &[], "(set-up) drives the window under test", tauri_driver),
         step("npm-agents", Side, &[], "(set-up) the real agents from npm", npm_agents),
     ]
@@ -78,15 +85,13 @@ pub(crate) fn test(project: &Project, install: bool, only: &[String]) -> Result<
 /// `cargo xtask screenshots DIR`.
 pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Result<ExitCode> {
     tools::check_node()?;
-    // Ubuntu has its browsers elsewhere than in packages, so any that is there will do.
-    let browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    if install && !browsers.iter().any(|name| which(name).is_some()) {
-        packages::install(packages::BROWSER)?;
+    if install {
+        packages::install(packages::browser())?;
     }
     let dir = std::env::current_dir()?.join(dir);
     std::fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
     let steps = select(steps(), &["ui-build".to_owned()])?;
-    if runner::run(project, &steps)? != ExitCode::SUCCESS {
+    if !runner::prepare(project, &steps)? {
         return Ok(ExitCode::FAILURE);
     }
     let mut npm = project.npm("ui");
@@ -102,6 +107,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
             "clippy" | "build" => packages::WINDOW,
             "window" => packages::WINDOW_TEST,
             "windows" | "macos" => packages::CROSS,
+            "ui-pages" => packages::browser(),
             _ => &[],
         });
     }
@@ -205,6 +211,20 @@ fn ui_unit(project: &Project, log: &Log) -> Result<Outcome> {
     let text = log.text()?;
     let line = text.lines().rev().map(str::trim).find(|line| line.starts_with("Tests "));
     Ok(Outcome::Passed(line.context("vitest printed no count of tests")?.to_owned()))
+}
+
+fn ui_pages(project: &Project, log: &Log) -> Result<Outcome> {
+    if !packages::has_browser() {
+        return Ok(Outcome::NotRun("there is no Chromium or Chrome on this machine".to_owned()));
+    }
+    let pictures = project.target.join("screenshots/pages");
+    if pictures.exists() {
+        std::fs::remove_dir_all(&pictures)?;
+    }
+    std::fs::create_dir_all(&pictures)?;
+    log.run(project.npm("ui").args(["run", "screenshots", "--"]).arg(&pictures))?;
+    let count = std::fs::read_dir(&pictures)?.count();
+    Ok(Outcome::Passed(format!("{count} pictures in target/screenshots/pages")))
 }
 
 fn nextest_run(project: &Project) -> Command {

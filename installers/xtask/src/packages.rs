@@ -53,8 +53,22 @@ pub(crate) const DEBIAN_RUST: &[Package] = &[
     package("rust-web-src", "the standard library's source, built for those systems"),
 ];
 
-/// To take pictures of the pages in a plain browser.
-pub(crate) const BROWSER: &[Package] = &[package("chromium", "shows the pages for pictures")];
+/// To look at the pages in a plain browser.
+const CHROMIUM: &[Package] =
+    &[package("chromium", "shows the window's pages for pictures and the accessibility check")];
+
+/// What must be installed for a browser: nothing where one is, or where none is a package.
+pub(crate) fn browser() -> &'static [Package] {
+    let packaged = fs::read_to_string("/etc/os-release")
+        .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
+    if has_browser() || !packaged { &[] } else { CHROMIUM }
+}
+
+/// Whether a browser is there that the pictures can be taken with.
+pub(crate) fn has_browser() -> bool {
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    names.iter().any(|name| which(name).is_some())
+}
 
 /// To measure.
 pub(crate) const BENCH: &[Package] = &[
