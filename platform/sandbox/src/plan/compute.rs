@@ -168,7 +168,8 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
 /// The tier to enforce with: the machine's, if it is enough.
 fn tier(policy: &Policy, machine: &Machine) -> Result<Tier, Refusal> {
     let found = machine.tier();
-    let needed = match policy.minimum_tier() {
+    let demanded = policy.minimum_tier_sourced();
+    let needed = match demanded.value {
         MinimumTier::Reduced => Tier::Reduced,
         MinimumTier::Full => Tier::Full,
     };
@@ -176,7 +177,8 @@ fn tier(policy: &Policy, machine: &Machine) -> Result<Tier, Refusal> {
         return Err(Refusal::NoSandbox { losses: missing(machine) });
     }
     if found < needed {
-        return Err(Refusal::TierTooLow { needed, found, losses: missing(machine) });
+        let (origin, losses) = (demanded.origin.clone(), missing(machine));
+        return Err(Refusal::TierTooLow { needed, found, origin, losses });
     }
     Ok(found)
 }
@@ -184,7 +186,13 @@ fn tier(policy: &Policy, machine: &Machine) -> Result<Tier, Refusal> {
 /// What the machine lacks, each with how to get it.
 fn missing(machine: &Machine) -> Vec<Loss> {
     let lacking = machine.capabilities().into_iter().filter(|it| !it.status.usable());
-    lacking.map(|it| Loss { id: it.id.to_owned(), detail: it.detail, fix: it.fix }).collect()
+    lacking
+        .map(|it| Loss {
+            id: it.id.to_owned(),
+            detail: format!("{}: {}", it.id, it.detail),
+            fix: it.fix,
+        })
+        .collect()
 }
 
 /// The workspace without links, if it may be one.

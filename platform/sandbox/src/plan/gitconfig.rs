@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn passes_over_what_it_does_not_understand() {
         assert_eq!(
-            values("[core\n = 3\n[\"x]\nhooksPath = y"),
+            values("[core\n = 3\n[\"x\nhooksPath = y"),
             [(String::new(), "hookspath".to_owned(), "y".to_owned())]
         );
     }

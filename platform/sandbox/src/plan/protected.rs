@@ -161,3 +161,16 @@ pub const PROTECTED: &[Protected] = &[
         ],
     },
 ];
+
+/// The list as a page for people, with what it leaves.
+#[cfg(test)]
+pub(super) fn page() -> String {
+    let mut page = include_str!("protected.md").to_owned();
+    for Protected { what, why, paths } in PROTECTED {
+        page.push_str(&format!("\n## {what}\n\n{why}\n\n"));
+        for path in *paths {
+            page.push_str(&format!("- `{path}`\n"));
+        }
+    }
+    page
+}

@@ -73,7 +73,7 @@ pub enum Refusal {
     },
     /// The sandbox here is weaker than the policy demands.
     #[error(
-        "the policy demands the {needed} tier (sandbox.minimum_tier), and this machine gives the {found} tier{}",
+        "the policy demands the {needed} tier (sandbox.minimum_tier, {origin}), and this machine gives the {found} tier{}",
         remedies(.losses)
     )]
     TierTooLow {
@@ -81,6 +81,8 @@ pub enum Refusal {
         needed: Tier,
         /// What the machine gives.
         found: Tier,
+        /// Where the demand came from.
+        origin: Origin,
         /// What is missing, and how to get it.
         losses: Vec<Loss>,
     },

@@ -1,1 +1,636 @@
+//! Plans of whole machines, on a disk made of a map.
 
+use super::*;
+use crate::{Machine, Status};
+use chaperone_policy::{Context, Layer, Os, Policy, SourceKind, built_in, merge};
+use std::path::Path;
+
+/// A machine with the parts that matter, and a developer's home on it.
+fn disk() -> MapDisk {
+    let disk =
+        ["/bin", "/lib", "/lib64", "/sbin"].into_iter().fold(MapDisk::new(), |disk, link| {
+            let target = format!("/usr{link}");
+            disk.folder(&target).link(link, &target)
+        });
+    let disk = ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"]
+        .into_iter()
+        .fold(disk, |disk, name| match name {
+            "pts" | "shm" => disk.folder(format!("/dev/{name}")),
+            _ => disk.file(format!("/dev/{name}")),
+        });
+    disk.folder("/usr/bin")
+        .folder("/usr/local/bin")
+        .folder("/opt")
+        .folder("/proc")
+        .folder("/sys")
+        .file("/var/lib/dpkg/status")
+        .file("/etc/passwd")
+        .unreadable("/etc/shadow")
+        .file("/etc/ssh/ssh_config")
+        .unreadable("/etc/ssh/ssh_host_rsa_key")
+        .file("/run/systemd/resolve/stub-resolv.conf")
+        .link("/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
+        .file("/h/.cargo/bin/cargo")
+        .file("/h/.cargo/credentials.toml")
+        .folder("/h/.rustup")
+        .file("/h/.ssh/id_ed25519")
+        .with_text("/h/.gitconfig", "[user]\nname = Ada\n")
+        .folder("/h/.state/temp")
+        .folder("/h/.state/cache")
+        .folder("/h/.state/history")
+        .folder("/h/w")
+}
+
+fn full() -> Machine {
+    let works = Status::Works;
+    Machine {
+        landlock_abi: 7,
+        seccomp_notify: works,
+        exec_trace: works,
+        user_namespaces: works,
+        mounts: works,
+        processes: works,
+        network: works,
+        terminals: works,
+        apparmor_restricts_namespaces: false,
+        yama: None,
+    }
+}
+
+fn reduced() -> Machine {
+    let untried = Status::Untried;
+    Machine {
+        user_namespaces: Status::Fails { errno: 1 },
+        mounts: untried,
+        processes: untried,
+        network: untried,
+        terminals: untried,
+        ..full()
+    }
+}
+
+/// Everything that a plan is made from, to be varied.
+struct Given {
+    disk: MapDisk,
+    machine: Machine,
+    policy: String,
+    agent: AgentAccess,
+    workspace: &'static str,
+    path: &'static str,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            disk: disk(),
+            machine: full(),
+            policy: String::new(),
+            agent: AgentAccess::default(),
+            workspace: "/h/w",
+            path: "/h/.cargo/bin:/usr/local/bin:/usr/bin:/bin:/h",
+        }
+    }
+}
+
+impl Given {
+    fn policy(&self) -> Policy {
+        let context = Context {
+            home: "/h".into(),
+            workspace: self.workspace.into(),
+            agent: None,
+            os: Os::Linux,
+        };
+        let layer = Layer::from_toml(SourceKind::UserFile, "config.toml", &self.policy);
+        assert_eq!(layer.findings(), []);
+        merge(vec![built_in(), layer], &context)
+    }
+
+    fn plan(&self) -> Result<Plan, Refusal> {
+        let environment = [
+            ("PATH", self.path),
+            ("LANG", "C.UTF-8"),
+            ("GITHUB_TOKEN", "hidden"),
+            ("HOME", "/h"),
+            ("XDG_RUNTIME_DIR", "/run/user/1"),
+        ];
+        let environment =
+            environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        plan(PlanInput {
+            policy: &self.policy(),
+            machine: &self.machine,
+            session: "s1",
+            home: Path::new("/h"),
+            workspace: Path::new(self.workspace),
+            temp: Path::new("/h/.state/temp"),
+            cache: Path::new("/h/.state/cache"),
+            control: &["/h/.state".into(), "/h/.config/chaperone".into()],
+            agent: &self.agent,
+            environment: &environment,
+            disk: &self.disk,
+        })
+    }
+
+    /// What a policy adds to the built-in one.
+    fn says(policy: &str) -> Self {
+        Self { policy: policy.into(), ..Self::default() }
+    }
+
+    fn on(disk: MapDisk) -> Self {
+        Self { disk, ..Self::default() }
+    }
+}
+
+fn paths(paths: &[PathBuf]) -> Vec<&str> {
+    paths.iter().map(|path| path.to_str().unwrap()).collect()
+}
+
+fn access(plan: &Plan, path: &str) -> Vec<Access> {
+    plan.grants.iter().filter(|grant| grant.path == Path::new(path)).map(|g| g.access).collect()
+}
+
+fn is_guarded(plan: &Plan, path: &str) -> bool {
+    plan.guarded.iter().any(|guarded| guarded == path)
+}
+
+#[test]
+fn with_no_policy_at_all() {
+    insta::assert_json_snapshot!(Given::default().plan().unwrap());
+}
+
+#[test]
+fn as_root_the_systems_secrets_are_hidden() {
+    // Root could read what others cannot.
+    let disk = disk()
+        .file("/etc/shadow")
+        .file("/etc/ssh/ssh_host_rsa_key")
+        .file("/etc/ssh/ssh_host_rsa_key.pub")
+        .folder("/etc/sudoers.d");
+    assert_eq!(paths(&Given::default().plan().unwrap().hidden), Vec::<&str>::new());
+    assert_eq!(
+        paths(&Given::on(disk).plan().unwrap().hidden),
+        ["/etc/shadow", "/etc/ssh/ssh_host_rsa_key", "/etc/sudoers.d"]
+    );
+}
+
+#[test]
+fn in_the_reduced_tier() {
+    let disk = disk().file("/etc/shadow").file("/h/w/.env").file("/h/w/.envrc");
+    let given = Given {
+        machine: reduced(),
+        policy: "[filesystem]\ndeny = [\".env\"]\n".into(),
+        ..Given::on(disk)
+    };
+    insta::assert_json_snapshot!(given.plan().unwrap());
+}
+
+#[test]
+fn in_the_reduced_tier_a_secret_beneath_a_readable_folder_is_not_granted_and_its_neighbours_are() {
+    let disk = disk().file("/etc/shadow");
+    let plan = Given { machine: reduced(), ..Given::on(disk) }.plan().unwrap();
+    assert_eq!(access(&plan, "/etc"), []);
+    assert_eq!(access(&plan, "/etc/shadow"), []);
+    assert_eq!(access(&plan, "/etc/passwd"), [Access::Read]);
+    assert_eq!(access(&plan, "/etc/ssh"), [Access::Read]);
+    assert_eq!(plan.hidden, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn in_the_reduced_tier_what_cannot_be_hidden_is_named() {
+    let disk = disk().file("/h/w/a/.env");
+    let policy = "[filesystem]\ndeny = [\"**/.env\"]\n".to_owned();
+    let plan = Given { machine: reduced(), policy, ..Given::on(disk) }.plan().unwrap();
+    let losses: Vec<_> =
+        plan.losses.iter().filter(|loss| loss.id == "secrets-in-workspace").collect();
+    let [loss] = losses.as_slice() else { panic!("one loss, not {losses:?}") };
+    assert!(loss.detail.contains("/h/w/a/.env"), "{}", loss.detail);
+    assert!(is_guarded(&plan, "/h/w/**/.env"));
+}
+
+#[test]
+fn other_terminals_and_shared_memory_are_granted_only_where_they_are_the_sessions_own() {
+    let devices = |machine| {
+        let plan = Given { machine, ..Given::default() }.plan().unwrap();
+        (access(&plan, "/dev/pts"), access(&plan, "/dev/shm"), access(&plan, "/dev/tty"))
+    };
+    let device = vec![Access::Device];
+    assert_eq!(devices(full()), (device.clone(), vec![Access::Write], device.clone()));
+    assert_eq!(devices(reduced()), (vec![], vec![], device));
+}
+
+#[test]
+fn neither_home_nor_what_holds_it_is_granted_by_path() {
+    let given =
+        Given { path: "/h:/:/usr/bin:relative:/h/bin", ..Given::on(disk().folder("/h/bin")) };
+    let plan = given.plan().unwrap();
+    assert_eq!(access(&plan, "/h"), []);
+    assert_eq!(access(&plan, "/"), []);
+    assert_eq!(access(&plan, "/h/bin"), [Access::Read]);
+    assert_eq!(plan.reach(Path::new("/h/.ssh/id_ed25519")), Reach::Nothing);
+    assert_eq!(plan.reach(Path::new("/h/.cargo/credentials.toml")), Reach::Nothing);
+    assert_eq!(plan.reach(Path::new("/h/.cargo/bin/cargo")), Reach::Read);
+}
+
+#[test]
+fn the_environment_is_an_allow_list() {
+    let given = Given::says("[environment]\npass = [\"GITHUB_TOKEN\"]\n");
+    let set = |plan: Plan| plan.environment.into_keys().collect::<Vec<_>>();
+    let usual = [
+        "CHAPERONE_SESSION",
+        "HOME",
+        "LANG",
+        "PATH",
+        "TMPDIR",
+        "XDG_CACHE_HOME",
+        "npm_config_cache",
+    ];
+    assert_eq!(set(Given::default().plan().unwrap()), usual);
+    assert!(set(given.plan().unwrap()).contains(&"GITHUB_TOKEN".to_owned()));
+}
+
+mod supervisor {
+    use super::*;
+
+    #[test]
+    fn its_folders_are_hidden_where_a_grant_would_show_them_but_for_the_sessions_own() {
+        let given = Given {
+            agent: AgentAccess {
+                write: vec!["/h/.state/agents/claude".into()],
+                ..AgentAccess::default()
+            },
+            ..Given::says("[filesystem]\nread = [\"~\"]\n")
+        };
+        let disk =
+            given.disk.clone().folder("/h/.state/agents/claude").folder("/h/.state/agents/x");
+        let plan = Given { disk, ..given }.plan().unwrap();
+        assert_eq!(paths(&plan.hidden), ["/h/.state/agents/x", "/h/.state/history"]);
+        assert_eq!(plan.reach(Path::new("/h/.state/agents/claude/x")), Reach::Write);
+        assert_eq!(plan.reach(Path::new("/h/.ssh/id_ed25519")), Reach::Read, "as the user said");
+    }
+
+    #[test]
+    fn a_workspace_never_meets_them() {
+        let refused = |workspace| {
+            let given = Given { workspace, ..Given::on(disk().folder("/h/.state/x")) };
+            matches!(given.plan(), Err(Refusal::WorkspaceHoldsChaperone { .. }))
+        };
+        assert!(refused("/h/.state"));
+        assert!(refused("/h/.state/x"));
+        assert!(!refused("/h/w"));
+    }
+}
+
+mod git {
+    use super::*;
+
+    fn clone(disk: MapDisk, at: &str) -> MapDisk {
+        disk.file(format!("{at}/HEAD"))
+            .with_text(format!("{at}/config"), "[core]\n\tbare = false\n")
+            .folder(format!("{at}/objects"))
+            .folder(format!("{at}/hooks"))
+    }
+
+    #[test]
+    fn hooks_and_configuration_of_a_clone_are_not_written_and_the_rest_is() {
+        let plan = Given::on(clone(disk(), "/h/w/.git")).plan().unwrap();
+        assert_eq!(paths(&plan.read_only), ["/h/w/.git/config", "/h/w/.git/hooks"]);
+        assert_eq!(plan.reach(Path::new("/h/w/.git/hooks/pre-commit")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/.git/objects/ab")), Reach::Write);
+        // git would take everything from where this file says (gitrepository-layout(5)).
+        assert_eq!(plan.reach(Path::new("/h/w/.git/commondir")), Reach::Protected);
+    }
+
+    #[test]
+    fn a_repository_that_is_made_inside_is_the_agents_own() {
+        let plan = Given::default().plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/w/.git/config")), Reach::Write);
+    }
+
+    #[test]
+    fn in_a_folder_of_clones_each_is_protected() {
+        let disk = clone(disk(), "/h/w/a/.git").file("/h/w/a/.envrc").folder("/h/w/b");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/w/a/.git/hooks/x")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/a/.envrc")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/b/.git/hooks/x")), Reach::Write);
+    }
+
+    fn linked(back: &str) -> MapDisk {
+        clone(disk(), "/h/main/.git")
+            .with_text("/h/w/.git", "gitdir: /h/main/.git/worktrees/w\n")
+            .with_text("/h/main/.git/worktrees/w/commondir", "../..\n")
+            .with_text("/h/main/.git/worktrees/w/gitdir", format!("{back}\n"))
+            .file("/h/main/.git/worktrees/w/HEAD")
+            .file("/h/main/src/lib.rs")
+    }
+
+    #[test]
+    fn a_linked_worktree_writes_its_repository_and_not_that_ones_hooks() {
+        let plan = Given::on(linked("/h/w/.git")).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/main/.git/objects/ab")), Reach::Write);
+        assert_eq!(plan.reach(Path::new("/h/main/.git/worktrees/w/index")), Reach::Write);
+        assert_eq!(plan.reach(Path::new("/h/main/src/lib.rs")), Reach::Nothing);
+        assert_eq!(
+            paths(&plan.read_only),
+            [
+                "/h/main/.git/config",
+                "/h/main/.git/hooks",
+                "/h/main/.git/worktrees/w/commondir",
+                "/h/main/.git/worktrees/w/gitdir",
+                "/h/w/.git"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_git_file_that_names_somebody_elses_repository_opens_nothing() {
+        let plan = Given::on(linked("/h/other/.git")).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/main/.git/objects/ab")), Reach::Nothing);
+        assert!(plan.losses.iter().any(|loss| loss.id == "git-folder-elsewhere"));
+    }
+
+    #[test]
+    fn a_worktree_of_a_repository_that_the_workspace_made_up_opens_nothing() {
+        // The record lies in the workspace, and its common folder is a stranger's.
+        let disk = clone(disk(), "/h/victim/.git")
+            .with_text("/h/w/.git", "gitdir: fake/worktrees/w\n")
+            .with_text("/h/w/fake/worktrees/w/commondir", "/h/victim/.git\n")
+            .with_text("/h/w/fake/worktrees/w/gitdir", "/h/w/.git\n");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/victim/.git/objects")), Reach::Nothing);
+    }
+
+    #[test]
+    fn a_submodule_checked_out_alone_writes_its_own_folder() {
+        let disk = clone(disk(), "/h/super/.git/modules/m")
+            .with_text("/h/super/.git/modules/m/config", "[core]\n worktree = ../../../../w\n")
+            .with_text("/h/w/.git", "gitdir: ../super/.git/modules/m\n");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/super/.git/modules/m/index")), Reach::Write);
+        assert_eq!(plan.reach(Path::new("/h/super/.git/modules/m/hooks/x")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/super/.git/objects")), Reach::Nothing);
+    }
+
+    #[test]
+    fn hooks_are_protected_where_hooks_path_puts_them() {
+        let hooks_in = |file: &str, path: &str| {
+            let text = format!("[core]\n\thooksPath = {path}\n");
+            let disk = clone(disk(), "/h/w/.git").with_text(file, text);
+            Given::on(disk.folder("/h/hooks")).plan().unwrap()
+        };
+        for file in ["/h/w/.git/config", "/h/.gitconfig", "/h/.config/git/config", "/etc/gitconfig"]
+        {
+            let plan = hooks_in(file, "tools/hooks");
+            assert_eq!(
+                plan.reach(Path::new("/h/w/tools/hooks/pre-push")),
+                Reach::Protected,
+                "{file}"
+            );
+            assert_eq!(plan.reach(Path::new("/h/w/tools/x")), Reach::Write, "{file}");
+            let plan = hooks_in(file, "~/hooks");
+            assert_eq!(plan.reach(Path::new("/h/hooks/pre-push")), Reach::Read, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_configuration_includes_is_configuration() {
+        let disk = clone(disk(), "/h/w/.git")
+            .with_text("/h/w/.git/config", "[include]\n\tpath = ../.gitconfig.shared\n")
+            .with_text("/h/w/.gitconfig.shared", "[core]\n\thooksPath = shared\n")
+            .with_text("/h/.gitconfig", "[includeIf \"gitdir:~/w/\"]\n\tpath = work.config\n")
+            .with_text("/h/work.config", "[user]\n\temail = x\n");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/w/.gitconfig.shared")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/shared/pre-push")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/work.config")), Reach::Read);
+    }
+
+    #[test]
+    fn submodules_hooks_are_protected_too() {
+        let disk = clone(clone(disk(), "/h/w/.git"), "/h/w/.git/modules/libs/deep");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/w/.git/modules/libs/deep/hooks/x")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/.git/modules/libs/deep/index")), Reach::Write);
+    }
+
+    #[test]
+    fn a_workspace_inside_a_repository_is_told_what_to_do() {
+        let disk = clone(disk(), "/h/w/.git").folder("/h/w/src");
+        let plan = Given { workspace: "/h/w/src", ..Given::on(disk) }.plan().unwrap();
+        let loss = plan.losses.iter().find(|loss| loss.id == "workspace-inside-repository");
+        assert_eq!(loss.unwrap().fix, "Start with `--workspace /h/w`.");
+    }
+}
+
+mod protected {
+    use super::*;
+
+    #[test]
+    fn what_other_programs_act_on_is_neither_created_nor_changed() {
+        let disk = disk().file("/h/w/.vscode/tasks.json").file("/h/w/.vscode/notes.txt");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(paths(&plan.read_only), ["/h/w/.vscode/tasks.json"]);
+        for path in PROTECTED.iter().flat_map(|group| group.paths) {
+            let path = Path::new("/h/w").join(path);
+            assert_eq!(plan.reach(&path), Reach::Protected, "{}", path.display());
+        }
+        assert_eq!(plan.reach(Path::new("/h/w/.vscode/notes.txt")), Reach::Write);
+        assert_eq!(plan.reach(Path::new("/h/w/src/main.rs")), Reach::Write);
+    }
+
+    #[test]
+    fn a_link_does_not_take_protection_away() {
+        let disk = disk()
+            .file("/h/w/config/workflows/ci.yml")
+            .link("/h/w/.github", "/h/w/config")
+            .folder("/h/w/run")
+            .link("/h/w/.husky", "/h/w/run");
+        let plan = Given::on(disk).plan().unwrap();
+        assert_eq!(paths(&plan.read_only), ["/h/w/config/workflows", "/h/w/run"]);
+        assert_eq!(plan.reach(Path::new("/h/w/.husky")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/config/hooks")), Reach::Protected);
+    }
+
+    #[test]
+    fn a_grant_that_names_a_protected_path_lifts_it_and_a_wider_one_does_not() {
+        let disk = disk().folder("/h/w/.github/workflows");
+        let says = |policy: &str| {
+            let given = Given { policy: policy.into(), ..Given::on(disk.clone()) };
+            given.plan().unwrap().reach(Path::new("/h/w/.github/workflows/ci.yml"))
+        };
+        assert_eq!(says("[filesystem]\nwrite = [\".github/workflows\"]\n"), Reach::Write);
+        assert_eq!(says("[filesystem]\nwrite = [\".\"]\n"), Reach::Protected);
+    }
+
+    #[test]
+    fn the_agents_own_settings_are_kept_from_it() {
+        let agent = AgentAccess {
+            read: vec!["/opt/agent".into()],
+            write: vec!["/h/.state/agent".into()],
+            read_only: vec!["/h/.state/agent/settings.json".into(), "/h/.state/agent/hooks".into()],
+            environment: BTreeMap::from([("AGENT_HOME".to_owned(), "/h/.state/agent".to_owned())]),
+        };
+        let disk = disk().file("/h/.state/agent/settings.json");
+        let plan = Given { agent, ..Given::on(disk) }.plan().unwrap();
+        assert_eq!(paths(&plan.read_only), ["/h/.state/agent/settings.json"]);
+        assert_eq!(plan.reach(Path::new("/h/.state/agent/hooks/x")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/.state/agent/transcript")), Reach::Write);
+        assert_eq!(plan.environment["AGENT_HOME"], "/h/.state/agent");
+    }
+
+    #[test]
+    fn what_the_policy_keeps_from_writing_is_protected() {
+        let disk = disk().file("/h/w/infra/main.tf").file("/h/w/a/x.lock");
+        let policy = "[filesystem]\ndeny_write = [\"infra/**\", \"**/*.lock\"]\n".to_owned();
+        let plan = Given { policy, ..Given::on(disk) }.plan().unwrap();
+        assert_eq!(paths(&plan.read_only), ["/h/w/infra"]);
+        assert_eq!(plan.reach(Path::new("/h/w/infra/new.tf")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/b/y.lock")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/b/y.rs")), Reach::Write);
+    }
+
+    #[test]
+    fn a_workspace_whose_name_looks_like_a_pattern_is_protected_as_it_is() {
+        let disk = disk().folder("/h/w [1]");
+        let plan = Given { workspace: "/h/w [1]", ..Given::on(disk) }.plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/w [1]/.envrc")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w [1]/src")), Reach::Write);
+    }
+
+    /// `UPDATE_PAGES=1` writes the page anew.
+    #[test]
+    fn the_page_says_what_is_protected() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protected-paths.md");
+        if std::env::var_os("UPDATE_PAGES").is_some() {
+            std::fs::write(page, super::super::protected::page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(page).unwrap(), super::super::protected::page());
+    }
+}
+
+mod denied {
+    use super::*;
+
+    #[test]
+    fn existing_matches_are_hidden_and_new_ones_not_created() {
+        let disk = disk()
+            .file("/h/w/a/secrets/key")
+            .file("/h/w/secrets/key")
+            .file("/h/w/prod.env")
+            .link("/h/w/b/secrets", "/h/w/shared")
+            .file("/h/w/shared/key");
+        let policy =
+            "[filesystem]\ndeny = [\"**/secrets/**\", \"*.env\", \"~/.kube\"]\n".to_owned();
+        let plan = Given { policy, ..Given::on(disk) }.plan().unwrap();
+        assert_eq!(
+            paths(&plan.hidden),
+            ["/h/w/a/secrets", "/h/w/prod.env", "/h/w/secrets", "/h/w/shared"]
+        );
+        assert!(is_guarded(&plan, "/h/w/**/secrets"));
+        assert!(is_guarded(&plan, "/h/w/*.env"));
+        assert!(!plan.guarded.iter().any(|path| path.contains(".kube")), "nothing grants it");
+    }
+
+    #[test]
+    fn a_denial_takes_grants_back_wherever_they_come_from() {
+        let policy = "[filesystem]\nread = [\"~/.ssh\"]\ndeny = [\"~/.s*\", \"~/.cargo\"]\n";
+        let plan = Given::says(policy).plan();
+        // The session's own folders lie in ~/.state here.
+        assert!(matches!(plan, Err(Refusal::Denied { .. })));
+        let policy = "[filesystem]\nread = [\"~/.ssh\"]\ndeny = [\"~/.ss*\", \"~/.cargo\"]\n";
+        let plan = Given::says(policy).plan().unwrap();
+        assert_eq!(plan.reach(Path::new("/h/.ssh/id_ed25519")), Reach::Nothing);
+        assert_eq!(plan.reach(Path::new("/h/.cargo/bin/cargo")), Reach::Nothing);
+        assert_eq!(plan.reach(Path::new("/h/.rustup")), Reach::Read);
+    }
+
+    #[test]
+    fn a_grant_to_what_does_not_exist_or_is_too_wide_is_said() {
+        let plan =
+            Given::says("[filesystem]\nread = [\"~/none\"]\nwrite = [\"~\"]\n").plan().unwrap();
+        let ids: Vec<_> = plan.losses.iter().map(|loss| loss.id.as_str()).collect();
+        assert_eq!(ids, ["grant-without-path", "grant-too-wide"]);
+        assert_eq!(plan.reach(Path::new("/h/x")), Reach::Nothing);
+    }
+}
+
+mod network {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    #[test]
+    fn each_named_pair_has_an_address_inside() {
+        let plan = Given::says(
+            "[network]\nallow = [\"127.0.0.1:4000\", \"localhost:4001\", \"api.example:443\", \"api.example:80\", \"b.example:443\", \"[::1]:4002\", \"*.wild.example\", \"10.0.0.1:80\", \"no.example:443\"]\ndeny = [\"no.example\"]\n",
+        )
+        .plan()
+        .unwrap();
+        let Network::None { relays } = plan.network else { panic!("relays") };
+        let listens: Vec<_> =
+            relays.iter().map(|relay| (relay.host.as_str(), relay.listen)).collect();
+        let at = |d, port| SocketAddrV4::new(Ipv4Addr::new(127, 64, 0, d), port);
+        let home = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        assert_eq!(
+            listens,
+            [
+                ("127.0.0.1", home(4000)),
+                ("localhost", home(4001)),
+                ("api.example", at(1, 443)),
+                ("api.example", at(1, 80)),
+                ("b.example", at(2, 443)),
+                ("::1", home(4002)),
+            ]
+        );
+        let loss = plan.losses.iter().find(|loss| loss.id == "host-without-relay").unwrap();
+        assert!(
+            loss.detail.ends_with("not relayed: *.wild.example, 10.0.0.1:80."),
+            "{}",
+            loss.detail
+        );
+    }
+
+    #[test]
+    fn direct_is_said_and_the_proxy_does_not_exist_yet() {
+        let mode = |mode| Given::says(&format!("[network]\nmode = \"{mode}\"\n")).plan();
+        assert_eq!(mode("direct").unwrap().network, Network::Direct);
+        insta::assert_snapshot!(mode("proxy").unwrap_err());
+    }
+}
+
+mod refusals {
+    use super::*;
+
+    fn of(workspace: &'static str) -> Refusal {
+        Given { workspace, ..Given::default() }.plan().unwrap_err()
+    }
+
+    #[test]
+    fn of_workspaces_that_hold_too_much() {
+        let told: Vec<_> =
+            ["/", "/h", "/etc", "/h/none", "/etc/passwd"].map(|path| of(path).to_string()).into();
+        insta::assert_snapshot!(told.join("\n"));
+        let linked = Given { workspace: "/h/link", ..Given::on(disk().link("/h/link", "/h")) };
+        assert!(matches!(linked.plan(), Err(Refusal::WorkspaceTooWide { .. })));
+    }
+
+    #[test]
+    fn of_a_workspace_that_the_policy_denies() {
+        insta::assert_snapshot!(
+            Given::says("[filesystem]\ndeny = [\"~/w\"]\n").plan().unwrap_err()
+        );
+        assert!(Given::says("[filesystem]\ndeny = [\"~/v\"]\n").plan().is_ok());
+    }
+
+    #[test]
+    fn of_a_sandbox_weaker_than_the_policy_demands() {
+        let policy = "[sandbox]\nminimum_tier = \"full\"\n".to_owned();
+        assert!(Given { policy: policy.clone(), ..Given::default() }.plan().is_ok());
+        let weak = Given { policy, machine: reduced(), ..Given::default() };
+        insta::assert_snapshot!(weak.plan().unwrap_err());
+    }
+
+    #[test]
+    fn of_a_machine_without_any_sandbox() {
+        let machine = Machine { landlock_abi: 0, ..full() };
+        insta::assert_snapshot!(Given { machine, ..Given::default() }.plan().unwrap_err());
+    }
+}
