@@ -86,7 +86,7 @@ pub(crate) fn test(project: &Project, install: bool, only: &[String]) -> Result<
 pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Result<ExitCode> {
     tools::check_node()?;
     if install {
-        packages::install(packages::browser())?;
+        packages::install(packages::browser_package())?;
     }
     let dir = std::env::current_dir()?.join(dir);
     std::fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
@@ -94,8 +94,7 @@ pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Resul
     if !runner::prepare(project, &steps)? {
         return Ok(ExitCode::FAILURE);
     }
-    let mut npm = project.npm("ui");
-    let status = npm.args(["run", "screenshots", "--"]).arg(&dir).status()?;
+    let status = pictures(project, &dir)?.status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -107,7 +106,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
             "clippy" | "build" => packages::WINDOW,
             "window" => packages::WINDOW_TEST,
             "windows" | "macos" => packages::CROSS,
-            "ui-pages" => packages::browser(),
+            "ui-pages" => packages::browser_package(),
             _ => &[],
         });
     }
@@ -214,17 +213,27 @@ fn ui_unit(project: &Project, log: &Log) -> Result<Outcome> {
 }
 
 fn ui_pages(project: &Project, log: &Log) -> Result<Outcome> {
-    if !packages::has_browser() {
+    if packages::browser().is_none() {
         return Ok(Outcome::NotRun("there is no Chromium or Chrome on this machine".to_owned()));
     }
-    let pictures = project.target.join("screenshots/pages");
-    if pictures.exists() {
-        std::fs::remove_dir_all(&pictures)?;
+    let dir = project.target.join("screenshots/pages");
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir)?;
     }
-    std::fs::create_dir_all(&pictures)?;
-    log.run(project.npm("ui").args(["run", "screenshots", "--"]).arg(&pictures))?;
-    let count = std::fs::read_dir(&pictures)?.count();
+    std::fs::create_dir_all(&dir)?;
+    log.run(&mut pictures(project, &dir)?)?;
+    let count = std::fs::read_dir(&dir)?.count();
     Ok(Outcome::Passed(format!("{count} pictures in target/screenshots/pages")))
+}
+
+/// The script that shows every page and state in a plain browser, over recorded data.
+fn pictures(project: &Project, dir: &Path) -> Result<Command> {
+    let browser = packages::browser().context(
+        "there is no Chromium or Chrome on this machine; install one from your system's packages",
+    )?;
+    let mut npm = project.npm("ui");
+    npm.args(["run", "screenshots", "--"]).arg(dir).env("CHROMIUM", browser);
+    Ok(npm)
 }
 
 fn nextest_run(project: &Project) -> Command {

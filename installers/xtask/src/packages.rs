@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -58,16 +59,17 @@ const CHROMIUM: &[Package] =
     &[package("chromium", "shows the window's pages for pictures and the accessibility check")];
 
 /// What must be installed for a browser: nothing where one is, or where none is a package.
-pub(crate) fn browser() -> &'static [Package] {
+pub(crate) fn browser_package() -> &'static [Package] {
     let packaged = fs::read_to_string("/etc/os-release")
         .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
-    if has_browser() || !packaged { &[] } else { CHROMIUM }
+    if browser().is_some() || !packaged { &[] } else { CHROMIUM }
 }
 
-/// Whether a browser is there that the pictures can be taken with.
-pub(crate) fn has_browser() -> bool {
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    names.iter().any(|name| which(name).is_some())
+/// A browser that pictures can be taken with.
+pub(crate) fn browser() -> Option<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+        .iter()
+        .find_map(|name| which(name))
 }
 
 /// To measure.
