@@ -188,6 +188,19 @@ impl Index {
         self.read(|db| list(db, filter, Some(&query)))
     }
 
+    /// How many events a search would list on all of its pages together.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn count(&mut self, text: &str, filter: &Filter) -> Result<u64> {
+        let query = query(text);
+        if query.is_empty() {
+            return Ok(0);
+        }
+        let filter = Filter { before: None, ..filter.clone() };
+        self.read(|db| count(db, &filter, &query))
+    }
+
     /// All sessions, the latest first.
     ///
     /// # Errors
@@ -343,63 +356,105 @@ fn is_damage(error: &Error) -> bool {
     }
 }
 
-fn list(db: &Connection, filter: &Filter, words: Option<&str>) -> Result<Page> {
-    let Filter { session, kind, decision, since, limit, before } = filter;
-    let mut sql = String::from("SELECT events.id, events.line FROM ");
+/// Which rows a filter is about: of which table, under which conditions, with which values.
+struct Selection {
+    table: &'static str,
+    id: &'static str,
+    conditions: String,
+    values: Vec<Sql>,
+}
+
+/// None: no row, because there is no such session.
+fn select(db: &Connection, filter: &Filter, words: Option<&str>) -> Result<Option<Selection>> {
+    let Filter { session, kind, decision, since, limit: _, before } = filter;
+    let mut number: Option<i64> = None;
+    if let Some(session) = session {
+        number = db
+            .prepare_cached("SELECT number FROM sessions WHERE id = ?")?
+            .query_row([session], |row| row.get(0))
+            .optional()?;
+        if number.is_none() {
+            return Ok(None);
+        }
+    }
+    let mut conditions = vec!["true".to_owned()];
     let mut values: Vec<Sql> = Vec::new();
-    let mut conditions: Vec<&str> = Vec::new();
-    let mut also = |condition, value: Sql| {
+    let mut also = |condition: String, value: Sql| {
         conditions.push(condition);
         values.push(value);
     };
-    // The full-text table walks its own ids in order, so that a page costs what a page holds.
-    let id = if let Some(words) = words {
-        sql.push_str("words CROSS JOIN events ON events.id = words.rowid");
-        also("words MATCH ?", Sql::Text(words.to_owned()));
-        "words.rowid"
+    let (table, id) = if let Some(words) = words {
+        let facets = facets(number, kind.as_ref(), *decision).join(" AND ");
+        let facets = if facets.is_empty() { facets } else { format!(" AND facets : ({facets})") };
+        also("words MATCH ?".into(), Sql::Text(format!("text : ({words}){facets}")));
+        ("words", "words.rowid")
     } else {
-        sql.push_str("events");
-        "events.id"
+        if let Some(number) = number {
+            also("session = ?".into(), Sql::Integer(number));
+        }
+        if let Some(kind) = kind {
+            also("kind = ?".into(), Sql::Text(kind.to_string()));
+        }
+        if let Some(decision) = decision {
+            also("decision = ?".into(), Sql::Text(decision.to_string()));
+        }
+        ("events", "events.id")
     };
-    let (from, below) = if words.is_some() {
-        ("words.rowid >= ?", "words.rowid < ?")
-    } else {
-        ("events.id >= ?", "events.id < ?")
-    };
-    if let Some(session) = session {
-        also(
-            "events.session = (SELECT number FROM sessions WHERE id = ?)",
-            Sql::Text(session.clone()),
-        );
-    }
-    if let Some(kind) = kind {
-        also("events.kind = ?", Sql::Text(kind.to_string()));
-    }
-    if let Some(decision) = decision {
-        also("events.decision = ?", Sql::Text(decision.to_string()));
-    }
     if let Some(since) = since {
-        also(from, Sql::Integer(first_id(*since)));
+        also(format!("{id} >= ?"), Sql::Integer(first_id(*since)));
     }
     if let Some(Cursor(before)) = before {
         let before = before.parse().map_err(|_| Error::NotFound(format!("page `{before}`")))?;
-        also(below, Sql::Integer(before));
+        also(format!("{id} < ?"), Sql::Integer(before));
     }
-    for (index, condition) in conditions.iter().enumerate() {
-        sql.push_str(if index == 0 { " WHERE " } else { " AND " });
-        sql.push_str(condition);
-    }
-    sql.push_str(&format!(" ORDER BY {id} DESC LIMIT {limit}"));
-    let mut query = db.prepare_cached(&sql)?;
+    Ok(Some(Selection { table, id, conditions: conditions.join(" AND "), values }))
+}
+
+fn list(db: &Connection, filter: &Filter, words: Option<&str>) -> Result<Page> {
+    let mut page = Page { events: Vec::new(), next: None };
+    let Some(Selection { table, id, conditions, values }) = select(db, filter, words)? else {
+        return Ok(page);
+    };
+    // The full-text table finds and orders, and each event is then fetched by its id.
+    let join = if table == "events" { "" } else { "CROSS JOIN events ON events.id = words.rowid" };
+    let limit = filter.limit;
+    let mut query = db.prepare_cached(&format!(
+        "SELECT events.id, events.line FROM {table} {join} WHERE {conditions}
+         ORDER BY {id} DESC LIMIT {limit}"
+    ))?;
     let mut rows = query.query(params_from_iter(values))?;
-    let mut events = Vec::new();
     let mut last = 0_i64;
     while let Some(row) = rows.next()? {
         last = row.get(0)?;
-        events.push(serde_json::from_str(&row.get::<_, String>(1)?)?);
+        page.events.push(serde_json::from_str(&row.get::<_, String>(1)?)?);
     }
-    let next = (events.len() == *limit && *limit > 0).then(|| Cursor(last.to_string()));
-    Ok(Page { events, next })
+    let full = page.events.len() == limit && limit > 0;
+    page.next = full.then(|| Cursor(last.to_string()));
+    Ok(page)
+}
+
+fn count(db: &Connection, filter: &Filter, words: &str) -> Result<u64> {
+    let Some(Selection { table, id: _, conditions, values }) = select(db, filter, Some(words))?
+    else {
+        return Ok(0);
+    };
+    let mut query =
+        db.prepare_cached(&format!("SELECT count(*) FROM {table} WHERE {conditions}"))?;
+    Ok(query.query_row(params_from_iter(values), |row| row.get(0))?)
+}
+
+/// The words that stand in an event's facets. Letters and digits only, so each is one token.
+fn facets(
+    session: Option<i64>,
+    kind: Option<&EventKind>,
+    decision: Option<Verdict>,
+) -> Vec<String> {
+    let letters = |word: &str| -> String { word.chars().filter(|c| c.is_alphanumeric()).collect() };
+    let mut facets = Vec::new();
+    facets.extend(session.map(|number| format!("session{number}")));
+    facets.extend(kind.map(|kind| format!("kind{}", letters(kind.as_str()))));
+    facets.extend(decision.map(|decision| format!("decision{decision}")));
+    facets
 }
 
 /// The smallest id that an event of this moment can have.
@@ -415,7 +470,7 @@ fn query(text: &str) -> String {
         .filter(|word| word.chars().any(char::is_alphanumeric))
         .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
         .collect();
-    if words.is_empty() { String::new() } else { words.join(" ") + "*" }
+    if words.is_empty() { String::new() } else { words.join(" AND ") + "*" }
 }
 
 fn summary(layout: &Layout, row: &Row<'_>) -> rusqlite::Result<SessionSummary> {

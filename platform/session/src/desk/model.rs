@@ -658,7 +658,7 @@ pub struct Rules {
     /// In the order of the base.
     pub layers: Vec<Layer>,
     /// By key.
-    pub values: Vec<Value>,
+    pub values: Vec<PolicyValue>,
 }
 
 /// As `chaperone policy show --json` prints it.
@@ -693,7 +693,7 @@ pub enum LayerStatus {
 /// As `chaperone policy explain --json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct Value {
+pub struct PolicyValue {
     /// Dotted.
     pub key: String,
     /// The effective one.

@@ -1,0 +1,217 @@
+//! The first page: whether agents on this machine are held, and by what.
+
+use super::rules::{findings, sentence};
+use super::watch::locked;
+use super::{
+    Agent, Away, Desk, Failure, Finding, Governed, Home, Loss, Machine, Managed, Protection,
+    ProtectionLevel, Remedy, Tier,
+};
+use chaperone_policy::{LayerStatus, Policy, SourceKind};
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long an examination of the machine holds.
+const EXAMINED_FOR: Duration = Duration::from_secs(30);
+
+/// Workspaces that are offered again.
+const RECENT: usize = 10;
+
+/// What `chaperone doctor --json` says.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Examination {
+    tier: String,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Check {
+    id: String,
+    status: String,
+    detail: String,
+    fix: String,
+}
+
+impl Desk {
+    /// The first page.
+    ///
+    /// # Errors
+    /// When the history or the sessions cannot be looked at.
+    pub fn home(&self) -> Result<Home, Failure> {
+        let examined = self.examination();
+        let policy = self.policy(None)?.policy;
+        let summaries = self.summaries()?;
+        let last: BTreeMap<String, Timestamp> = summaries
+            .iter()
+            .rev()
+            .filter_map(|one| Some((one.agent.clone()?, one.started)))
+            .collect();
+        let agents = self.agents(&last);
+        let listing = self.listing()?;
+        let mut findings = findings(&policy);
+        findings.extend(listing.unreachable.into_iter().map(|session| Finding {
+            place: format!("session {}", session.session),
+            key: None,
+            expected: "a session that can be asked".to_owned(),
+            found: session.reason,
+            effect: "Its requests cannot be answered here.".to_owned(),
+        }));
+        let mut sessions: Vec<_> = listing
+            .sessions
+            .iter()
+            .map(|known| {
+                let waiting = known.requests.iter().filter(|request| request.waiting).count();
+                self.session(&known.info, waiting)
+            })
+            .collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.started));
+        let demos = self.paths.cache.join("demo");
+        let mut recent_workspaces: Vec<String> = Vec::new();
+        for workspace in summaries.iter().filter_map(|one| one.workspace.as_ref()) {
+            let offered = recent_workspaces.contains(workspace);
+            if !offered
+                && Path::new(workspace).is_dir()
+                && !Path::new(workspace).starts_with(&demos)
+            {
+                recent_workspaces.push(workspace.clone());
+            }
+        }
+        recent_workspaces.truncate(RECENT);
+        Ok(Home {
+            protection: protection(&examined, &agents),
+            managed: managed(&policy),
+            machine: machine(&examined),
+            agents,
+            sessions,
+            away: self.away()?,
+            findings,
+            recent_workspaces,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+
+    fn away(&self) -> Result<Option<Away>, Failure> {
+        let Some(since) = self.remembered().looked_away else { return Ok(None) };
+        let (counts, latest) = self.since(since)?;
+        Ok(Some(Away { since, counts, latest }))
+    }
+
+    /// Examines the machine in a process of its own: setting a sandbox up once forks, and a window
+    /// has threads.
+    fn examination(&self) -> Result<Examination, String> {
+        let mut kept = locked(&self.examined);
+        if let Some((at, examined)) = &*kept
+            && at.elapsed() < EXAMINED_FOR
+        {
+            return Ok(examined.clone());
+        }
+        let examined = examine(&self.program)?;
+        *kept = Some((Instant::now(), examined.clone()));
+        Ok(examined)
+    }
+}
+
+fn examine(program: &Path) -> Result<Examination, String> {
+    let mut doctor = Command::new(program);
+    let output = doctor
+        .args(["doctor", "--json"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or("it said nothing");
+        format!("{} doctor failed: {last}", program.display())
+    })
+}
+
+fn protection(examined: &Result<Examination, String>, agents: &[Agent]) -> Protection {
+    let not = |because: &str, remedy: &str| Protection {
+        level: ProtectionLevel::Not,
+        sentence: format!("Not protected, because {}.", lower(because)),
+        remedy: Some(Remedy { text: sentence(remedy), command: None }),
+    };
+    let examined = match examined {
+        Ok(examined) => examined,
+        Err(error) => return not(error, "Install the chaperone command beside the window"),
+    };
+    if let Some(check) = examined.checks.iter().find(|check| check.status == "fail") {
+        return not(&check.detail, &check.fix);
+    }
+    if tier(examined) != Tier::Full {
+        let lost = examined.checks.iter().find(|check| check.status == "warn");
+        return Protection {
+            level: ProtectionLevel::Partly,
+            sentence: "Partly protected: the sandbox here is not at full strength.".to_owned(),
+            remedy: lost
+                .filter(|check| !check.fix.is_empty())
+                .map(|check| Remedy { text: check.fix.clone(), command: None }),
+        };
+    }
+    let loose: Vec<&Agent> =
+        agents.iter().filter(|agent| agent.governed != Governed::Sandboxed).collect();
+    match loose.as_slice() {
+        [] => Protection {
+            level: ProtectionLevel::Protected,
+            sentence: "Protected.".to_owned(),
+            remedy: None,
+        },
+        [first, rest @ ..] => Protection {
+            level: ProtectionLevel::Partly,
+            sentence: match rest.len() {
+                0 => format!("Partly protected: {} runs outside the sandbox.", first.title),
+                more => format!(
+                    "Partly protected: {} and {more} more run outside the sandbox.",
+                    first.title
+                ),
+            },
+            remedy: Some(Remedy {
+                text: "Start it through Chaperone.".to_owned(),
+                command: Some(first.command_to_start.clone()),
+            }),
+        },
+    }
+}
+
+fn machine(examined: &Result<Examination, String>) -> Machine {
+    let Ok(examined) = examined else { return Machine { tier: Tier::None, losses: Vec::new() } };
+    let losses = examined.checks.iter().filter_map(|check| {
+        Some(Loss {
+            id: check.id.strip_prefix("lost-")?.to_owned(),
+            detail: check.detail.clone(),
+            fix: check.fix.clone(),
+        })
+    });
+    Machine { tier: tier(examined), losses: losses.collect() }
+}
+
+fn tier(examined: &Examination) -> Tier {
+    match examined.tier.as_str() {
+        "full" => Tier::Full,
+        "reduced" => Tier::Reduced,
+        _ => Tier::None,
+    }
+}
+
+fn managed(policy: &Policy) -> Option<Managed> {
+    let counts = |status| !matches!(status, LayerStatus::Absent | LayerStatus::Untrusted);
+    let mut layers = policy.layers().iter();
+    layers.find(|layer| layer.kind == SourceKind::ManagedFile && counts(layer.status))?;
+    // No key of this version names the organisation.
+    let revision = policy.revision().map(str::to_owned);
+    Some(Managed { by: None, revision, read_at: Timestamp::now() })
+}
+
+/// As the middle of a sentence.
+fn lower(words: &str) -> String {
+    let mut letters = words.trim_end_matches('.').chars();
+    let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
+    // `HOME is …` keeps its capitals.
+    if letters.as_str().starts_with(char::is_uppercase) {
+        return words.trim_end_matches('.').to_owned();
+    }
+    format!("{first}{}", letters.as_str())
+}
