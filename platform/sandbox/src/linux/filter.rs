@@ -84,14 +84,19 @@ impl Program {
         self.give(result);
     }
 
-    /// For one system call (whose number is loaded), what `body` decides; it must return.
-    fn call(&mut self, number: c_long, body: impl FnOnce(&mut Self)) {
+    /// What `body` does if what is loaded equals `value`, else goes on; the body must return.
+    fn when(&mut self, value: u32, body: impl FnOnce(&mut Self)) {
         let jump = self.0.len();
-        self.step(EQUAL, number as u32, 0, 0);
+        self.step(EQUAL, value, 0, 0);
         body(self);
-        // A body is at most some dozens of steps; were it longer than a jump reaches, the
-        // kernel's own check of the program would refuse it.
+        // A body is some dozens of steps at most. Were it longer than a jump reaches, the jump
+        // would lead into it; the tests of each call would show that.
         self.0[jump].jf = u8::try_from(self.0.len() - jump - 1).unwrap_or(u8::MAX);
+    }
+
+    /// What `body` does for one system call, whose number is loaded; the body must return.
+    fn call(&mut self, number: c_long, body: impl FnOnce(&mut Self)) {
+        self.when(number as u32, body);
     }
 
     fn always(&mut self, numbers: &[c_long], result: u32) {
@@ -241,33 +246,35 @@ fn sockets(p: &mut Program, conditions: Conditions) {
         p.call(call, |p| {
             p.load(FAMILY);
             // A datagram socket sends to socket files and abstract names without connecting.
-            p.step(EQUAL, libc::AF_UNIX as u32, 0, 7);
-            p.load(KIND);
-            p.step(AND, KIND_MASK, 0, 0);
-            p.give_if(libc::SOCK_STREAM as u32, ALLOW);
-            p.give_if(libc::SOCK_SEQPACKET as u32, ALLOW);
-            p.give(EPERM);
+            p.when(libc::AF_UNIX as u32, |p| {
+                p.load(KIND);
+                p.step(AND, KIND_MASK, 0, 0);
+                p.give_if(libc::SOCK_STREAM as u32, ALLOW);
+                p.give_if(libc::SOCK_SEQPACKET as u32, ALLOW);
+                p.give(EPERM);
+            });
             // getifaddrs(3) asks the kernel over this, and Node asks getifaddrs.
-            p.step(EQUAL, libc::AF_NETLINK as u32, 0, 4);
-            p.load(PROTOCOL);
-            p.give_if(libc::NETLINK_ROUTE as u32, ALLOW);
-            p.give(refuse(libc::EPROTONOSUPPORT));
+            p.when(libc::AF_NETLINK as u32, |p| {
+                p.load(PROTOCOL);
+                p.give_if(libc::NETLINK_ROUTE as u32, ALLOW);
+                p.give(refuse(libc::EPROTONOSUPPORT));
+            });
             for family in [libc::AF_INET, libc::AF_INET6] {
                 if own_inet {
                     p.give_if(family as u32, ALLOW);
                     continue;
                 }
                 // Everything but a TCP stream sends without a connect that could be judged.
-                p.step(EQUAL, family as u32, 0, 9);
-                p.load(KIND);
-                p.step(AND, KIND_MASK, 0, 0);
-                p.step(EQUAL, libc::SOCK_STREAM as u32, 1, 0);
-                p.give(EPERM);
-                p.load(PROTOCOL);
-                p.give_if(0, ALLOW);
-                p.step(EQUAL, libc::IPPROTO_TCP as u32, 1, 0);
-                p.give(refuse(libc::EPROTONOSUPPORT));
-                p.give(ALLOW);
+                p.when(family as u32, |p| {
+                    p.load(KIND);
+                    p.step(AND, KIND_MASK, 0, 0);
+                    p.step(EQUAL, libc::SOCK_STREAM as u32, 1, 0);
+                    p.give(EPERM);
+                    p.load(PROTOCOL);
+                    p.give_if(0, ALLOW);
+                    p.give_if(libc::IPPROTO_TCP as u32, ALLOW);
+                    p.give(refuse(libc::EPROTONOSUPPORT));
+                });
             }
             p.give(refuse(libc::EAFNOSUPPORT));
         });

@@ -1,0 +1,271 @@
+//! Commands judged at exec: what is seen, what a refusal looks like, and what cannot race it.
+
+use crate::world::{BOTH, Ended, World, as_each_user, session};
+use chaperone_sandbox::{ActionId, Answer, Exit, ObservedExec, Tier};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::mpsc;
+
+fn deny(message: &str) -> Answer {
+    Answer::Deny { message: message.into() }
+}
+
+/// Denies programs of this name.
+fn all_but(name: &'static str) -> impl FnMut(&ObservedExec) -> Answer {
+    move |exec| match exec.command.executable.file_name() {
+        Some(file) if file == name => deny("chaperone: not this one."),
+        _ => Answer::Allow,
+    }
+}
+
+#[test]
+fn a_denied_command_says_why_and_ends_with_126() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = World::new(tier).judged(
+                &["sh", "-c", "echo before; ls / ; echo status $?; true && echo after"],
+                all_but("ls"),
+            );
+            assert_eq!(ended.exit, Exit::Code(0));
+            assert_eq!(ended.stdout, "before\nstatus 126\nafter\n");
+            assert_eq!(ended.stderr, "chaperone: not this one.\n");
+            assert_eq!(ended.execs[1], ["ls", "/"]);
+        }
+    });
+}
+
+#[test]
+fn the_main_command_is_judged_like_any_other() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = World::new(tier).judged(&["ls", "-l"], all_but("ls"));
+            assert_eq!(ended.exit, Exit::Code(126));
+            assert_eq!(ended.stdout, "");
+        }
+    });
+}
+
+#[test]
+fn a_command_that_cannot_start_ends_as_in_a_shell() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let ended = world.run(&["no-such-command"]);
+            assert_eq!(ended.exit, Exit::Code(127));
+            assert_eq!(ended.stderr, "chaperone: no-such-command: command not found\n");
+            world.file("data", "not a program");
+            assert_eq!(world.run(&["./data"]).exit, Exit::Code(126));
+            assert_eq!(world.run(&["./absent"]).exit, Exit::Code(127));
+            // A script that does not say what runs it is run by the shell.
+            let script = world.file("script", "echo ran $1\n");
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+            let ended = world.run(&["./script", "it"]);
+            assert_eq!((ended.exit, ended.stdout.as_str()), (Exit::Code(0), "ran it\n"));
+        }
+    });
+}
+
+#[test]
+fn what_is_judged_is_what_the_kernel_runs() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            let script = world.file("tool", "#!/bin/sh -e\nexit 7\n");
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+            world.plan.environment.insert("GIT_DIR".into(), "/elsewhere".into());
+            let mut seen = Vec::new();
+            let ended = world.judged(&["sh", "-c", "true; ./tool 'a b'"], |exec| {
+                seen.push((exec.command.clone(), exec.ancestors()));
+                Answer::Allow
+            });
+            assert_eq!(ended.exit, Exit::Code(7));
+            let (command, ancestors) = seen.pop().unwrap();
+            let shell = Path::new("/bin/sh").canonicalize().unwrap();
+            assert_eq!(command.executable, shell);
+            assert_eq!(command.exec_name, Path::new("./tool"));
+            assert_eq!(command.argv, ["/bin/sh", "-e", "./tool", "a b"]);
+            assert_eq!(command.cwd, world.workspace);
+            assert_eq!(command.environment, [("GIT_DIR".to_owned(), "/elsewhere".to_owned())]);
+            // The shell may have turned into its last command.
+            assert!(ancestors.len() <= 1);
+        }
+    });
+}
+
+#[test]
+fn the_processes_above_a_command_are_named() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut above = Vec::new();
+            let script = "sh -c 'ls; true'; true";
+            World::new(tier).judged(&["sh", "-c", script], |exec| {
+                if exec.command.argv == ["ls"] {
+                    above = exec.ancestors().into_iter().map(|ancestor| ancestor.argv0).collect();
+                }
+                Answer::Allow
+            });
+            assert_eq!(above, ["sh", "sh"], "{tier:?}");
+        }
+    });
+}
+
+#[test]
+fn a_failed_search_of_path_is_no_command() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            world.file("not-executable/true", "");
+            let path = format!(
+                "/no/such:{}/not-executable:/nor/this:/usr/bin:/bin",
+                world.workspace.display()
+            );
+            let ended = world.run(&["env", &format!("PATH={path}"), "env", "true"]);
+            assert_eq!(ended.exit, Exit::Code(0), "{}", ended.stderr);
+            let names: Vec<_> = ended.execs.iter().map(|argv| argv[0].as_str()).collect();
+            assert_eq!(names, ["env", "env", "true"]);
+            // Signals and stops reach a thread whose exec has failed.
+            let ended = world.sh(
+                "trap 'echo caught' USR1; PATH=/no/such; nothing; /bin/kill -USR1 $$; nothing; \
+                 /bin/sh -c 'kill -STOP $$' & sleep() { /bin/sleep $1; }; \
+                 until /bin/grep -q 'State:.*T' /proc/$!/status; do :; done; kill -CONT $!; \
+                 wait $!; echo $?",
+            );
+            assert_eq!(ended.stdout, "caught\n0\n", "{}", ended.stderr);
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_is_not_the_leader_is_judged_too() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let ended = world.attempt_whole("exec-from-thread", &["/bin/echo", "from a thread"]);
+            assert_eq!(ended.exit, Exit::Code(0));
+            assert_eq!(ended.stdout, "from a thread\n");
+            assert_eq!(ended.execs[1], ["/bin/echo", "from a thread"]);
+        }
+    });
+}
+
+#[test]
+fn rewriting_arguments_during_the_call_never_wins() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            world.plan.environment.insert(crate::attempt::VARIABLE.into(), "race-exec".into());
+            let exe = std::env::current_exe().unwrap();
+            let ended = world.judged(&[exe.to_str().unwrap()], |exec| {
+                match exec.command.argv.get(1).map(String::as_str) {
+                    Some("evil") => deny("no"),
+                    _ => Answer::Allow,
+                }
+            });
+            let count =
+                |word: &str| ended.execs.iter().filter(|argv| argv.last().unwrap() == word).count();
+            assert!(!ended.stdout.contains("evil"), "{tier:?}");
+            assert_eq!(ended.stdout.matches("good\n").count(), count("good"));
+            assert_eq!(ended.stderr.matches("no\n").count(), count("evil"));
+            assert_eq!(count("good") + count("evil"), 300);
+        }
+    });
+}
+
+#[test]
+fn many_commands_at_once_are_all_judged() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = World::new(tier)
+                .sh("loop() { i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done; }; \
+                 loop & loop & loop & loop & wait; echo done");
+            assert_eq!(ended.stdout, "done\n");
+            assert_eq!(ended.execs.len(), 401);
+        }
+    });
+}
+
+/// Runs `ls` behind an answer that `later` gives from another thread.
+fn asked(tier: Tier, later: impl FnOnce(i32) -> Option<Answer> + Send + 'static) -> Ended {
+    let world = World::new(tier);
+    world.file("listed", "");
+    let (sender, receiver) = mpsc::channel::<(ActionId, i32)>();
+    session(
+        &world.plan,
+        &["sh", "-c", "ls; echo status $?"],
+        |_, control| {
+            std::thread::spawn(move || {
+                let (id, pid) = receiver.recv().unwrap();
+                if let Some(answer) = later(pid) {
+                    control.answer(id, answer);
+                }
+            });
+        },
+        |id, exec| match exec.command.argv[0].as_str() {
+            "ls" => {
+                sender.send((id, exec.pid)).unwrap();
+                Answer::Wait
+            }
+            _ => Answer::Allow,
+        },
+    )
+}
+
+fn is_stopped(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("State:\tt")
+}
+
+#[test]
+fn a_command_that_is_asked_about_waits_for_its_answer() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = asked(tier, |pid| {
+                assert!(is_stopped(pid));
+                Some(Answer::Allow)
+            });
+            assert_eq!(ended.stdout, "listed\nstatus 0\n");
+            let ended = asked(tier, |_| Some(deny("Ask Ada first.")));
+            assert_eq!(
+                (ended.stdout.as_str(), ended.stderr.as_str()),
+                ("status 126\n", "Ask Ada first.\n")
+            );
+            assert_eq!(ended.withdrawn, []);
+        }
+    });
+}
+
+#[test]
+fn an_interrupted_command_needs_no_answer() {
+    as_each_user(|| {
+        for (tier, signal) in [(Tier::Full, libc::SIGTERM), (Tier::Reduced, libc::SIGKILL)] {
+            let ended = asked(tier, move |pid| {
+                // SAFETY: takes numbers.
+                assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+                None
+            });
+            assert_eq!(ended.stdout, format!("status {}\n", 128 + signal));
+            assert_eq!(ended.withdrawn.len(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_examined_never_runs_unjudged() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let program = world.workspace.join("unreadable");
+            fs::copy("/bin/echo", &program).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o111)).unwrap();
+            let ended = world.run(&["sh", "-c", "./unreadable ran; echo status $?"]);
+            let judged = ended.execs.len() == 2;
+            if judged {
+                assert_eq!(ended.stdout, "ran\nstatus 0\n");
+            } else {
+                // Nor can anything be written into it, so it is killed.
+                assert_eq!(ended.stdout, "status 137\n");
+                assert_eq!(ended.refused.len(), 1, "{:?}", ended.refused);
+            }
+        }
+    });
+}

@@ -1,0 +1,186 @@
+//! Files: what lies outside the grants, what is hidden or protected inside them.
+
+use crate::world::{BOTH, World, as_each_user, outside};
+use chaperone_sandbox::{Exit, Tier};
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn a_session_works_in_its_workspace() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let ended = world.sh("echo hello > a; mkdir b; mv a b/; cat b/a; ln -s b c; ls; \
+                                  echo x > /dev/null; rm -r b; pwd");
+            assert_eq!(ended.exit, Exit::Code(0), "{}", ended.stderr);
+            assert_eq!(ended.stderr, "");
+            assert_eq!(
+                ended.stdout,
+                format!("hello\nb\nc\n{}\n", world.workspace.display()),
+                "{tier:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn home_outside_the_grants_is_out_of_reach() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let secret = world.home.join(".ssh/id_ed25519");
+            fs::create_dir_all(secret.parent().unwrap()).unwrap();
+            fs::write(&secret, "secret").unwrap();
+            let by_root = format!("/proc/self/root{}", secret.display());
+            std::os::unix::fs::symlink(&secret, world.workspace.join("link")).unwrap();
+            let link = world.workspace.join("link");
+            for path in [secret.to_str().unwrap(), &by_root, link.to_str().unwrap()] {
+                assert_eq!(outside("read", &[path]), "ok");
+                let inside = world.attempt("read", &[path]);
+                // In the full tier a folder above may not even be there.
+                assert!(
+                    ["EACCES", "ENOENT"].contains(&inside.as_str()),
+                    "{tier:?} {path}: {inside}"
+                );
+            }
+            let written = world.home.join("dropped");
+            // In the full tier a folder of that name may have been made in the private temporary
+            // folder, which lies over the one where this test lives.
+            let inside = world.attempt("write", &[written.to_str().unwrap()]);
+            assert!(inside == "EACCES" || tier == Tier::Full, "{tier:?}: {inside}");
+            assert!(!written.exists());
+            assert_eq!(outside("write", &[written.to_str().unwrap()]), "ok");
+        }
+    });
+}
+
+#[test]
+fn a_protected_path_is_neither_written_nor_moved_out_of_the_way() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        let hook = world.file(".git/hooks/pre-commit", "");
+        let config = world.file(".git/config", "");
+        world.plan.read_only = vec![hook.parent().unwrap().to_owned(), config.clone()];
+        let git = world.workspace.join(".git");
+        let elsewhere = world.workspace.join("elsewhere");
+        let [hook, config, git, elsewhere] =
+            [&hook, &config, &git, &elsewhere].map(|path| path.to_str().unwrap());
+        assert_eq!(world.attempt("write", &[hook]), "EROFS");
+        assert_eq!(world.attempt("write", &[&format!("{hook}-2")]), "EROFS");
+        assert_eq!(world.attempt("remove", &[hook]), "EROFS");
+        assert_eq!(world.attempt("write", &[config]), "EROFS");
+        assert_eq!(world.attempt("rename", &[config, elsewhere]), "EXDEV");
+        assert_eq!(world.attempt("rename", &[&format!("{git}/HEAD.lock"), config]), "ENOENT");
+        assert_eq!(world.attempt("rename", &[git, elsewhere]), "EBUSY");
+        // What lies beside them is written as ever.
+        assert_eq!(world.attempt("write", &[&format!("{git}/index")]), "ok");
+        for (name, arguments) in [("write", vec![hook]), ("rename", vec![config, elsewhere])] {
+            assert_eq!(outside(name, &arguments), "ok");
+        }
+    });
+}
+
+#[test]
+fn a_hidden_path_shows_nothing_under_any_name() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        let env = world.file(".env", "KEY=1");
+        let folder = world.file("secrets/deep/key", "1").parent().unwrap().to_owned();
+        world.file("beside", "2");
+        world.plan.hidden = vec![env.clone(), folder.clone()];
+        let link = world.workspace.join("link");
+        std::os::unix::fs::symlink(&env, &link).unwrap();
+        let hard = world.workspace.join("hard");
+        let by_root = format!("/proc/self/root{}", env.display());
+        let key = folder.join("key");
+        let [env, folder, key, link, hard] =
+            [&env, &folder, &key, &link, &hard].map(|path| path.to_str().unwrap());
+        for path in [env, link, &by_root, key] {
+            assert_eq!(outside("read", &[path]), "ok");
+            assert_eq!(world.attempt("read", &[path]), "EACCES", "{path}");
+        }
+        assert_eq!(outside("list", &[folder]), "ok");
+        assert_eq!(world.attempt("list", &[folder]), "EACCES");
+        assert_eq!(world.attempt("write", &[env]), "EROFS");
+        assert_eq!(world.attempt("hard-link", &[env, hard]), "EXDEV");
+        assert_eq!(outside("hard-link", &[env, hard]), "ok");
+        // A folder above may be renamed: what hides moves along.
+        let ended = world.sh("chmod 700 .env secrets/deep; mv secrets moved; cat moved/deep/key");
+        assert_ne!(ended.exit, Exit::Code(0));
+        assert_eq!(ended.stdout, "");
+        assert_eq!(
+            world.attempt("read", &[world.workspace.join("beside").to_str().unwrap()]),
+            "ok"
+        );
+    });
+}
+
+#[test]
+fn calls_that_open_by_other_means_are_refused() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            assert_eq!(outside("openat2", &["/etc/passwd"]), "ok");
+            assert_eq!(world.attempt("openat2", &["/etc/passwd"]), "ENOSYS");
+            assert_eq!(outside("handle", &[]), "ok");
+            assert_eq!(world.attempt("handle", &[]), "EPERM");
+        }
+    });
+}
+
+#[test]
+fn the_temporary_folder_is_the_sessions_own() {
+    as_each_user(|| {
+        let world = World::new(Tier::Full);
+        let outside_file = tempfile::NamedTempFile::new().unwrap();
+        let ended = world.sh("echo 1 > /tmp/mine; echo 2 > /var/tmp/too; ls /tmp");
+        assert_eq!(ended.exit, Exit::Code(0), "{}", ended.stderr);
+        assert!(ended.stdout.contains("mine\n") && ended.stdout.contains("too\n"));
+        assert!(world.plan.temp.join("mine").exists());
+        let name = outside_file.path().to_str().unwrap();
+        assert_eq!(outside("read", &[name]), "ok");
+        assert_eq!(world.attempt("read", &[name]), "ENOENT");
+    });
+}
+
+#[test]
+fn a_descriptor_of_the_supervisor_is_not_inherited() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let file = fs::File::open("/etc/passwd").unwrap();
+            // SAFETY: takes numbers; the copy survives exec, as a careless program's would.
+            let copy = unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&file), 77) };
+            assert_eq!(copy, 77);
+            assert_eq!(outside("descriptor", &["77"]), "ok");
+            assert_eq!(world.attempt("descriptor", &["77"]), "EBADF");
+            assert_eq!(world.attempt("descriptor", &["3"]), "EBADF");
+        }
+    });
+}
+
+#[test]
+fn other_terminals_have_no_name_inside() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            // SAFETY: takes flags; the master keeps its slave there for the test.
+            let master = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY) };
+            assert!(master >= 0);
+            let mut number = 0;
+            // SAFETY: these ioctls store an int, and take one.
+            unsafe {
+                libc::ioctl(master, libc::TIOCGPTN, &raw mut number);
+                libc::ioctl(master, libc::TIOCSPTLCK, &0);
+            }
+            let name = format!("/dev/pts/{number}");
+            assert!(Path::new(&name).exists());
+            assert_eq!(outside("append", &[&name]), "ok");
+            let inside = world.attempt("append", &[&name]);
+            let expected = if tier == Tier::Full { "ENOENT" } else { "EACCES" };
+            assert_eq!(inside, expected, "{tier:?}");
+            // SAFETY: it is ours.
+            unsafe { libc::close(master) };
+        }
+    });
+}
