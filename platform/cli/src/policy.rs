@@ -231,7 +231,15 @@ fn lines(value: &Value) -> Vec<String> {
     }
 }
 
+/// A command rule reads as a sentence, everything else as what a file would say.
 fn words(value: &serde_json::Value) -> String {
+    if let (Some(prefix), Some(decision)) =
+        (value.get("prefix").and_then(|prefix| prefix.as_array()), value.get("decision"))
+    {
+        let prefix: Vec<String> = prefix.iter().map(words).collect();
+        let reason = value.get("reason").map(words).unwrap_or_default();
+        return format!("{:<5} {:<22} {reason}", words(decision), prefix.join(" "));
+    }
     match value {
         serde_json::Value::String(text) => visible(text),
         other => visible(&other.to_string()),
