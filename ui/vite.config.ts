@@ -23,5 +23,7 @@ export default defineConfig(({ mode }) => ({
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
     setupFiles: ['tests/setup.ts'],
     restoreMocks: true,
+    // axe is slow where other work shares the machine.
+    testTimeout: 30_000,
   },
 }));

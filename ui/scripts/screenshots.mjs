@@ -47,7 +47,7 @@ const SHOTS = [
     ['requests-note', 'recorded=busy&page=requests', 'small', note],
     ['requests-answered', 'recorded=busy&page=requests&id=r-bbbb', 'small'],
     ['requests-late', 'recorded=late&page=requests', 'small', late],
-    ['requests-too-soon', 'recorded=busy&page=requests', 'small', click('allow-once')],
+    ['requests-too-soon', 'recorded=busy&page=requests', 'small', tooSoon],
     ['requests-empty', 'recorded=fresh&page=requests', 'small'],
     ['requests-error', 'recorded=broken&page=requests', 'small'],
     ['requests-zoomed', 'recorded=busy&page=requests', 'zoomed', ready],
@@ -70,6 +70,10 @@ const SHOTS = [
 
 async function ready(page) {
     await page.locator('[data-testid=request-card][data-ready=true]').waitFor();
+}
+async function tooSoon(page) {
+    // At once, not when it is enabled.
+    await page.getByTestId('allow-once').click({ force: true });
 }
 async function note(page) {
     await ready(page);

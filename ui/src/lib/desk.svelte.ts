@@ -20,6 +20,8 @@ export class Desk {
 
   place = $state.raw<Place>({ page: 'home', id: null });
   helpOpen = $state(false);
+  /** Chosen in this window, before the settings say so too. */
+  #theme = $state<Theme | null>(null);
   /** Said by screen readers when it changes. */
   announcement = $state('');
 
@@ -39,7 +41,7 @@ export class Desk {
   }
 
   get theme(): Theme {
-    return this.settings.value?.theme ?? 'system';
+    return this.#theme ?? this.settings.value?.theme ?? 'system';
   }
 
   /** Reads the settings and the address; waits no longer than a picture can. */
@@ -96,7 +98,7 @@ export class Desk {
 
   async setTheme(theme: Theme): Promise<void> {
     this.#paint(theme);
-    if (this.settings.value) this.settings.value = { ...this.settings.value, theme };
+    this.#theme = theme;
     await this.backend.setTheme(theme);
   }
 

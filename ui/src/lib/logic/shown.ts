@@ -18,7 +18,7 @@ export interface Lists {
 /**
  * What to show next. `answeredHere`: the request that this window has just answered, which makes
  * room at once. One that somebody else answered, or that expired, stays with its outcome until
- * the person moves on, unless `away` (nobody reads it).
+ * the person moves on, unless nothing else waited by then, or `away` (nobody reads it).
  */
 export function next(
   shown: Shown,
@@ -31,7 +31,8 @@ export function next(
   if (id !== null && lists.waiting.includes(id)) return { id, waiting: true };
   if (id !== null && lists.answered.includes(id)) {
     const stays = shown.waiting && !answeredHere.has(id) && !away;
-    if (first === null || stays) return { id, waiting: shown.waiting && stays };
+    if (first === null) return { id, waiting: false };
+    if (stays) return { id, waiting: true };
     return { id: first, waiting: true };
   }
   return { id: first, waiting: first !== null };
