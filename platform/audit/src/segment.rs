@@ -261,3 +261,47 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventKind, Store};
+
+    #[test]
+    fn allowed_actions_reach_the_disk_on_their_own_and_nothing_else_wakes_the_flusher() {
+        assert!(FLUSH_AFTER <= Duration::from_millis(500));
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let start = NewEvent::new(EventKind::SessionStart);
+        let segment = store.begin("s", Redactor::default(), start).unwrap();
+        segment.append(NewEvent::new(EventKind::Request)).unwrap();
+        assert!(segment.flusher.lock().unwrap().is_none());
+
+        for _ in 0..3 {
+            segment.append(NewEvent::new(EventKind::Command)).unwrap();
+        }
+        // Far longer than promised, for a machine that is busy with other tests.
+        let long = Duration::from_secs(60);
+        let (state, waited) = segment
+            .shared
+            .wake
+            .wait_timeout_while(segment.shared.lock(), long, |state| state.flushes == 0)
+            .unwrap();
+        assert!(!waited.timed_out());
+        assert!(!state.dirty);
+        assert_eq!(state.flushes, 1);
+    }
+
+    #[test]
+    fn an_end_that_could_not_be_recorded_can_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let start = NewEvent::new(EventKind::SessionStart);
+        let segment = store.begin("s", Redactor::default(), start).unwrap();
+        segment.shared.lock().failed = Some("the disk is gone".into());
+        let refused = segment.end(NewEvent::session_end(0));
+        assert!(matches!(refused, Err(Error::Failed(_))));
+        segment.shared.lock().failed = None;
+        segment.end(NewEvent::session_end(0)).unwrap();
+    }
+}

@@ -1,7 +1,7 @@
 //! How the index learns what is new: the device log tells of sessions, their ends and erasures;
 //! the segments that are open are read on from where reading stopped.
 
-use super::{SHIFT, first_id};
+use super::{SHIFT, facets, first_id};
 use crate::device::{Entry, Line};
 use crate::error::During;
 use crate::event::{Event, EventKind};
@@ -287,8 +287,8 @@ impl Inserter<'_> {
             return Ok(()); // the same place twice, which verification tells
         }
         self.change
-            .prepare_cached("INSERT INTO words (rowid, text) VALUES (?, ?)")?
-            .execute((id, words(event)))?;
+            .prepare_cached("INSERT INTO words (rowid, text, facets) VALUES (?, ?, ?)")?
+            .execute((id, words(event), facets_of(self.number, event)))?;
         let count = |verdict: Verdict| u64::from(event.decision == Some(verdict));
         let time = event.time.as_millisecond();
         self.change
@@ -337,6 +337,10 @@ fn start_detail(event: &Event) -> StartDetail {
         tier: text("tier"),
         revision: text("revision"),
     }
+}
+
+fn facets_of(session: i64, event: &Event) -> String {
+    facets(Some(session), Some(&event.kind), event.decision).join(" ")
 }
 
 /// All that a person may look for.
@@ -408,7 +412,10 @@ fn erase(layout: &Layout, change: &Transaction<'_>, session: &str, seq: u64) -> 
     change
         .execute("UPDATE events SET line = ? WHERE id = ?", (serde_json::to_string(&event)?, id))?;
     change.execute("DELETE FROM words WHERE rowid = ?", [id])?;
-    change.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (id, words(&event)))?;
+    change.execute(
+        "INSERT INTO words (rowid, text, facets) VALUES (?, ?, ?)",
+        (id, words(&event), facets_of(number, &event)),
+    )?;
     if event.kind == EventKind::SessionStart {
         change.execute(
             "UPDATE sessions SET start = ? WHERE number = ?",

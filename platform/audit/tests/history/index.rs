@@ -161,7 +161,8 @@ fn a_search_finds_what_people_remember() {
     let folder = tempfile::tempdir().unwrap();
     let segment = begin(folder.path(), "s");
     segment.append(command("git push origin feature/login-form", Verdict::Ask)).unwrap();
-    segment.append(NewEvent::connect("api.acme.example", 443, &decision(Verdict::Deny))).unwrap();
+    let denied = Decision { rule: None, ..decision(Verdict::Deny) };
+    segment.append(NewEvent::connect("api.acme.example", 443, &denied)).unwrap();
     let action = chaperone_policy::Action::Run(crate::common::git("git push"));
     segment
         .append(NewEvent::answer(
@@ -185,7 +186,8 @@ fn a_search_finds_what_people_remember() {
         ("10.toml", &[3, 2]),
         ("push acme", &[]),
         ("\"", &[]),
-        ("-- ' OR *", &[]),
+        ("-- ' * zzz OR push", &[]),
+        ("text:push", &[]),
         ("", &[]),
         ("pull", &[]),
     ] {
@@ -193,7 +195,25 @@ fn a_search_finds_what_people_remember() {
     }
     let denied = Filter { decision: Some(Verdict::Deny), ..Filter::default() };
     let page = index.search("push", &denied).unwrap();
-    assert_eq!(page.events.len(), 1);
+    assert_eq!(page.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [4]);
+    let asked = Filter {
+        decision: Some(Verdict::Ask),
+        session: Some("s".into()),
+        kind: Some(EventKind::Command),
+        ..Filter::default()
+    };
+    assert_eq!(index.search("push", &asked).unwrap().events[0].seq, 2);
+    // All of what is found is counted, however little of it a page shows.
+    let one = Filter { limit: 1, ..Filter::default() };
+    let page = index.search("push", &one).unwrap();
+    let rest = Filter { before: page.next, ..one };
+    assert_eq!(index.count("push", &rest).unwrap(), 2);
+    assert_eq!(index.count("push", &asked).unwrap(), 1);
+    assert_eq!(index.count("", &rest).unwrap(), 0);
+    let elsewhere = Filter { session: Some("t".into()), ..asked };
+    assert!(index.search("push", &elsewhere).unwrap().events.is_empty());
+    // What is kept to filter by is not found as a word.
+    assert!(found(&mut index, "decisiondeny").is_empty());
 }
 
 #[test]
