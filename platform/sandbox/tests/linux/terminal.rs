@@ -158,13 +158,15 @@ fn a_shell_on_the_terminal_controls_its_jobs() {
             let mut world = World::new(tier);
             world.plan.environment.insert("PS1".into(), "> ".into());
             let exit = on_terminal(&world, &["sh", "-i"], |mut person| {
+                assert!(person.sees("> "));
                 person.types("cat\n");
                 assert!(person.sees("cat\r\n"));
                 person.types("in cat\n");
                 assert!(person.sees("in cat\r\nin cat\r\n"));
                 person.types("\x1a");
-                assert!(person.sees("Stopped"));
+                assert!(person.sees("Stopped") && person.sees("> "));
                 person.types("fg\n");
+                assert!(person.sees("fg\r\ncat\r\n"));
                 person.types("again\n");
                 assert!(person.sees("again\r\nagain\r\n"));
                 person.types("\x04");
