@@ -8,6 +8,7 @@ mod environment;
 mod files;
 mod git;
 mod gitconfig;
+mod known;
 mod network;
 mod protected;
 mod reach;

@@ -1,6 +1,7 @@
 //! From a policy, a machine and a disk to a plan. Pure: every fact comes in.
 
 use super::files::Files;
+use super::known::Known;
 use super::walk::Patterns;
 use super::{
     Access, Disk, Kind, Limits, Loss, PROTECTED, Plan, Refusal, Tier, environment, git, network,
@@ -57,6 +58,8 @@ pub struct PlanInput<'a> {
 /// # Errors
 /// A [`Refusal`] says why the session does not start, and what to do.
 pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
+    let disk = Known::new(input.disk);
+    let input = PlanInput { disk: &disk, ..input };
     let PlanInput { policy, machine, home, disk, temp, .. } = input;
     let tier = tier(policy, machine)?;
     let workspace = workspace(&input)?;
@@ -274,7 +277,7 @@ fn secrets(disk: &dyn Disk) -> Vec<PathBuf> {
     });
     let keys = keys.map(|entry| Path::new(system::SSH_HOST_KEYS).join(entry.name));
     let fixed = system::SECRETS.iter().map(PathBuf::from);
-    fixed.chain(keys).filter(|path| disk.readable(path)).collect()
+    fixed.chain(keys).filter(|path| disk.kind(path).is_some() && disk.readable(path)).collect()
 }
 
 /// What namespaces would have made private, and so is not granted without them.

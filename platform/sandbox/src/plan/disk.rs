@@ -37,6 +37,8 @@ pub trait Disk: std::fmt::Debug {
     fn readable(&self, path: &Path) -> bool;
     /// The entries of a folder, in no particular order; nothing if it cannot be listed.
     fn children(&self, path: &Path) -> Option<Vec<Entry>>;
+    /// The same, and nothing if there are more than `most`.
+    fn few(&self, path: &Path, most: usize) -> Option<Vec<Entry>>;
     /// The text of a small file (at most 1 MiB; what is not UTF-8 stands as U+FFFD).
     fn text(&self, path: &Path) -> Option<String>;
 }
@@ -62,9 +64,16 @@ impl Disk for RealDisk {
     }
 
     fn children(&self, path: &Path) -> Option<Vec<Entry>> {
+        self.few(path, usize::MAX)
+    }
+
+    fn few(&self, path: &Path, most: usize) -> Option<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(path).ok()? {
             let entry = entry.ok()?;
+            if entries.len() == most {
+                return None;
+            }
             entries.push(Entry { name: entry.file_name(), kind: kind_of(entry.file_type().ok()?) });
         }
         Some(entries)
@@ -221,6 +230,10 @@ impl Disk for MapDisk {
                 })
                 .collect(),
         )
+    }
+
+    fn few(&self, path: &Path, most: usize) -> Option<Vec<Entry>> {
+        self.children(path).filter(|entries| entries.len() <= most)
     }
 
     fn text(&self, path: &Path) -> Option<String> {
