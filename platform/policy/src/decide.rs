@@ -3,7 +3,8 @@
 use crate::effective::EffectiveRule;
 use crate::identity::{Identity, git_aliases, identities};
 use crate::{
-    Action, Class, Command, Decision, NetworkMode, Origin, Policy, SourceKind, Sourced, Verdict,
+    Action, Class, Command, Decision, NetworkMode, NetworkPolicy, Origin, Policy, SourceKind,
+    Sourced, Verdict,
 };
 use std::path::Path;
 
@@ -153,12 +154,15 @@ fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
         return decision(Verdict::Deny, format!("network.deny {value}"), &origin, reason);
     }
     let mode = &network.mode;
-    let relayed = |own: &Sourced<crate::HostPattern>| {
+    if let Some(Sourced { value, origin }) = named(&network.allow) {
         // Without a proxy only a pair can be relayed.
-        mode.value != NetworkMode::None || own.value.pair().is_some()
-    };
-    let relays: Vec<_> = network.allow.iter().filter(|own| relayed(own)).cloned().collect();
-    if let Some(Sourced { value, origin }) = named(&relays) {
+        if mode.value == NetworkMode::None && !relayed(network, host, port) {
+            let reason = format!(
+                "The session has no network, and {value} in network.allow ({origin}) names no \
+                 single HOST:PORT that could be relayed."
+            );
+            return decision(Verdict::Deny, "network.mode".to_owned(), &mode.origin, reason);
+        }
         let reason = format!("{value} may be reached.");
         return decision(Verdict::Allow, format!("network.allow {value}"), &origin, reason);
     }
@@ -190,6 +194,10 @@ fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
             "The session has the machine's own network.".to_owned(),
         ),
     }
+}
+
+fn relayed(network: &NetworkPolicy, host: &str, port: u16) -> bool {
+    network.allow.iter().any(|own| own.value.pair().is_some() && own.value.matches(host, port))
 }
 
 fn decide_command(policy: &Policy, facts: &Facts, command: &Command) -> Decision {

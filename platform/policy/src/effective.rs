@@ -5,6 +5,7 @@ use crate::{
     HostPattern, Layer, LayerSummary, Loser, MinimumTier, NamePattern, NetworkMode, Origin,
     PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, Verdict,
 };
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A value with where it came from.
@@ -155,15 +156,10 @@ impl Policy {
     fn whole(&self, value: &Value) -> Value {
         let mut value = value.clone();
         if value.key == "commands.rule" {
-            let CommandsPolicy { rules, lost, index: _, closed: _ } = &self.commands;
-            value.value = rules.iter().map(|own| own.rule.show()).collect();
-            value.origins = rules.iter().map(|own| own.origin.clone()).collect();
-            let lose = |lost: &LostRule| Loser {
-                value: lost.rule.show(),
-                origin: lost.origin.clone(),
-                reason: lost.reason.clone(),
-            };
-            value.losers = lost.iter().map(lose).collect();
+            let (holding, losers) = self.commands.shown();
+            value.value = holding.iter().map(|own| own.rule.show()).collect();
+            value.origins = holding.iter().map(|own| own.origin.clone()).collect();
+            value.losers = losers;
         }
         value
     }
@@ -230,29 +226,69 @@ impl Policy {
     }
 }
 
+impl CommandsPolicy {
+    /// The rules that can decide anything, and those that never do: they do not hold here, or
+    /// another rule answers whatever they match.
+    fn shown(&self) -> (Vec<&EffectiveRule>, Vec<Loser>) {
+        let Self { rules, lost, index: _, closed: _ } = self;
+        let lose = |rule: &CommandRule, origin: &Origin, reason: String| Loser {
+            value: rule.show(),
+            origin: origin.clone(),
+            reason,
+        };
+        let mut losers: Vec<Loser> =
+            lost.iter().map(|own| lose(&own.rule, &own.origin, own.reason.clone())).collect();
+        let mut last: HashMap<&[String], &EffectiveRule> = HashMap::new();
+        let mut ceilings: HashMap<&[String], &EffectiveRule> = HashMap::new();
+        for own in rules {
+            let known = if own.ceiling { &mut ceilings } else { &mut last };
+            let entry = known.entry(own.rule.prefix.as_slice()).or_insert(own);
+            if !own.ceiling || own.rule.decision > entry.rule.decision {
+                *entry = own;
+            }
+        }
+        let mut holding = Vec::with_capacity(rules.len());
+        for own in rules {
+            let prefix = own.rule.prefix.as_slice();
+            let stricter = (0..=prefix.len())
+                .filter_map(|length| ceilings.get(prefix.get(..length)?))
+                .find(|ceiling| {
+                    !std::ptr::eq(**ceiling, own) && ceiling.rule.decision >= own.rule.decision
+                })
+                .filter(|_| !own.ceiling);
+            let later = last.get(prefix).filter(|last| !own.ceiling && !std::ptr::eq(**last, own));
+            match (stricter, later) {
+                (Some(by), _) => {
+                    losers.push(lose(
+                        &own.rule,
+                        &own.origin,
+                        format!("restricted by {}", by.origin),
+                    ));
+                }
+                (None, Some(by)) => {
+                    losers.push(lose(
+                        &own.rule,
+                        &own.origin,
+                        format!("overridden by {}", by.origin),
+                    ));
+                }
+                (None, None) => holding.push(own),
+            }
+        }
+        (holding, losers)
+    }
+}
+
 impl EnvironmentPolicy {
     /// Whether a variable of this name reaches the session. A `pass` that names it in full
     /// overrides a pattern of its own or an earlier layer of the base; one with `*` overrides
     /// nothing; managed and workspace denials hold.
     pub fn passes(&self, name: &str) -> bool {
-        self.judge(name, None)
-    }
-
-    /// As [`passes`](Self::passes), where the agent file names the variable as one that its agent
-    /// needs.
-    pub fn passes_for_agent(&self, name: &str) -> bool {
-        self.judge(name, Some((SourceKind::AgentFile, 0)))
-    }
-
-    fn judge(&self, name: &str, agent: Option<Rank>) -> bool {
         let Self { pass, deny, pass_ranks, deny_ranks } = self;
         let matching =
             || pass.iter().zip(pass_ranks).filter(|(pattern, _)| pattern.value.matches(name));
-        let named = matching()
-            .filter(|(pattern, _)| pattern.value.is_exact())
-            .map(|(_, rank)| *rank)
-            .chain(agent)
-            .max();
+        let named =
+            matching().filter(|(pattern, _)| pattern.value.is_exact()).map(|(_, rank)| *rank).max();
         if named.is_none() && matching().next().is_none() {
             return false;
         }

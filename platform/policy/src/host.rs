@@ -47,13 +47,18 @@ impl HostPattern {
         if let Some(host) = address(text) {
             return Ok(Self { host, port: None });
         }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, digits)) => (host, Some(port(digits)?)),
+        let (host, digits) = match text.rsplit_once(':') {
+            Some((host, digits)) => (host, Some(digits)),
             None => (text, None),
         };
         let host = match address(host) {
             Some(address) => address,
             None => name(host)?,
+        };
+        let port = match digits {
+            Some(digits) if digits.starts_with('/') => return Err(EXPECTED),
+            Some(digits) => Some(port(digits)?),
+            None => None,
         };
         Ok(Self { host, port })
     }

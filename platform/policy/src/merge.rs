@@ -26,6 +26,14 @@ struct Part<'a> {
     no_grants: Option<&'static str>,
 }
 
+/// The layers of one merge.
+struct Parts<'a> {
+    /// Those that apply, from the weakest kind to the strongest.
+    active: Vec<Part<'a>>,
+    /// Those that do not, with why.
+    elsewhere: Vec<(&'a Layer, String)>,
+}
+
 impl Part<'_> {
     fn managed(&self) -> bool {
         self.layer.class() == Class::Managed
@@ -61,7 +69,7 @@ impl Merged {
 pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let layers = in_order(layers);
     let mut inactive = Vec::new();
-    let mut parts = Vec::new();
+    let mut parts = Parts { active: Vec::new(), elsewhere: Vec::new() };
     let mut blocked = Vec::new();
     for (at, layer) in layers.iter().enumerate() {
         if layer.blocks() {
@@ -72,9 +80,10 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         }
         if let Some(when) = layer.settings.when.as_ref().filter(|when| !when.holds(context)) {
             inactive.push((at, when.to_string()));
+            parts.elsewhere.push((layer, format!("it holds when {when}")));
             continue;
         }
-        parts.push(part(layer, at));
+        parts.active.push(part(layer, at));
     }
 
     let mut merged = Merged { values: Vec::with_capacity(KEYS.len()) };
@@ -163,7 +172,7 @@ fn why_blocked(layer: &Layer) -> String {
     format!("{what}. Nobody can know what it would have forbidden, so no session starts: {who}.")
 }
 
-fn status(value: &Value, parts: &[Part<'_>], blocked: bool) -> ValueStatus {
+fn status(value: &Value, parts: &Parts<'_>, blocked: bool) -> ValueStatus {
     if blocked {
         return ValueStatus::Refused;
     }
@@ -171,6 +180,7 @@ fn status(value: &Value, parts: &[Part<'_>], blocked: bool) -> ValueStatus {
         key == value.key || value.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
     };
     parts
+        .active
         .iter()
         .flat_map(|part| part.layer.findings())
         .filter(|finding| !finding.key.is_empty())
@@ -186,13 +196,18 @@ fn status(value: &Value, parts: &[Part<'_>], blocked: bool) -> ValueStatus {
 }
 
 /// A plain preference: a managed layer's, the last by name, else the last of the base.
-fn revision(parts: &[Part<'_>], merged: &mut Merged) -> Option<Sourced<String>> {
+fn revision(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<String>> {
     let mut chosen: Option<Sourced<String>> = None;
     let mut losers = Vec::new();
     let mut lose = |value: &str, origin: &Origin, reason: String| {
         losers.push(Loser { value: json!(value), origin: origin.clone(), reason });
     };
-    for part in parts {
+    for (layer, reason) in &parts.elsewhere {
+        if let Some(own) = &layer.settings.revision {
+            lose(&own.value, &layer.origin(own.line), reason.clone());
+        }
+    }
+    for part in &parts.active {
         let Some(own) = &part.settings().revision else { continue };
         let origin = part.layer.origin(own.line);
         if let Some(reason) = part.no_grants {
@@ -217,7 +232,7 @@ fn revision(parts: &[Part<'_>], merged: &mut Merged) -> Option<Sourced<String>> 
     chosen
 }
 
-fn network(parts: &[Part<'_>], merged: &mut Merged) -> NetworkPolicy {
+fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {
     let mode = choose(
         "network.mode",
         parts,
@@ -235,7 +250,7 @@ fn network(parts: &[Part<'_>], merged: &mut Merged) -> NetworkPolicy {
     NetworkPolicy { mode, allow, deny, closed }
 }
 
-fn commands(parts: &[Part<'_>], context: &Context, merged: &mut Merged) -> CommandsPolicy {
+fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
     let closed = lists::closed(parts, |settings| settings.commands.closed.as_ref());
     let (rules, lost) = lists::rules(parts, context, merged);
     lists::show_closed("commands.closed", parts, &closed, merged, |settings| {
@@ -245,7 +260,7 @@ fn commands(parts: &[Part<'_>], context: &Context, merged: &mut Merged) -> Comma
     CommandsPolicy { rules, lost, index, closed }
 }
 
-fn approvals(parts: &[Part<'_>], merged: &mut Merged) -> ApprovalsPolicy {
+fn approvals(parts: &Parts<'_>, merged: &mut Merged) -> ApprovalsPolicy {
     let scopes = choose(
         "approvals.scopes",
         parts,
@@ -272,7 +287,7 @@ fn approvals(parts: &[Part<'_>], merged: &mut Merged) -> ApprovalsPolicy {
     );
     let unattended = unattended.unwrap_or_else(|| built_in(Verdict::Deny));
     // What a layer of the base says here must not answer what a managed layer asks.
-    let managed: Vec<&Part<'_>> = parts.iter().filter(|part| part.managed()).collect();
+    let managed: Vec<&Part<'_>> = parts.active.iter().filter(|part| part.managed()).collect();
     let by_managed =
         bounded(&managed, |settings| settings.approvals.unattended.as_ref(), Verdict::cmp);
     let unattended_restricted = match by_managed {
@@ -289,7 +304,7 @@ fn approvals(parts: &[Part<'_>], merged: &mut Merged) -> ApprovalsPolicy {
     }
 }
 
-fn limits(parts: &[Part<'_>], merged: &mut Merged) -> LimitsPolicy {
+fn limits(parts: &Parts<'_>, merged: &mut Merged) -> LimitsPolicy {
     let memory = choose(
         "limits.memory",
         parts,

@@ -449,3 +449,6 @@ fn string<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Keys that are lists of rules: grants add up where they may grant, restrictions always.
 
-use super::{Merged, Part};
+use super::{Merged, Parts};
 use crate::effective::{EffectiveRule, LostRule, Rank};
 use crate::{
     Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
@@ -18,7 +18,7 @@ struct Entry<T> {
 
 /// The entries of a list from every layer whose entries count, and those that do not.
 fn gather<T, V>(
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     get: impl Fn(&Settings) -> &Vec<Located<V>>,
     grants: bool,
     make: impl Fn(&V) -> T,
@@ -26,7 +26,13 @@ fn gather<T, V>(
     losers: &mut Vec<Loser>,
 ) -> Vec<Entry<T>> {
     let mut out: Vec<Entry<T>> = Vec::new();
-    for part in parts {
+    for (layer, reason) in &parts.elsewhere {
+        for Located { value, line, restricts_only: _ } in get(&layer.settings) {
+            let (value, origin) = (show(value), layer.origin(*line));
+            losers.push(Loser { value, origin, reason: reason.clone() });
+        }
+    }
+    for part in &parts.active {
         for Located { value, line, restricts_only } in get(part.settings()) {
             let origin = part.layer.origin(*line);
             let refused = match part.no_grants {
@@ -66,7 +72,7 @@ fn show_list<T: ToString>(
     merged.add(key, json!(value), origins, losers);
 }
 
-pub(super) fn filesystem(parts: &[Part<'_>], context: &Context, merged: &mut Merged) -> Filesystem {
+pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Filesystem {
     let list = |get: fn(&Settings) -> &Vec<Located<crate::PathText>>, grants, losers: &mut _| {
         let make = |text: &crate::PathText| text.expand(context);
         gather(parts, get, grants, make, |text| json!(text.as_str()), losers)
@@ -79,7 +85,7 @@ pub(super) fn filesystem(parts: &[Part<'_>], context: &Context, merged: &mut Mer
     let mut deny_write = list(|s| &s.filesystem.deny_write, false, lost_deny_write);
 
     // A managed denial of which nothing could be read takes every configured grant away.
-    let unread = parts.iter().find_map(|part| {
+    let unread = parts.active.iter().find_map(|part| {
         let FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread } =
             &part.settings().filesystem;
         unread.map(|line| part.layer.origin(line))
@@ -145,7 +151,7 @@ pub(super) fn filesystem(parts: &[Part<'_>], context: &Context, merged: &mut Mer
 }
 
 pub(super) fn hosts(
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     closed: Option<&Origin>,
     merged: &mut Merged,
 ) -> (Vec<Sourced<HostPattern>>, Vec<Sourced<HostPattern>>) {
@@ -184,7 +190,7 @@ pub(super) fn hosts(
     (allow, deny)
 }
 
-pub(super) fn environment(parts: &[Part<'_>], merged: &mut Merged) -> EnvironmentPolicy {
+pub(super) fn environment(parts: &Parts<'_>, merged: &mut Merged) -> EnvironmentPolicy {
     let show = |name: &NamePattern| json!(name.as_str());
     let (mut lost_pass, mut lost_deny) = (Vec::new(), Vec::new());
     let pass =
@@ -202,13 +208,19 @@ pub(super) fn environment(parts: &[Part<'_>], merged: &mut Merged) -> Environmen
 /// The rules that hold here, and those that do not. Their values are written out when somebody
 /// asks: see `Policy::values`.
 pub(super) fn rules(
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     context: &Context,
     merged: &mut Merged,
 ) -> (Vec<EffectiveRule>, Vec<LostRule>) {
     let mut out = Vec::new();
     let mut lost: Vec<LostRule> = Vec::new();
-    for part in parts {
+    for (layer, reason) in &parts.elsewhere {
+        for Located { value, line, restricts_only: _ } in &layer.settings.commands.rules {
+            let (rule, origin) = (value.clone(), layer.origin(*line));
+            lost.push(LostRule { rule, origin, reason: reason.clone() });
+        }
+    }
+    for part in &parts.active {
         for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
             let origin = part.layer.origin(*line);
             let rule = rule.clone();
@@ -233,10 +245,10 @@ pub(super) fn rules(
 
 /// Where a managed layer closes a list: the first that does.
 pub(super) fn closed(
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     get: impl Fn(&Settings) -> Option<&Located<bool>>,
 ) -> Option<Origin> {
-    parts.iter().filter(|part| part.managed()).find_map(|part| {
+    parts.active.iter().filter(|part| part.managed()).find_map(|part| {
         let own = get(part.settings()).filter(|own| own.value)?;
         Some(part.layer.origin(own.line))
     })
@@ -244,12 +256,12 @@ pub(super) fn closed(
 
 pub(super) fn show_closed(
     key: &'static str,
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     closed: &Option<Origin>,
     merged: &mut Merged,
     get: impl Fn(&Settings) -> Option<&Located<bool>>,
 ) {
-    let open = parts.iter().filter_map(|part| {
+    let open = parts.active.iter().filter_map(|part| {
         let own = get(part.settings()).filter(|own| !own.value)?;
         Some((part, part.layer.origin(own.line)))
     });

@@ -1,7 +1,7 @@
 //! Keys with ordered values: the base chooses, the strictest of the ceilings bounds it.
 
-use super::{Merged, Part};
-use crate::{Class, Located, Loser, Origin, Settings, Sourced};
+use super::{Merged, Part, Parts};
+use crate::{Class, Layer, Located, Loser, Origin, Settings, Sourced};
 use serde_json::Value as Json;
 use std::cmp::Ordering;
 
@@ -18,13 +18,14 @@ struct Candidate<'a, T> {
 /// where its first argument is the stricter.
 pub(super) fn choose<T: Clone + PartialEq>(
     key: &'static str,
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     merged: &mut Merged,
     get: impl Fn(&Settings) -> Option<&Located<T>>,
     strictness: impl Fn(&T, &T) -> Ordering,
     show: impl Fn(&T) -> Json,
 ) -> Option<Sourced<T>> {
     let candidates: Vec<Candidate<'_, T>> = parts
+        .active
         .iter()
         .filter_map(|part| {
             let Located { value, line, restricts_only } = get(part.settings())?;
@@ -48,13 +49,18 @@ pub(super) fn choose<T: Clone + PartialEq>(
             winner = Some(at);
         }
     }
+    let lose = |(layer, reason): &(&Layer, String)| {
+        let Located { value, line, restricts_only: _ } = get(&layer.settings)?;
+        let (value, origin) = (show(value), layer.origin(*line));
+        Some(Loser { value, origin, reason: reason.clone() })
+    };
+    let mut losers: Vec<Loser> = parts.elsewhere.iter().filter_map(lose).collect();
     let Some(winner) = winner else {
-        merged.add(key, Json::Null, Vec::new(), Vec::new());
+        merged.add(key, Json::Null, Vec::new(), losers);
         return None;
     };
     let won = &candidates[winner];
     let mut origins = vec![won.origin.clone()];
-    let mut losers = Vec::new();
     for (at, candidate) in candidates.iter().enumerate() {
         if at == winner {
             continue;
@@ -94,13 +100,11 @@ fn base<T>(
 }
 
 fn reason<T>(loser: &Candidate<'_, T>, won: &Candidate<'_, T>, last: bool, equal: bool) -> String {
-    let stricter_one =
-        if won.part.managed() { "a managed layer restricts it" } else { "it restricts it" };
     match (loser.part.no_grants, loser.part.layer.class()) {
         _ if equal => format!("{} says the same", won.origin),
         (Some(why), _) => why.to_owned(),
         (None, Class::Managed) => format!("{} is stricter", won.origin),
-        (None, _) if last => format!("{stricter_one}: {}", won.origin),
+        (None, _) if last => format!("restricted by {}", won.origin),
         (None, _) => format!("overridden by {}", won.origin),
     }
 }
