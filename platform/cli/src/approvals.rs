@@ -145,11 +145,10 @@ fn follow(json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn interactive() -> anyhow::Result<ExitCode> {
-    let mut tty = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .context("there is no terminal to ask on; use `chaperone approvals list` and `answer`")?;
+    let mut tty =
+        File::options().read(true).write(true).open("/dev/tty").context(
+            "there is no terminal to ask on; use `chaperone approvals list` and `answer`",
+        )?;
     let (inbox, changes) = attend()?;
     writeln!(tty, "Requests are shown as they come. Ctrl-C leaves; sessions go on.")?;
     loop {

@@ -187,8 +187,7 @@ fn verify(folder: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
             writeln!(out, "{BAD}{}{BAD:#}", visible(&problem.to_string()))?;
         }
         let records: u64 = report.segments.iter().map(|segment| segment.records).sum();
-        let (style, word) =
-            if report.is_intact() { (GOOD, "Intact") } else { (BAD, "NOT INTACT") };
+        let (style, word) = if report.is_intact() { (GOOD, "Intact") } else { (BAD, "NOT INTACT") };
         writeln!(
             out,
             "{style}{word}{style:#}: {} sessions, {records} events, {} entries in the device log.",

@@ -219,7 +219,11 @@ fn show(policy: &chaperone_policy::Policy) -> anyhow::Result<()> {
 /// A value for people: a list has an entry a line, each with its origin.
 fn lines(value: &Value) -> Vec<String> {
     let origin = |at: usize| {
-        value.origins.get(at).map(|origin| format!("  {QUIET}{origin}{QUIET:#}")).unwrap_or_default()
+        value
+            .origins
+            .get(at)
+            .map(|origin| format!("  {QUIET}{origin}{QUIET:#}"))
+            .unwrap_or_default()
     };
     match value.value.as_array() {
         Some(entries) if entries.len() == value.origins.len() && !entries.is_empty() => entries

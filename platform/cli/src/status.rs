@@ -41,7 +41,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ProtectionLevel::Partly => 1,
         ProtectionLevel::Not => 2,
     };
-    if arguments.json { print::json(&status(home)?)? } else { show(&home)? }
+    if arguments.json {
+        print::json(&status(home)?)?
+    } else {
+        show(&home)?
+    }
     Ok(ExitCode::from(code))
 }
 

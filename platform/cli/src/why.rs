@@ -16,7 +16,11 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// A path or a host
-    #[arg(value_name = "PATH|HOST", conflicts_with = "command", required_unless_present = "command")]
+    #[arg(
+        value_name = "PATH|HOST",
+        conflicts_with = "command",
+        required_unless_present = "command"
+    )]
     about: Option<String>,
     /// A command
     #[arg(last = true, value_name = "CMD")]
@@ -40,11 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_user()?;
     let loaded = arguments.place.load(&paths)?;
     let actions = match &arguments.about {
-        None => vec![("", Action::Run(command(
-            &arguments.command,
-            &loaded.workspace,
-            &environment(),
-        )))],
+        None => {
+            vec![("", Action::Run(command(&arguments.command, &loaded.workspace, &environment())))]
+        }
         Some(about) if is_path(about) => {
             let path = absolute(Path::new(about))?;
             vec![

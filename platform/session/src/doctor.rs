@@ -144,7 +144,10 @@ fn demands(policy: &Policy, tier: Tier) -> Vec<Check> {
         checks.push(Check {
             id: "network-mode".into(),
             status: CheckStatus::Fail,
-            detail: format!("network.mode is \"proxy\", and this version has none ({}).", mode.origin),
+            detail: format!(
+                "network.mode is \"proxy\", and this version has none ({}).",
+                mode.origin
+            ),
             fix: "Use \"none\" with network.allow = [\"host:port\"], or \"direct\".".into(),
         });
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The branch that is checked out in a workspace, or the first seven digits of a detached commit.
-pub fn branch(workspace: &Path) -> Option<String> {
+pub(crate) fn branch(workspace: &Path) -> Option<String> {
     let head = fs::read_to_string(git_dir(workspace)?.join("HEAD")).ok()?;
     let head = head.trim();
     match head.strip_prefix("ref: refs/heads/") {

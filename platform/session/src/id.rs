@@ -6,7 +6,7 @@ use jiff::Timestamp;
 ///
 /// # Errors
 /// When the operating system gives no random bytes.
-pub fn new_session_id(now: Timestamp) -> Result<String, getrandom::Error> {
+pub(crate) fn new_session_id(now: Timestamp) -> Result<String, getrandom::Error> {
     // Without the letters and digits that are mistaken for one another.
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut random = [0u8; 4];

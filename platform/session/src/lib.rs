@@ -23,15 +23,15 @@ mod supervisor;
 #[path = "unsupported.rs"]
 mod supervisor;
 
-pub use doctor::{Check, CheckStatus, Examination, examine};
 pub use chaperone_approvals as approvals;
 pub use chaperone_audit as audit;
+pub use doctor::{Check, CheckStatus, Examination, examine};
 pub use load::{LoadError, Loaded, Question, environment, load};
 pub use paths::{Paths, PathsError};
-pub use would::{change, command, would};
 #[cfg(unix)]
 pub use prompt::ask_on;
 pub use supervisor::{RunOptions, StartError, run};
+pub use would::{change, command, would};
 
 /// The login name of the user who runs this process, or the number where it has none.
 #[cfg(unix)]

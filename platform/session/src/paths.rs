@@ -48,9 +48,7 @@ impl Paths {
     ///
     /// # Errors
     /// When `HOME` is not an absolute path.
-    pub fn from_environment(
-        get: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, PathsError> {
+    pub fn from_environment(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, PathsError> {
         let absolute = |name: &str| get(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let Some(home) = absolute("HOME") else {
             let found = get("HOME")
@@ -105,7 +103,7 @@ impl Paths {
 ///
 /// # Errors
 /// As [`std::fs::create_dir_all`].
-pub fn private_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

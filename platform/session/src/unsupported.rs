@@ -14,10 +14,7 @@ pub struct RunOptions {
 
 /// Why a session did not start.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "Chaperone cannot enforce a sandbox on {} yet, so no agent starts",
-    std::env::consts::OS
-)]
+#[error("Chaperone cannot enforce a sandbox on {} yet, so no agent starts", std::env::consts::OS)]
 pub struct StartError;
 
 /// Refuses.

@@ -6,7 +6,7 @@ use chaperone_policy::{
     Access, Action, Class, Command, Decision, Facts, Origin, Verdict, changes_meaning, decide,
     decide_file,
 };
-use chaperone_sandbox::{AgentAccess, PlanInput, RealDisk, Reach, assume, plan};
+use chaperone_sandbox::{AgentAccess, PlanInput, Reach, RealDisk, assume, plan};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -204,7 +204,11 @@ fn interpreter(script: &Path) -> Option<Vec<String>> {
         Some((program, argument)) => (program.to_owned(), Some(argument.trim().to_owned())),
         None => (line, None),
     };
-    if program.is_empty() { None } else { Some([Some(program), argument].into_iter().flatten().collect()) }
+    if program.is_empty() {
+        None
+    } else {
+        Some([Some(program), argument].into_iter().flatten().collect())
+    }
 }
 
 #[cfg(all(test, unix))]

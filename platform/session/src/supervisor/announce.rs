@@ -43,7 +43,7 @@ impl Announcer {
                 // The thread lives as long as the session: see `serve`.
                 let _ = wake.lock().unwrap_or_else(PoisonError::into_inner).send(());
             }
-            Self::Beside(terminal) if approvals.attended() => drop(terminal),
+            Self::Beside(_) if approvals.attended() => {}
             Self::Beside(terminal) if terminal.reads_lines() => say(&format!(
                 "`{}` waits for your answer: run `chaperone approvals` in another terminal, or \
                  open the window.",
@@ -87,9 +87,8 @@ pub(crate) fn serve(mut tty: File, wake: Receiver<()>, asking: Weak<Asking>) -> 
             else {
                 continue;
             };
-            let still_waits = || {
-                asking.requests().iter().any(|other| other.id == request.id && other.waiting)
-            };
+            let still_waits =
+                || asking.requests().iter().any(|other| other.id == request.id && other.waiting);
             let Ok(answer) = ask_on(&mut tty, &request, &still_waits) else { return };
             if let Some(mut message) = answer {
                 message.by = format!("{} at the session's terminal", crate::user_name());

@@ -8,7 +8,8 @@ use chaperone_approvals::{
 };
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_policy::{
-    Action, CommandFact, Decision, Policy, SessionApproval, Verdict, facts, sentence, session_scope,
+    Action, CommandFact, Decision, Policy, Scope as PolicyScope, SessionApproval, Verdict, facts,
+    sentence, session_scope,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
 use std::collections::HashMap;
@@ -55,8 +56,8 @@ impl Asking {
             .list()
             .into_iter()
             .map(|scope| match scope {
-                chaperone_policy::Scope::Once => Scope::Once,
-                chaperone_policy::Scope::Session => Scope::Session,
+                PolicyScope::Once => Scope::Once,
+                PolicyScope::Session => Scope::Session,
             })
             .collect();
         let session = info.id.clone();
@@ -209,9 +210,8 @@ impl Asking {
 
     fn facts(&self, exec: &ObservedExec, covered: Option<&[String]>) -> Facts {
         let known = facts(&exec.command);
-        let before = covered
-            .and_then(|prefix| self.allowed().get(prefix).copied())
-            .unwrap_or_default();
+        let before =
+            covered.and_then(|prefix| self.allowed().get(prefix).copied()).unwrap_or_default();
         let new_compared = match (covered, before) {
             (Some(prefix), 0) => Fact::new(
                 FactAnswer::Yes,
@@ -225,11 +225,13 @@ impl Asking {
                     if times == 1 { "once".to_owned() } else { format!("{times} times") }
                 ),
             ),
-            (None, _) => {
-                Fact::new(FactAnswer::Unknown, "Nothing comparable was allowed before.")
-            }
+            (None, _) => Fact::new(FactAnswer::Unknown, "Nothing comparable was allowed before."),
         };
-        Facts { undoable: fact(known.undoable), leaves_laptop: fact(known.leaves_laptop), new_compared }
+        Facts {
+            undoable: fact(known.undoable),
+            leaves_laptop: fact(known.leaves_laptop),
+            new_compared,
+        }
     }
 
     fn count_allowed(&self, covered: Option<Vec<String>>) {

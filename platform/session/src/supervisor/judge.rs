@@ -71,9 +71,9 @@ impl Judge for Supervision<'_> {
     }
 
     fn unreadable(&mut self, pid: i32, reason: &str) {
-        let event = NewEvent::new(EventKind::Command)
-            .about(format!("process {pid}"))
-            .reason(format!("It was ended because what it would run could not be examined: {reason}"));
+        let event = NewEvent::new(EventKind::Command).about(format!("process {pid}")).reason(
+            format!("It was ended because what it would run could not be examined: {reason}"),
+        );
         let _ = self.segment.append(event);
     }
 

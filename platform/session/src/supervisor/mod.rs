@@ -239,8 +239,12 @@ impl<'a> Prepared<'a> {
 
 /// What a person must know before the agent starts, on standard error.
 fn warn(policy: &Policy, plan: &Plan) {
-    let mut lines: Vec<String> =
-        policy.layers().iter().flat_map(|layer| layer.findings()).map(ToString::to_string).collect();
+    let mut lines: Vec<String> = policy
+        .layers()
+        .iter()
+        .flat_map(|layer| layer.findings())
+        .map(ToString::to_string)
+        .collect();
     if plan.network == Network::Direct {
         lines.push(format!(
             "NETWORK IS DIRECT: this session reaches every host that this machine reaches \

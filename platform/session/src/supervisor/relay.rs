@@ -21,25 +21,28 @@ pub(crate) type Admit = dyn Fn(&Relay) -> bool + Send + Sync;
 /// # Errors
 /// When no thread can be started.
 pub(crate) fn serve(relay: Relay, listener: TcpListener, admit: Arc<Admit>) -> io::Result<()> {
-    thread::Builder::new().name(format!("relay {}:{}", relay.host, relay.port)).spawn(move || {
-        let open = Arc::new(AtomicUsize::new(0));
-        while let Ok((inside, _)) = listener.accept() {
-            if open.load(Ordering::Acquire) >= MAX_CONNECTIONS || !admit(&relay) {
-                continue; // Dropping the connection closes it.
-            }
-            open.fetch_add(1, Ordering::AcqRel);
-            let (relay, counter) = (relay.clone(), Arc::clone(&open));
-            let carried = thread::Builder::new().name("relay connection".into()).spawn(move || {
-                if let Ok(outside) = dial(&relay.host, relay.port) {
-                    carry(inside, outside);
+    thread::Builder::new().name(format!("relay {}:{}", relay.host, relay.port)).spawn(
+        move || {
+            let open = Arc::new(AtomicUsize::new(0));
+            while let Ok((inside, _)) = listener.accept() {
+                if open.load(Ordering::Acquire) >= MAX_CONNECTIONS || !admit(&relay) {
+                    continue; // Dropping the connection closes it.
                 }
-                counter.fetch_sub(1, Ordering::AcqRel);
-            });
-            if carried.is_err() {
-                open.fetch_sub(1, Ordering::AcqRel);
+                open.fetch_add(1, Ordering::AcqRel);
+                let (relay, counter) = (relay.clone(), Arc::clone(&open));
+                let carried =
+                    thread::Builder::new().name("relay connection".into()).spawn(move || {
+                        if let Ok(outside) = dial(&relay.host, relay.port) {
+                            carry(inside, outside);
+                        }
+                        counter.fetch_sub(1, Ordering::AcqRel);
+                    });
+                if carried.is_err() {
+                    open.fetch_sub(1, Ordering::AcqRel);
+                }
             }
-        }
-    })?;
+        },
+    )?;
     Ok(())
 }
 

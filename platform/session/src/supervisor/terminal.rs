@@ -160,8 +160,7 @@ fn carry_input(master: &OwnedFd, stop: &OwnedFd) {
     let keyboard = stdin();
     let mut buffer = [0u8; 4096];
     loop {
-        let mut ready =
-            [PollFd::new(&keyboard, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+        let mut ready = [PollFd::new(&keyboard, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
         match poll(&mut ready, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return,
