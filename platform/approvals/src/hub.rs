@@ -1,12 +1,13 @@
 //! A session's side of the protocol without its sockets: lines of clients come in, lines and
 //! effects go out. The transport carries them.
 
+use crate::answer::{AnswerMsg, AnswerOutcome, Outcome};
 use crate::protocol::{
     ClientLine, ClientMessage, PROTOCOL_VERSION, Role, ServerMessage, WireAnswer, line,
     parse_client,
 };
 use crate::queue::{Effect, Queue, Ticket};
-use crate::request::{AnswerMsg, AnswerOutcome, NewRequest, Outcome};
+use crate::request::NewRequest;
 use crate::visible::visible;
 use jiff::Timestamp;
 use serde_json::Value;

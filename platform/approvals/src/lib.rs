@@ -4,6 +4,10 @@
 //! [`Approvals`] is the supervisor's side of the transport and [`Inbox`] the answering side;
 //! both live in `unix/`, and `windows.rs` says honestly that they do not exist there yet.
 
+#![cfg_attr(not(unix), allow(dead_code))] // The protocol waits for a transport there.
+
+mod answer;
+mod error;
 mod hub;
 mod merged;
 mod protocol;
@@ -22,16 +26,14 @@ mod windows;
 #[cfg(not(unix))]
 use windows as system;
 
-mod error;
-
+pub use answer::{Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, Outcome};
 pub use chaperone_policy::{Scope, SessionApproval};
 pub use error::Error;
 pub use merged::{Change, Listing, SessionRequests, Unreachable};
 pub use protocol::{PROTOCOL_VERSION, Role};
 pub use queue::{Effect, Queue, QueueLimits, Ticket};
 pub use request::{
-    Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, Enforced, Fact, FactAnswer, Facts,
-    KeptApproval, NewRequest, Outcome, Request, RequestOrigin, SessionInfo, State,
+    Enforced, Fact, FactAnswer, Facts, NewRequest, Request, RequestOrigin, SessionInfo, State,
 };
 pub use system::{Approvals, Inbox};
 pub use visible::{NOTE_LIMIT, clean_note, shell_words, visible};

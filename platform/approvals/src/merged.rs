@@ -1,7 +1,8 @@
 //! What a client knows of all sessions at once: their messages come in, changes go out. Pure.
 
+use crate::answer::KeptApproval;
 use crate::protocol::ServerMessage;
-use crate::request::{KeptApproval, Request, SessionInfo};
+use crate::request::{Request, SessionInfo};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;

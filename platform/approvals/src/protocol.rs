@@ -5,7 +5,8 @@
 //! A higher version is for a change that an older peer would misunderstand; both sides then speak
 //! the lower of the two, and each keeps speaking all versions since the first.
 
-use crate::request::{AnswerOutcome, AnswerVerdict, KeptApproval, Request, SessionInfo};
+use crate::answer::{AnswerOutcome, AnswerVerdict, KeptApproval};
+use crate::request::{Request, SessionInfo};
 use chaperone_policy::Scope;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;

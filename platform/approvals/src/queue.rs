@@ -1,10 +1,8 @@
 //! The queue of one session's requests: a pure state machine. Time comes in as an argument, what
 //! has to be told or done comes out as [`Effect`]s.
 
-use crate::request::{
-    Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, NewRequest, Outcome, Request,
-    SessionInfo, State,
-};
+use crate::answer::{Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, Outcome};
+use crate::request::{NewRequest, Request, SessionInfo, State};
 use crate::visible::clean_note;
 use chaperone_policy::{Action, Scope, SessionApproval};
 use jiff::{SignedDuration, Timestamp};

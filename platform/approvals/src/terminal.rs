@@ -2,7 +2,8 @@
 //! and reading answers, both pure. Who wires it to `/dev/tty` shows the prompt, discards what was
 //! typed before, and passes each line on with the time that has passed since.
 
-use crate::request::{AnswerMsg, AnswerVerdict, Fact, FactAnswer, Request};
+use crate::answer::{AnswerMsg, AnswerVerdict};
+use crate::request::{Fact, FactAnswer, Request};
 use crate::visible::{clean_note, shell_words, visible};
 use chaperone_policy::Scope;
 use jiff::Timestamp;

@@ -1,13 +1,12 @@
 //! Systems without Unix sockets: the same API, and one honest error. Named pipes take its place
 //! when sessions run there.
 
+use crate::answer::{AnswerMsg, AnswerOutcome, KeptApproval, Outcome};
 use crate::error::Error;
 use crate::merged::{Change, Listing, SessionRequests};
 use crate::protocol::Role;
 use crate::queue::Ticket;
-use crate::request::{
-    AnswerMsg, AnswerOutcome, KeptApproval, NewRequest, Outcome, Request, SessionInfo,
-};
+use crate::request::{NewRequest, Request, SessionInfo};
 use chaperone_policy::Scope;
 use std::convert::Infallible;
 use std::path::Path;

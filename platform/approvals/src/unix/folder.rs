@@ -98,11 +98,17 @@ impl Folder {
             move |error: Errno| Error::Io { path, what, error: error.into() }
         };
         let temporary = format!(".{}.{}", entry.id, entry.pid);
-        // Left by a process of the same id that was killed in the lines below.
-        let _ = unlinkat(&self.fd, &temporary, AtFlags::empty());
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = openat(&self.fd, &temporary, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(failed("cannot be created"))?;
+        let create = || openat(&self.fd, &temporary, flags, Mode::RUSR | Mode::WUSR);
+        let file = match create() {
+            Err(Errno::EXIST) => {
+                // Left by a process of the same id that was killed in the lines below.
+                let _ = unlinkat(&self.fd, &temporary, AtFlags::empty());
+                create()
+            }
+            created => created,
+        };
+        let file = file.map_err(failed("cannot be created"))?;
         let mut file = File::from(file);
         let entered = flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(io::Error::from)
@@ -201,8 +207,9 @@ impl Folder {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            if let Ok(name) = entry?.file_name().to_str() {
-                names.push(name.to_owned());
+            match entry?.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
             }
         }
         Ok(names)

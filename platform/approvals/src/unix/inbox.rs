@@ -4,13 +4,13 @@
 use super::folder::Folder;
 use super::kernel;
 use super::wire::{Closed, Wake, Wire};
+use crate::answer::{AnswerMsg, AnswerOutcome};
 use crate::error::Error;
 use crate::merged::{Change, Listing, Merged, SessionRequests, Unreachable};
 use crate::protocol::{
     ClientMessage, PROTOCOL_VERSION, Role, SERVER_LINE, ServerMessage, WireAnswer, line,
     parse_server,
 };
-use crate::request::{AnswerMsg, AnswerOutcome};
 use jiff::Timestamp;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A peer that closes must not end us with SIGPIPE.
@@ -14,7 +15,10 @@ pub(super) const SEND: SendFlags = SendFlags::NOSIGNAL;
 
 /// When a process started, in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)).
 pub(super) fn start_of(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // One read: the line is shorter than this, and a session's start waits for it.
+    let mut line = [0u8; 1024];
+    let length = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    let stat = String::from_utf8_lossy(&line[..length]);
     // The second field is the name in parentheses, which may hold spaces and parentheses.
     let after_name = &stat[stat.rfind(')')? + 1..];
     after_name.split_ascii_whitespace().nth(22 - 3)?.parse().ok()

@@ -1,11 +1,12 @@
 //! The transport on Unix: one socket for each session in a folder that only its user enters.
 //!
-//! `folder` keeps the folder, `peer` says who may talk, `wire` carries lines, `supervisor` serves
-//! one session, `inbox` looks at all of them.
+//! `folder` keeps the folder, `peer` says who may talk, `wire` carries lines, `supervisor` is
+//! one session's side and `serve` its thread, `inbox` looks at all of them.
 
 mod folder;
 mod inbox;
 mod peer;
+mod serve;
 mod supervisor;
 mod wire;
 

@@ -4,6 +4,9 @@
 //! by what a session's process cannot shed: its seccomp filters, its process namespace, and,
 //! where it was not reparented, the supervisor among its ancestors.
 //!
+//! Only ancestors count, not the peer itself: a window may start a supervisor in a terminal that
+//! it opened, and talks to it from above.
+//!
 //! What remains: a process of the same user outside every session may talk, and so may whatever
 //! makes such a process talk for it. A kernel before 6.5 cannot pin the peer at the moment it
 //! connected, so one that ends at once may be judged by a later process with its id.
@@ -61,11 +64,11 @@ pub(super) fn may_talk(
     let unknown = || "This session cannot tell which process you are.".to_owned();
     let mut process = processes.process(peer.pid).ok_or_else(unknown)?;
     if process.namespaces > 1 {
-        return Err(INSIDE.into());
+        return Err(CONFINED.into());
     }
     let own_filters = processes.process(own.pid).ok_or_else(unknown)?.filters;
     if process.filters > own_filters {
-        return Err(INSIDE.into());
+        return Err(CONFINED.into());
     }
 
     let is_supervisor = |pid: u32| {
@@ -107,6 +110,10 @@ pub(super) fn may_talk(
 
 const INSIDE: &str = "You are inside a session: what runs there cannot answer requests. Use the \
                       window or a terminal outside.";
+
+const CONFINED: &str = "You are inside a session, or in a container or sandbox that this session's \
+                        supervisor is not in: what runs there cannot answer requests. Use the \
+                        window or a terminal outside.";
 
 #[cfg(test)]
 mod tests {
@@ -198,9 +205,9 @@ mod tests {
     fn an_orphan_of_a_session_is_known_by_its_filters_and_its_namespace() {
         let mut table = laptop();
         table.0.insert(103, (1, 1, 1, 5)); // Reparented to init, one filter more than we have.
-        assert_eq!(may_talk(peer(103), OWN, &[], &table), Err(INSIDE.into()));
+        assert_eq!(may_talk(peer(103), OWN, &[], &table), Err(CONFINED.into()));
         table.0.insert(104, (1, 2, 0, 5));
-        assert_eq!(may_talk(peer(104), OWN, &[], &table), Err(INSIDE.into()));
+        assert_eq!(may_talk(peer(104), OWN, &[], &table), Err(CONFINED.into()));
         // In a container everything, the supervisor included, has filters.
         for process in table.0.values_mut() {
             process.2 = 1;
