@@ -50,7 +50,6 @@ pub(crate) struct Final {
     pub(crate) missing: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -1,7 +1,8 @@
 //! How the index learns what is new: the device log tells of sessions, their ends and erasures;
 //! the segments that are open are read on from where reading stopped.
 
-use super::{SHIFT, facets, first_id};
+use super::SHIFT;
+use super::query::{facets, first_id};
 use crate::device::{Entry, Line};
 use crate::error::During;
 use crate::event::{Event, EventKind};

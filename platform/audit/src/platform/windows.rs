@@ -28,7 +28,6 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 }
 
 /// Windows has no such call for folders; see above.
-#[expect(clippy::unnecessary_wraps, reason = "one signature on every system")]
 pub(crate) fn sync_folder(_path: &Path) -> Result<()> {
     Ok(())
 }

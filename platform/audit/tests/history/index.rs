@@ -5,6 +5,7 @@ use chaperone_audit::{EventKind, Filter, Index, NewEvent, Redactor, SessionState
 use chaperone_policy::{Decision, Verdict};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn index(folder: &Path) -> Index {
     let mut index = Index::open(folder).unwrap();
@@ -188,6 +189,8 @@ fn a_search_finds_what_people_remember() {
         ("\"", &[]),
         ("-- ' * zzz OR push", &[]),
         ("text:push", &[]),
+        ("\0push\0", &[4, 2]),
+        (&"push ".repeat(1000), &[4, 2]),
         ("", &[]),
         ("pull", &[]),
     ] {
@@ -341,4 +344,32 @@ fn content_that_was_altered_is_not_shown_as_what_happened() {
     fs::write(&path, text.replace("\"git push\"", "\"git pull\"")).unwrap();
     let event = index(folder.path()).show("s", 3).unwrap().unwrap();
     assert_eq!((event.action, event.altered), (None, vec!["action".to_owned()]));
+}
+
+#[test]
+fn programs_that_refresh_at_the_same_time_read_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let segment = begin(folder, "s");
+    let written = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut index = Index::open(folder).unwrap();
+                while !written.load(Ordering::Relaxed) {
+                    index.refresh().unwrap();
+                }
+            });
+        }
+        for _ in 0..200 {
+            segment.append(command("git status", Verdict::Allow)).unwrap();
+        }
+        written.store(true, Ordering::Relaxed);
+    });
+    segment.end(NewEvent::session_end(0)).unwrap();
+    let mut index = index(folder);
+    let sequence: Vec<u64> = index.story("s").unwrap().iter().map(|event| event.seq).collect();
+    assert_eq!(sequence, (1..=202).collect::<Vec<u64>>());
+    assert_eq!(index.count("status", &Filter::default()).unwrap(), 200);
+    assert_eq!(index.session("s").unwrap().unwrap().events, 202);
 }
