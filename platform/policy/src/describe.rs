@@ -234,3 +234,6 @@ fn visible(text: &str) -> String {
         out
     })
 }
+
+#[cfg(test)]
+mod tests;

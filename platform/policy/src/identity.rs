@@ -5,7 +5,7 @@
 
 use crate::Command;
 use crate::tools::{self, Opt, Runs};
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// One reading of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,11 @@ pub fn identities(command: &Command) -> Vec<Identity> {
                 let rest = arguments.get(at + 1..).unwrap_or_default();
                 out.add(&name, absolute(exec_name), rest, untouched, 0);
             }
-            None => out.add(&name, absolute(exec_name), arguments, false, 0),
+            // `/usr/bin/awk` is a link to `mawk` that only the system could have made.
+            None => {
+                let proven = untouched && is_system(exec_name);
+                out.add(&name, absolute(exec_name), arguments, proven, 0);
+            }
         }
     }
     if let Some(first) = argv.first() {
@@ -375,6 +379,16 @@ fn base_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Whether the path lies where no agent can write.
+fn is_system(path: &Path) -> bool {
+    let roots = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec"];
+    let plain = !path.components().any(|part| part == Component::ParentDir);
+    plain && roots.iter().any(|root| path.starts_with(root))
+}
+
 fn absolute(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| text.starts_with('/'))
 }
+
+#[cfg(test)]
+mod tests;

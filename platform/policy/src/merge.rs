@@ -339,3 +339,6 @@ fn _every_key_is_merged(settings: &Settings) {
         limits: LimitsSettings { memory: _, processes: _ },
     } = settings;
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,7 @@ fn an_allow_counts_only_where_the_program_file_proves_it() {
     assert_eq!(verdict(&policy, "cat x"), Verdict::Deny);
     let mut liar = line("ls -la");
     liar.executable = "/tmp/evil".into();
+    liar.exec_name = "/tmp/ls".into();
     assert_eq!(decide(&policy, &facts(), &Action::Run(liar)).verdict, Verdict::Deny);
     let mut preloaded = line("ls -la");
     preloaded.environment = vec![("LD_PRELOAD".into(), "/tmp/evil.so".into())];

@@ -1,0 +1,116 @@
+//! What a started program can be read as.
+
+use super::{identities, subject};
+use crate::Command;
+
+fn command(executable: &str, exec_name: &str, argv: &[&str]) -> Command {
+    let mut command = Command::from_tokens(argv);
+    command.executable = executable.into();
+    command.exec_name = exec_name.into();
+    command
+}
+
+/// The readings as lines, a `?` before those that nothing proves.
+fn readings(command: &Command) -> Vec<String> {
+    identities(command)
+        .iter()
+        .map(|own| format!("{}{}", if own.proven { "" } else { "?" }, own.tokens.join(" ")))
+        .collect()
+}
+
+fn has(command: &Command, reading: &str) -> bool {
+    readings(command).iter().any(|own| own == reading)
+}
+
+#[test]
+fn a_script_is_known_by_its_own_name_through_every_step_of_its_start() {
+    // `npm publish` begins with `#!/usr/bin/env node`: the kernel starts env, env starts node.
+    let first = command(
+        "/usr/bin/env",
+        "/usr/bin/npm",
+        &["/usr/bin/env", "node", "/usr/bin/npm", "publish"],
+    );
+    assert!(has(&first, "npm publish"), "{:?}", readings(&first));
+    let second = command("/usr/bin/node", "/usr/bin/node", &["node", "/usr/bin/npm", "publish"]);
+    assert!(has(&second, "npm publish"), "{:?}", readings(&second));
+    assert_eq!(subject(&first), ["npm", "publish"]);
+    assert_eq!(subject(&second), ["npm", "publish"]);
+
+    let twine =
+        command("/usr/bin/python3.11", "/x/bin/twine", &["python3", "/x/bin/twine", "upload"]);
+    assert!(has(&twine, "twine upload"));
+    assert_eq!(subject(&twine), ["twine", "upload"]);
+}
+
+#[test]
+fn the_program_file_proves_and_the_first_argument_does_not() {
+    let liar = command("/tmp/evil", "/tmp/evil", &["git", "status"]);
+    assert_eq!(readings(&liar), ["evil status", "?git status"]);
+    let link = command("/tmp/evil", "/tmp/git", &["git", "status"]);
+    assert_eq!(readings(&link), ["evil status", "?git status"]);
+    let system = command("/usr/bin/dash", "/bin/sh", &["sh", "-x"]);
+    assert!(has(&system, "sh -x"), "a link that only the system could have made");
+    let escape = command("/tmp/evil", "/usr/bin/../../tmp/git", &["git", "status"]);
+    assert!(has(&escape, "?git status"));
+}
+
+#[test]
+fn options_before_the_subcommand_are_left_out() {
+    let table = [
+        (&["git", "-C", "x", "push", "origin"][..], "git push origin"),
+        (&["git", "--no-pager", "-c", "a.b=c", "push"], "git push"),
+        (&["git", "--git-dir=/x", "push", "-f"], "git push -f"),
+        (&["cargo", "+nightly", "publish"], "cargo publish"),
+        (&["kubectl", "-nprod", "apply"], "kubectl apply"),
+        (&["gh", "-R", "acme/api", "pr", "merge"], "gh pr merge"),
+        (&["git", "--surely-new", "push"], "?git push"),
+        (&["git", "--surely-new", "value", "push"], "?git push"),
+        (&["gh", "pr", "-R", "acme/api", "merge"], "?gh pr merge"),
+    ];
+    for (argv, reading) in table {
+        let path = format!("/usr/bin/{}", argv[0]);
+        let command = command(&path, &path, argv);
+        assert!(has(&command, reading), "{argv:?} is {:?}", readings(&command));
+    }
+}
+
+#[test]
+fn programs_that_are_many_programs_are_known_by_the_one_that_runs() {
+    let table = [
+        (&["busybox", "wget", "x"][..], "?wget x"),
+        (&["/usr/lib/git-core/git-push", "origin"], "git push origin"),
+        (&["python3.11", "-W", "ignore", "-m", "twine", "upload"], "twine upload"),
+        (&["ld-linux-x86-64.so.2", "--argv0", "x", "/usr/bin/git", "push"], "git push"),
+        (&["env", "-u", "A", "B=c", "git", "push"], "?git push"),
+        (&["env", "-S", "git push", "origin"], "?git push origin"),
+        (&["node", "--require", "x.js", "npm-cli.js", "publish"], "npm publish"),
+        (&["node", "--surely-new", "x", "npm", "publish"], "?npm publish"),
+        (&["git.exe", "push"], "git push"),
+    ];
+    for (argv, reading) in table {
+        let path =
+            if argv[0].starts_with('/') { argv[0].into() } else { format!("/usr/bin/{}", argv[0]) };
+        let command = command(&path, &path, argv);
+        assert!(has(&command, reading), "{argv:?} is {:?}", readings(&command));
+    }
+}
+
+#[test]
+fn a_program_text_is_no_script() {
+    let shell = command("/usr/bin/bash", "/bin/bash", &["bash", "-c", "git push"]);
+    assert!(!readings(&shell).iter().any(|own| own.starts_with("git") || own.starts_with("?git")));
+    let node = command("/usr/bin/node", "/usr/bin/node", &["node", "-e", "npm", "publish"]);
+    assert!(!has(&node, "npm publish") && !has(&node, "?npm publish"));
+}
+
+#[test]
+fn a_crafted_command_has_no_more_readings_than_anybody_can_judge() {
+    let mut argv = vec!["env"];
+    for _ in 0..2000 {
+        argv.extend(["--x", "git", "env"]);
+    }
+    let command = command("/usr/bin/env", "/usr/bin/env", &argv);
+    assert!(identities(&command).len() <= super::MOST);
+    let nothing = Command::default();
+    assert_eq!(readings(&nothing), Vec::<String>::new());
+}

@@ -1,0 +1,193 @@
+//! How layers combine, case by case. What holds of every combination is in `tests/properties.rs`.
+
+use crate::{
+    Access, Context, Layer, MinimumTier, NetworkMode, Os, Policy, SourceKind, Verdict, built_in,
+    decide_file, merge,
+};
+use std::path::Path;
+
+use SourceKind::{
+    CommandLine, ManagedFile as Managed, RecommendedFile as Recommended, UserFile as User,
+    WorkspaceFile as Workspace,
+};
+
+fn context() -> Context {
+    Context {
+        home: "/home/ada".into(),
+        workspace: "/home/ada/work".into(),
+        agent: Some("codex".into()),
+        os: Os::Linux,
+    }
+}
+
+fn policy(files: &[(SourceKind, &str)]) -> Policy {
+    let layers = files.iter().enumerate().map(|(at, (kind, text))| {
+        let layer = Layer::from_toml(*kind, &format!("/{kind}-{at}"), text);
+        assert_eq!(layer.findings(), [], "{text}");
+        layer
+    });
+    merge(std::iter::once(built_in()).chain(layers).collect(), &context())
+}
+
+#[test]
+fn the_base_chooses_an_ordered_value_and_the_ceilings_bound_it() {
+    let direct = "[network]\nmode = \"direct\"";
+    let proxy = "[network]\nmode = \"proxy\"";
+    let none = "[network]\nmode = \"none\"";
+    let table = [
+        (&[][..], NetworkMode::None, "built-in defaults"),
+        (&[(User, direct)], NetworkMode::Direct, "user-file /user-file-0:2"),
+        (&[(Managed, direct)], NetworkMode::Direct, "managed-file /managed-file-0:2"),
+        (&[(Managed, direct), (User, none)], NetworkMode::None, "user-file /user-file-1:2"),
+        (&[(Managed, proxy), (User, direct)], NetworkMode::Proxy, "managed-file /managed-file-0:2"),
+        (
+            &[(Managed, direct), (Managed, proxy)],
+            NetworkMode::Proxy,
+            "managed-file /managed-file-1:2",
+        ),
+        (
+            &[(User, direct), (Workspace, none)],
+            NetworkMode::None,
+            "workspace-file /workspace-file-1:2",
+        ),
+        (&[(User, none), (Workspace, direct)], NetworkMode::None, "user-file /user-file-0:2"),
+        (
+            &[(User, none), (CommandLine, direct)],
+            NetworkMode::Direct,
+            "command-line /command-line-1:2",
+        ),
+        (
+            &[(CommandLine, none), (CommandLine, direct)],
+            NetworkMode::Direct,
+            "command-line /command-line-1:2",
+        ),
+        (
+            &[(Recommended, direct), (Managed, none), (User, proxy)],
+            NetworkMode::None,
+            "managed-file /managed-file-1:2",
+        ),
+    ];
+    for (files, mode, origin) in table {
+        let policy = policy(files);
+        assert_eq!(policy.network().mode.value, mode, "{files:?}");
+        assert_eq!(policy.network().mode.origin.to_string(), origin, "{files:?}");
+    }
+}
+
+#[test]
+fn limits_and_approvals_take_the_smaller_ceiling() {
+    let managed = "[limits]\nmemory = \"2 GiB\"\n[approvals]\nexpires = \"5m\"\nscopes = [\"once\"]\n[sandbox]\nminimum_tier = \"full\"";
+    let user = "[limits]\nmemory = \"8 GiB\"\n[approvals]\nexpires = \"1h\"\nscopes = [\"once\", \"session\"]\n[sandbox]\nminimum_tier = \"reduced\"";
+    let alone = policy(&[(User, user)]);
+    assert_eq!(alone.limits().memory.as_ref().unwrap().value, 8 << 30);
+    assert_eq!(alone.approvals().expires.value.as_secs(), 3600);
+    let both = policy(&[(Managed, managed), (User, user)]);
+    assert_eq!(both.limits().memory.as_ref().unwrap().value, 2 << 30);
+    assert_eq!(both.approvals().expires.value.as_secs(), 300);
+    assert!(!both.approvals().scopes.value.session);
+    assert_eq!(both.minimum_tier(), MinimumTier::Full);
+    let only = policy(&[(Managed, "[limits]\nmemory = \"2 GiB\"")]);
+    assert_eq!(only.limits().memory.as_ref().unwrap().value, 2 << 30);
+}
+
+#[test]
+fn a_grant_of_the_same_path_overrules_an_earlier_denial_of_the_base_only() {
+    let deny = "[filesystem]\ndeny = [\"~/.kube\"]";
+    let read = "[filesystem]\nread = [\"~/.kube\"]";
+    let write = "[filesystem]\nwrite = [\"~/.kube\"]";
+    let wide = "[filesystem]\nwrite = [\"~\"]";
+    let decided = |files: &[(SourceKind, &str)]| {
+        let policy = policy(files);
+        let path = Path::new("/home/ada/.kube/config");
+        [Access::Read, Access::Write]
+            .map(|access| decide_file(&policy, access, path).map(|decision| decision.verdict))
+    };
+    let (allow, denied) = (Some(Verdict::Allow), Some(Verdict::Deny));
+    assert_eq!(decided(&[]), [None, None]);
+    assert_eq!(decided(&[(User, read)]), [allow, None]);
+    assert_eq!(decided(&[(Recommended, deny), (User, read)]), [allow, denied]);
+    assert_eq!(decided(&[(Recommended, deny), (User, write)]), [allow, allow]);
+    assert_eq!(decided(&[(Recommended, deny), (User, wide)]), [denied, denied]);
+    assert_eq!(decided(&[(User, deny), (Recommended, write)]), [denied, denied]);
+    assert_eq!(decided(&[(Managed, deny), (User, write)]), [denied, denied]);
+    assert_eq!(decided(&[(Workspace, deny), (User, write)]), [denied, denied]);
+    assert_eq!(decided(&[(Workspace, write)]), [None, None]);
+}
+
+#[test]
+fn a_managed_denial_that_cannot_be_read_takes_every_grant_away() {
+    let broken = Layer::from_toml(Managed, "/m", "[filesystem]\ndeny = [\"~bob/x\"]");
+    let user = Layer::from_toml(User, "/u", "[filesystem]\nread = [\"/srv\"]");
+    let policy = merge(vec![built_in(), broken, user], &context());
+    assert_eq!(policy.filesystem().read, []);
+    assert!(policy.blocked().is_empty());
+    let value = policy.explain("filesystem.read").unwrap();
+    assert_eq!(value.losers[0].reason, "a denial could not be read: managed-file /m:2");
+}
+
+#[test]
+fn a_variable_passes_when_it_is_named_and_nobody_above_denies_it() {
+    let pass = |what: &str| format!("[environment]\npass = [{what:?}]");
+    let deny = |what: &str| format!("[environment]\ndeny = [{what:?}]");
+    let passes =
+        |files: &[(SourceKind, &str)], name: &str| policy(files).environment().passes(name);
+    assert!(passes(&[], "PATH") && passes(&[], "LC_ALL") && passes(&[], "GIT_AUTHOR_NAME"));
+    assert!(
+        !passes(&[], "NPM_TOKEN") && !passes(&[], "LD_PRELOAD") && !passes(&[], "SSH_AUTH_SOCK")
+    );
+    let named = pass("NPM_TOKEN");
+    assert!(passes(&[(User, &named)], "NPM_TOKEN"), "named in full");
+    assert!(!passes(&[(User, &pass("*"))], "NPM_TOKEN"), "a pattern overrides nothing");
+    assert!(passes(&[(User, &pass("*"))], "MY_SETTING"));
+    assert!(!passes(&[(User, &pass("*")), (User, &deny("*setting"))], "MY_SETTING"), "any case");
+    assert!(!passes(&[(User, &named), (CommandLine, &deny("NPM_TOKEN"))], "NPM_TOKEN"));
+    assert!(!passes(&[(Managed, &deny("*TOKEN*")), (User, &named)], "NPM_TOKEN"));
+    assert!(!passes(&[(User, &named), (Workspace, &deny("NPM_TOKEN"))], "NPM_TOKEN"));
+    assert!(!passes(&[(Workspace, &named)], "NPM_TOKEN"));
+}
+
+#[test]
+fn a_closed_list_leaves_what_managed_layers_allow() {
+    let closed = "[network]\nmode = \"direct\"\nclosed = true\nallow = [\"it.example\"]";
+    let user = "[network]\nallow = [\"mine.example\"]";
+    let allowed = |files: &[(SourceKind, &str)]| -> Vec<String> {
+        policy(files).network().allow.iter().map(|own| own.value.to_string()).collect()
+    };
+    assert_eq!(allowed(&[(Managed, closed), (User, user)]), ["it.example"]);
+    let open = closed.replace("closed = true", "closed = false");
+    assert_eq!(allowed(&[(Managed, &open), (User, user)]), ["it.example", "mine.example"]);
+}
+
+#[test]
+fn a_condition_limits_a_layer_and_a_rule() {
+    let mode = |when: &str| {
+        let text = format!("when = {when}\n[network]\nmode = \"direct\"");
+        policy(&[(User, &text)]).network().mode.value
+    };
+    assert_eq!(mode("{ agent = \"codex\" }"), NetworkMode::Direct);
+    assert_eq!(mode("{ agent = [\"goose\", \"codex\"], os = \"linux\" }"), NetworkMode::Direct);
+    assert_eq!(mode("{ agent = \"goose\" }"), NetworkMode::None);
+    assert_eq!(mode("{ os = \"macos\" }"), NetworkMode::None);
+    assert_eq!(mode("{ workspace = \"~/work/**\" }"), NetworkMode::Direct);
+    assert_eq!(mode("{ workspace = \"~/other\" }"), NetworkMode::None);
+}
+
+#[test]
+fn the_grants_of_an_untrusted_layer_do_not_count_and_its_restrictions_do() {
+    let text = "[filesystem]\nread = [\"/srv\"]\ndeny = [\"~/.kube\"]\n[network]\nmode = \"direct\"\nclosed = true\n";
+    let layer = Layer::from_toml(Managed, "/m", text).untrusted("Bob could have written it.");
+    let policy = merge(vec![built_in(), layer], &context());
+    assert_eq!(policy.filesystem().read, []);
+    assert_eq!(policy.filesystem().deny.len(), 1);
+    assert_eq!(policy.network().mode.value, NetworkMode::None);
+    assert!(policy.network().closed.is_some());
+}
+
+#[test]
+fn without_any_layer_the_strictest_holds() {
+    let policy = merge(Vec::new(), &context());
+    assert_eq!(policy.network().mode.value, NetworkMode::None);
+    assert_eq!(policy.minimum_tier(), MinimumTier::Full);
+    assert_eq!(policy.approvals().unattended.value, Verdict::Deny);
+    assert!(!policy.environment().passes("PATH"));
+}
