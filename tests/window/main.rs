@@ -35,7 +35,7 @@ fn a_person_answers_requests_in_the_real_window() -> Result<()> {
     let mut session = start(&stage, &output)?;
 
     // A card has just appeared: a click answers nothing.
-    window.wait("[data-request]")?;
+    window.wait("[data-request]").with_context(|| said(&output))?;
     window.find(ALLOW_ONCE)?.click()?;
     let age = window.script("return window.clicked - window.appeared", &[])?;
     let age = age.as_f64().context("no click reached the card")?;
@@ -60,7 +60,7 @@ fn a_person_answers_requests_in_the_real_window() -> Result<()> {
     window.wait("[data-testid=request-note]")?.click()?;
     window.press(ENTER)?;
     ensure!(session.ended("the session to end")?.success(), "the agent itself did not fail");
-    let said = fs::read_to_string(&output)?;
+    let said = said(&output);
     ensure!(said.contains("first push: 0"), "the first push failed:\n{said}");
     ensure!(said.contains("open a pull request instead"), "the agent read no note:\n{said}");
     ensure!(said.contains("second push: 126"), "a denied command ends with 126:\n{said}");
@@ -70,7 +70,7 @@ fn a_person_answers_requests_in_the_real_window() -> Result<()> {
     window.press('3')?;
     window.wait_for_text("open a pull request instead")?;
     window.wait_for_text("Allowed by")?;
-    window.wait_for_text("Publishes")?;
+    window.wait_for_text("It publishes")?;
     in_both_themes(&window, "activity")?;
     window.press('4')?;
     window.wait_for_text("commands.rule")?;
@@ -92,7 +92,7 @@ fn a_killed_window_hangs_no_agent() -> Result<()> {
     window.wait("[data-request]")?;
     drop(window);
     session.ended("the session to end without its window")?;
-    let said = fs::read_to_string(&output)?;
+    let said = said(&output);
     ensure!(said.contains("second push: 126"), "nobody answered, and it was not denied:\n{said}");
     ensure!(refs(&remote)?.is_empty(), "something was published that nobody allowed");
     Ok(())
@@ -131,6 +131,11 @@ fn start(stage: &Stage, output: &Path) -> Result<Running> {
     let mut run = stage.chaperone();
     run.args(["run", "--", "sh", "agent.sh"]).stdout(out.try_clone()?).stderr(out);
     Running::start(run.stdin(Stdio::null()), "chaperone run")
+}
+
+/// What the agent and `chaperone run` have printed so far.
+fn said(output: &Path) -> String {
+    format!("the session printed:\n{}", fs::read_to_string(output).unwrap_or_default())
 }
 
 /// What is published: the branches of the remote.

@@ -74,7 +74,9 @@ impl Stage {
         set_environment(&mut driver, folder.path(), &display, &chaperone);
         driver.stdout(log.try_clone()?).stderr(log);
         let running = Running::start(&mut driver, "dbus-run-session and tauri-driver")?;
-        eventually("the driver to listen", || TcpStream::connect(("127.0.0.1", port)).ok())?;
+        for port in [native, port] {
+            eventually("the driver to listen", || TcpStream::connect(("127.0.0.1", port)).ok())?;
+        }
 
         Ok(Self {
             folder,
@@ -125,8 +127,8 @@ fn set_environment(command: &mut Command, folder: &Path, display: &str, chaperon
     command.env("HOME", &home).env("XDG_RUNTIME_DIR", folder.join("run"));
     command.env("DISPLAY", display).env("LANG", "C.UTF-8");
     command.env("CHAPERONE_BIN", chaperone);
-    // No graphics card here, and no accessibility bus.
-    command.env("WEBKIT_DISABLE_COMPOSITING_MODE", "1").env("NO_AT_BRIDGE", "1");
+    // No accessibility bus: nobody listens there.
+    command.env("NO_AT_BRIDGE", "1");
 }
 
 /// The program that a variable names, or that stands beside this test in the target folder.
