@@ -539,6 +539,11 @@ fn actor() {
     match role.as_str() {
         "supervisor" => supervise(&path, &id),
         "client" => client(&path),
+        "lister" => {
+            let listing = Inbox::list(&path, PATIENCE).unwrap();
+            let reasons: Vec<_> = listing.unreachable.iter().map(|u| u.reason.as_str()).collect();
+            say(&format!("{} sessions; {}", listing.sessions.len(), reasons.join("; ")));
+        }
         "filtered client" => {
             let filter = seccompiler::SeccompFilter::new(
                 std::iter::empty().collect(),
@@ -572,8 +577,8 @@ fn supervise(runtime: &Path, id: &str) {
                 say(&format!("{waiting} waiting, attended {}", approvals.attended()));
             }
             // A process of the session, which this one supervises.
-            ("spawn", socket) => {
-                let mut child = Actor::start("client", Path::new(socket), id);
+            (role @ ("client" | "lister"), path) => {
+                let mut child = Actor::start(role, Path::new(path), id);
                 say(&format!("my child: {}", child.hear()));
             }
             other => panic!("{other:?}"),
@@ -624,7 +629,7 @@ fn what_a_session_started_is_refused_and_what_is_beside_it_is_not() {
     let mut supervisor = Actor::start("supervisor", &place.runtime(), "s1");
     assert_eq!(supervisor.hear(), "ready");
     let socket = place.socket("s1");
-    supervisor.tell(&format!("spawn {}", socket.display()));
+    supervisor.tell(&format!("client {}", socket.display()));
     let child = supervisor.hear();
     assert!(child.starts_with("my child: goodbye: You are inside a session"), "{child}");
 
@@ -633,12 +638,24 @@ fn what_a_session_started_is_refused_and_what_is_beside_it_is_not() {
 }
 
 #[test]
+fn a_command_that_is_run_inside_a_session_is_told_why_it_sees_nothing() {
+    let place = Place::new();
+    let mut supervisor = Actor::start("supervisor", &place.runtime(), "s1");
+    assert_eq!(supervisor.hear(), "ready");
+    supervisor.tell(&format!("lister {}", place.runtime().display()));
+    let child = supervisor.hear();
+    assert!(child.starts_with("my child: 0 sessions; You are inside a session"), "{child}");
+    let mut beside = Actor::start("lister", &place.runtime(), "");
+    assert_eq!(beside.hear(), "1 sessions;");
+}
+
+#[test]
 fn a_session_does_not_listen_to_the_children_of_another() {
     let place = Place::new();
     let mut first = Actor::start("supervisor", &place.runtime(), "s1");
     let mut second = Actor::start("supervisor", &place.runtime(), "s2");
     assert_eq!((first.hear(), second.hear()), ("ready".into(), "ready".into()));
-    second.tell(&format!("spawn {}", place.socket("s1").display()));
+    second.tell(&format!("client {}", place.socket("s1").display()));
     let child = second.hear();
     assert!(child.starts_with("my child: goodbye: You are inside a session"), "{child}");
 }

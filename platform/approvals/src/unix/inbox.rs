@@ -299,7 +299,10 @@ impl Client {
         let mut wire = Wire::new(socket, SERVER_LINE, UNREAD)
             .map_err(|error| Connect::Failed(format!("It cannot be reached: {error}.")))?;
         let hello = ClientMessage::Hello { version: PROTOCOL_VERSION, role: self.role };
-        if wire.send(&line(&hello)) { Ok(wire) } else { Err(Connect::Dead) }
+        // A session that does not want to talk has perhaps said so and closed already: then this
+        // fails, and its words are there to be read.
+        let _ = wire.send(&line(&hello));
+        Ok(wire)
     }
 
     /// Sends what others want sent. `false`: it is time to stop.
