@@ -19,11 +19,23 @@ export default defineConfig(({ mode }) => ({
   },
   server: { host: '127.0.0.1', port: 1420, strictPort: true },
   test: {
-    environment: 'jsdom',
-    include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
-    setupFiles: ['tests/setup.ts'],
-    restoreMocks: true,
     // axe is slow where other work shares the machine.
     testTimeout: 30_000,
+    restoreMocks: true,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'logic', environment: 'node', isolate: false, include: ['src/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'window',
+          environment: 'jsdom',
+          include: ['tests/**/*.test.ts'],
+          setupFiles: ['tests/setup.ts'],
+        },
+      },
+    ],
   },
 }));

@@ -121,7 +121,7 @@ const build = spawnSync(
         '--mode',
         'recorded',
         '--logLevel',
-        'warn',
+        'error',
     ],
     { cwd: root, stdio: 'inherit' },
 );

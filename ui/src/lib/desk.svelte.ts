@@ -2,8 +2,8 @@
 // and who hears a key.
 
 import { createContext } from 'svelte';
-import type { Backend, Requests, Settings, Theme } from './backend';
-import { Live } from './live.svelte';
+import type { Backend, Failure, Requests, Settings, Theme } from './backend';
+import { Live, asFailure } from './live.svelte';
 import { inField, meant } from './logic/keys';
 import { type Place, format, parse } from './logic/place';
 
@@ -22,6 +22,8 @@ export class Desk {
   helpOpen = $state(false);
   /** Chosen in this window, before the settings say so too. */
   #theme = $state<Theme | null>(null);
+  /** What went wrong with something that belongs to no page. */
+  failure = $state.raw<Failure | null>(null);
   /** Said by screen readers when it changes. */
   announcement = $state('');
 
@@ -99,7 +101,12 @@ export class Desk {
   async setTheme(theme: Theme): Promise<void> {
     this.#paint(theme);
     this.#theme = theme;
-    await this.backend.setTheme(theme);
+    await this.#attempt(() => this.backend.setTheme(theme));
+  }
+
+  async resumeAsking(): Promise<void> {
+    await this.#attempt(() => this.backend.resumeAsking());
+    await this.settings.refresh();
   }
 
   /** Hears keys before those who came earlier, until the returned function is called. */
@@ -131,6 +138,15 @@ export class Desk {
     const all = this.requests.value?.groups.flatMap((group) => group.requests) ?? [];
     const first = all.find((request) => request.id === fresh[0]);
     if (first) this.announcement = `${first.agent} asks: ${first.sentence}`;
+  }
+
+  async #attempt(call: () => Promise<void>): Promise<void> {
+    try {
+      await call();
+      this.failure = null;
+    } catch (error) {
+      this.failure = asFailure(error);
+    }
   }
 
   #paint(theme: Theme): void {

@@ -91,7 +91,7 @@ export class InputGuard {
 export function refusalText(refusal: Refusal): string {
   switch (refusal) {
     case 'card-is-new':
-      return 'Nothing was answered: the request had only just appeared. Read it, then answer.';
+      return 'Nothing was answered: the request had only just appeared.';
     case 'card-changed-meanwhile':
       return 'Nothing was answered: the request changed while you pressed.';
     case 'window-just-activated':

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inField, meant } from './keys';
+import { meant } from './keys';
 
 const press = (key: string, code = '', isComposing = false) => meant({ key, code, isComposing });
 
@@ -16,14 +16,5 @@ describe('keys', () => {
   it('that compose text mean nothing', () => {
     expect(press('Enter', 'Enter', true)).toBe('');
     expect(press('Process', 'KeyD')).toBe('');
-  });
-
-  it('in a field belong to it', () => {
-    document.body.innerHTML =
-      '<input id="a"><input id="b" type="checkbox"><button id="c"></button>';
-    expect(inField(document.getElementById('a'))).toBe(true);
-    expect(inField(document.getElementById('b'))).toBe(false);
-    expect(inField(document.getElementById('c'))).toBe(false);
-    expect(inField(null)).toBe(false);
   });
 });
