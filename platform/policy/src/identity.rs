@@ -92,6 +92,42 @@ pub fn subject(command: &Command) -> Vec<String> {
     last.map_or_else(|| argv.clone(), |identity| identity.tokens.clone())
 }
 
+/// Whether `after` is nothing but the next step of `before` in the same process: the program that
+/// `env` was told to start, as at the top of a script. One wish, so it is asked about once.
+pub fn continues(before: &Command, after: &Command) -> bool {
+    let Command { executable, exec_name: _, argv, environment, cwd } = before;
+    base_name(executable) == "env"
+        && env_command(argv.get(1..).unwrap_or_default(), DEEPEST).as_ref() == Some(&after.argv)
+        && *environment == after.environment
+        && *cwd == after.cwd
+        && subject(before) == subject(after)
+}
+
+/// The command that `env [-i] [-u NAME] [-S TEXT] [NAME=VALUE]… COMMAND` starts: env(1).
+fn env_command(arguments: &[String], deepest: usize) -> Option<Vec<String>> {
+    let mut at = 0;
+    loop {
+        let argument = arguments.get(at)?.as_str();
+        let joined = argument
+            .strip_prefix("--split-string=")
+            .or_else(|| argument.strip_prefix("-S").filter(|text| !text.is_empty()));
+        let (text, next) = match argument {
+            "-S" | "--split-string" => (arguments.get(at + 1).map(String::as_str), at + 2),
+            _ => (joined, at + 1),
+        };
+        if let Some(text) = text {
+            let mut rest = words(text);
+            rest.extend_from_slice(arguments.get(next..).unwrap_or_default());
+            return env_command(&rest, deepest.checked_sub(1)?);
+        }
+        match argument {
+            "-u" | "--unset" | "-C" | "--chdir" => at += 2,
+            _ if argument.starts_with('-') || argument.contains('=') => at += 1,
+            _ => return arguments.get(at..).map(<[String]>::to_vec),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Readings {
     readings: Vec<Identity>,
@@ -178,35 +214,12 @@ impl Readings {
         }
     }
 
-    /// `env [-i] [-u NAME] [NAME=VALUE]… COMMAND`, env(1). What it starts is found in a `PATH` that
-    /// it may set, so it proves nothing.
+    /// What env starts is found in a `PATH` that it may set, so it proves nothing.
     fn add_env(&mut self, arguments: &[String], depth: usize) {
-        let mut at = 0;
-        while let Some(argument) = arguments.get(at).map(String::as_str) {
-            let split = argument
-                .strip_prefix("--split-string=")
-                .or_else(|| argument.strip_prefix("-S").filter(|text| !text.is_empty()));
-            let split = match argument {
-                "-S" | "--split-string" => arguments.get(at + 1).map(String::as_str),
-                _ => split,
-            };
-            if let Some(text) = split {
-                let skip = if matches!(argument, "-S" | "--split-string") { 2 } else { 1 };
-                let mut rest: Vec<String> = words(text);
-                rest.extend_from_slice(arguments.get(at + skip..).unwrap_or_default());
-                self.add_env(&rest, depth + 1);
-                return;
-            }
-            match argument {
-                "-u" | "--unset" | "-C" | "--chdir" => at += 2,
-                _ if argument.starts_with('-') || argument.contains('=') => at += 1,
-                program => {
-                    let rest = arguments.get(at + 1..).unwrap_or_default();
-                    let path = Path::new(program);
-                    self.add(&base_name(path), absolute(path), rest, false, depth + 1);
-                    return;
-                }
-            }
+        let started = env_command(arguments, DEEPEST);
+        if let Some((program, rest)) = started.as_deref().and_then(<[String]>::split_first) {
+            let path = Path::new(program);
+            self.add(&base_name(path), absolute(path), rest, false, depth + 1);
         }
     }
 

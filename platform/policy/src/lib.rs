@@ -37,7 +37,7 @@ pub use effective::{
 };
 pub use finding::{Finding, FindingStatus};
 pub use host::{HostPattern, HostSpec};
-pub use identity::{Identity, changes_meaning, identities, subject};
+pub use identity::{Identity, changes_meaning, continues, identities, subject};
 pub use layer::{Layer, LayerStatus, LayerSummary};
 pub use merge::merge;
 pub use name::NamePattern;

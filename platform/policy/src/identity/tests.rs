@@ -1,6 +1,6 @@
 //! What a started program can be read as.
 
-use super::{identities, subject};
+use super::{continues, identities, subject};
 use crate::Command;
 
 fn command(executable: &str, exec_name: &str, argv: &[&str]) -> Command {
@@ -35,6 +35,15 @@ fn a_script_is_known_by_its_own_name_through_every_step_of_its_start() {
     assert!(has(&second, "npm publish"), "{:?}", readings(&second));
     assert_eq!(subject(&first), ["npm", "publish"]);
     assert_eq!(subject(&second), ["npm", "publish"]);
+
+    assert!(continues(&first, &second), "one wish, asked about once");
+    assert!(!continues(&second, &first));
+    let mut other = second.clone();
+    other.argv.push("--tag=next".into());
+    assert!(!continues(&first, &other));
+    let mut other = second.clone();
+    other.environment = vec![("NODE_OPTIONS".into(), "--require=x".into())];
+    assert!(!continues(&first, &other));
 
     let twine =
         command("/usr/bin/python3.11", "/x/bin/twine", &["python3", "/x/bin/twine", "upload"]);
