@@ -16,6 +16,7 @@ export default defineConfig(({ mode }) => ({
     // Data URLs would need `img-src data:` in the content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   server: { host: '127.0.0.1', port: 1420, strictPort: true },
   test: {
