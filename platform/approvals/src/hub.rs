@@ -256,10 +256,13 @@ impl Hub {
                     out.extend(tell(&id, |request| ServerMessage::Withdrawn { request }));
                 }
                 Effect::Settled { tickets, outcome } => {
-                    if let Some(id) = &outcome.request {
-                        out.extend(tell(id, |request| ServerMessage::Answered { request }));
-                    }
+                    let told = outcome
+                        .request
+                        .as_deref()
+                        .and_then(|id| tell(id, |request| ServerMessage::Answered { request }));
+                    // It is recorded and takes effect before anybody is shown that it did.
                     out.push(Output::Settled(tickets, outcome));
+                    out.extend(told);
                 }
                 Effect::Approvals => {
                     let approvals = self.queue.approvals(now).cloned().collect();

@@ -259,6 +259,20 @@ fn the_end_denies_what_waits_and_removes_the_socket() {
 }
 
 #[test]
+fn a_callback_that_panics_leaves_nobody_waiting() {
+    let place = Place::new();
+    let approvals = place.start("s1");
+    approvals.ask(push(), |_| panic!("this panic is part of the test"));
+    let other = ask(&approvals, asked(&["npm", "publish"]));
+    approvals.answer(&allow("s1.1", "ada"));
+    assert_eq!(other.recv_timeout(PATIENCE).unwrap().verdict, AnswerVerdict::Deny);
+    assert_eq!(
+        ask(&approvals, push()).recv_timeout(PATIENCE).unwrap().verdict,
+        AnswerVerdict::Deny
+    );
+}
+
+#[test]
 fn somebody_attends_while_a_window_or_terminal_is_connected() {
     let place = Place::new();
     let approvals = place.start("s1");
