@@ -15,11 +15,15 @@ use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After the last window has gone, how long a request still waits for another one to open, where
 /// no terminal could bring a person.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long after its start a session counts on a window that has yet to notice its socket: an
+/// agent may ask within the first hundredth of a second.
+const ARRIVAL: Duration = Duration::from_secs(2);
 
 /// A session's requests.
 pub(crate) struct Asking {
@@ -30,6 +34,10 @@ pub(crate) struct Asking {
     session: String,
     /// `--unattended`: nobody is asked, whoever may be there.
     unattended: bool,
+    /// What becomes of what waits when nobody is there: a request of either kind may, so the
+    /// stricter holds for both.
+    for_nobody: Verdict,
+    opened: Instant,
     waiting: Mutex<HashMap<ActionId, Ticket>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
     allowed: Mutex<HashMap<Vec<String>, u32>>,
@@ -61,7 +69,8 @@ impl Asking {
             })
             .collect();
         let session = info.id.clone();
-        let approvals = Approvals::start(info, runtime, &scopes, policy.approvals().expires.value)?;
+        let limits = policy.approvals();
+        let approvals = Approvals::start(info, runtime, &scopes, limits.expires.value)?;
         let asking = Arc::new(Self {
             approvals,
             segment,
@@ -69,28 +78,16 @@ impl Asking {
             announcer,
             session,
             unattended,
+            for_nobody: limits.unattended.value.max(limits.unattended_restricted.value),
+            opened: Instant::now(),
             waiting: Mutex::default(),
             allowed: Mutex::default(),
         });
         let weak = Arc::downgrade(&asking);
-        // The window may go while a request of either kind waits: the stricter holds for both.
-        let approvals = policy.approvals();
-        let verdict = approvals.unattended.value.max(approvals.unattended_restricted.value);
         asking.approvals.on_attendance(move |somebody| {
-            if somebody {
-                return;
+            if let (false, Some(asking)) = (somebody, weak.upgrade()) {
+                asking.unless_somebody_comes(GRACE);
             }
-            let weak = weak.clone();
-            let left = std::thread::Builder::new().name("unattended".into()).spawn(move || {
-                std::thread::sleep(GRACE);
-                if let Some(asking) = weak.upgrade()
-                    && !asking.somebody_is_there()
-                {
-                    asking.answer_for_nobody(verdict);
-                }
-            });
-            // Without a thread the requests expire instead, as they would have.
-            drop(left);
         });
         Ok(asking)
     }
@@ -99,6 +96,26 @@ impl Asking {
     /// session was started on a terminal, so that somebody sits there.
     pub(crate) fn somebody_is_there(&self) -> bool {
         !self.unattended && (self.announcer.has_terminal() || self.approvals.attended())
+    }
+
+    /// Whether a window may still be on its way to a session that has only just begun.
+    pub(crate) fn somebody_may_come(&self) -> bool {
+        !self.unattended && self.opened.elapsed() < ARRIVAL
+    }
+
+    /// Answers what waits as the policy says for unattended sessions, if nobody is there by then.
+    fn unless_somebody_comes(self: &Arc<Self>, wait: Duration) {
+        let weak = Arc::downgrade(self);
+        let left = std::thread::Builder::new().name("unattended".into()).spawn(move || {
+            std::thread::sleep(wait);
+            if let Some(asking) = weak.upgrade()
+                && !asking.somebody_is_there()
+            {
+                asking.answer_for_nobody(asking.for_nobody);
+            }
+        });
+        // Without a thread the requests expire instead, as they would have.
+        drop(left);
     }
 
     /// The answers that hold for the whole session.
@@ -145,6 +162,8 @@ impl Asking {
         };
         let this = Arc::clone(self);
         let command = exec.command.clone();
+        // An answer may come before this returns; it waits for the entry that it takes away.
+        let mut waiting = self.waiting();
         let ticket = self.approvals.ask(new, move |outcome| {
             this.waiting().remove(&id);
             let answer = match this.record(&name, &action, &outcome) {
@@ -159,6 +178,9 @@ impl Asking {
             this.announcer.settled(&outcome);
         });
         self.waiting().insert(id, ticket);
+        if !self.somebody_is_there() {
+            self.unless_somebody_comes(ARRIVAL.saturating_sub(self.opened.elapsed()));
+        }
         self.announcer.asked(&self.approvals, &exec.command);
         Ok(())
     }
@@ -190,6 +212,11 @@ impl Asking {
     /// What waits and what ended a moment ago.
     pub(crate) fn requests(&self) -> Vec<chaperone_approvals::Request> {
         self.approvals.requests()
+    }
+
+    /// Tells everybody that the session is over.
+    pub(crate) fn end(&self) {
+        self.approvals.end();
     }
 
     fn answer_for_nobody(&self, verdict: Verdict) {

@@ -45,7 +45,8 @@ impl Supervision<'_> {
         let action = Action::Run(exec.command.clone());
         let facts = Facts { approvals: self.asking.approvals(), now: Timestamp::now() };
         let mut decision = decide(self.policy, &facts, &action);
-        if decision.verdict == Verdict::Ask && !self.asking.somebody_is_there() {
+        let asked = self.asking.somebody_is_there() || self.asking.somebody_may_come();
+        if decision.verdict == Verdict::Ask && !asked {
             decision = unattended(self.policy, decision);
         }
         match decision.verdict {

@@ -393,11 +393,12 @@ fn supervise(
     let mut supervision = Supervision {
         policy: &loaded.policy,
         segment: Arc::clone(segment),
-        asking,
+        asking: Arc::clone(&asking),
         control,
         terminal: terminal.clone(),
     };
     let outcome = session.run(&mut supervision);
+    asking.end();
     if let Some(terminal) = terminal {
         terminal.finish();
     }
