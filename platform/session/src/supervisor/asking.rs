@@ -229,7 +229,7 @@ impl Asking {
                 request: request.id,
                 verdict,
                 scope: Scope::Once,
-                note: Some("Nobody is there to answer any more.".into()),
+                note: Some("Nobody is there to answer.".into()),
                 by: "the policy for unattended sessions".into(),
             });
         }
