@@ -177,7 +177,8 @@ impl Asking {
             this.control.answer(id, answer);
             this.announcer.settled(&outcome);
         });
-        self.waiting().insert(id, ticket);
+        waiting.insert(id, ticket);
+        drop(waiting);
         if !self.somebody_is_there() {
             self.unless_somebody_comes(ARRIVAL.saturating_sub(self.opened.elapsed()));
         }
