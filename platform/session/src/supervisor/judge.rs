@@ -7,9 +7,12 @@ use super::asking::Asking;
 use super::terminal::Terminal;
 use super::{signals, words};
 use chaperone_audit::{EventKind, NewEvent, Segment};
-use chaperone_policy::{Action, Decision, Facts, Origin, Policy, Verdict, decide, unattended};
+use chaperone_policy::{
+    Action, Command, Decision, Facts, Origin, Policy, Verdict, continues, decide, unattended,
+};
 use chaperone_sandbox::{ActionId, Answer, Control, Judge, ObservedExec, Target};
 use jiff::Timestamp;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +23,9 @@ pub(crate) struct Supervision<'a> {
     pub(crate) asking: Arc<Asking>,
     pub(crate) control: Control,
     pub(crate) terminal: Option<Arc<Terminal>>,
+    /// What was asked last in each process: the program that `env` starts for a script is the same
+    /// wish, and is not asked about again.
+    pub(crate) asked: HashMap<i32, Command>,
 }
 
 impl Supervision<'_> {
@@ -41,10 +47,22 @@ impl Supervision<'_> {
         let _ = self.segment.append(NewEvent::decided(action, &decision));
     }
 
-    fn judge(&self, id: ActionId, exec: &ObservedExec) -> Result<Answer, Answer> {
+    fn judge(&mut self, id: ActionId, exec: &ObservedExec) -> Result<Answer, Answer> {
         let action = Action::Run(exec.command.clone());
-        let facts = Facts { approvals: self.asking.approvals(), now: Timestamp::now() };
+        let mut facts = Facts::at(Timestamp::now());
         let mut decision = decide(self.policy, &facts, &action);
+        if decision.verdict == Verdict::Ask {
+            facts.approvals = self.asking.approvals();
+            decision = decide(self.policy, &facts, &action);
+        }
+        let before = self.asked.remove(&exec.pid);
+        if decision.verdict == Verdict::Ask
+            && before.is_some_and(|before| continues(&before, &exec.command))
+        {
+            // It runs, so what it continues was allowed.
+            decision.verdict = Verdict::Allow;
+            decision.reason = "It is the next step of what was allowed a moment ago.".into();
+        }
         let asked = self.asking.somebody_is_there() || self.asking.somebody_may_come();
         if decision.verdict == Verdict::Ask && !asked {
             decision = unattended(self.policy, decision);
@@ -60,6 +78,7 @@ impl Supervision<'_> {
             }
             Verdict::Ask => {
                 self.asking.ask(id, exec, &decision, self.policy)?;
+                self.asked.insert(exec.pid, exec.command.clone());
                 Ok(Answer::Wait)
             }
         }

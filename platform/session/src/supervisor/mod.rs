@@ -28,7 +28,7 @@ use chaperone_sandbox::{
 };
 use jiff::Timestamp;
 use judge::Supervision;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -396,6 +396,7 @@ fn supervise(
         asking: Arc::clone(&asking),
         control,
         terminal: terminal.clone(),
+        asked: HashMap::new(),
     };
     let outcome = session.run(&mut supervision);
     asking.end();
