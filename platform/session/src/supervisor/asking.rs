@@ -161,7 +161,7 @@ impl Asking {
             session_scope: covered.clone(),
         };
         let this = Arc::clone(self);
-        let command = exec.command.clone();
+        let (command, asked) = (exec.command.clone(), decision.clone());
         // An answer may come before this returns; it waits for the entry that it takes away.
         let mut waiting = self.waiting();
         let ticket = self.approvals.ask(new, move |outcome| {
@@ -172,7 +172,9 @@ impl Asking {
                     this.count_allowed(covered);
                     Answer::Allow
                 }
-                Ok(()) => Answer::Deny { message: words::answered(&command, &outcome.words()) },
+                Ok(()) => Answer::Deny {
+                    message: words::answered(&command, &asked, &outcome.words()),
+                },
             };
             this.control.answer(id, answer);
             this.announcer.settled(&outcome);

@@ -7,9 +7,7 @@ use chaperone_policy::{Command, Decision};
 pub(crate) fn denied(command: &Command, decision: &Decision) -> String {
     let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
     push(&mut text, &decision.reason);
-    if let Some(rule) = &decision.rule {
-        push(&mut text, &format!("Rule: {rule} ({}).", decision.origin));
-    }
+    push_rule(&mut text, decision);
     push(
         &mut text,
         "Do not try another way around this rule. Carry on without it, or tell the person what you \
@@ -18,10 +16,12 @@ pub(crate) fn denied(command: &Command, decision: &Decision) -> String {
     text.trim_end().to_owned()
 }
 
-/// A command that a person denied, or that nobody answered.
-pub(crate) fn answered(command: &Command, outcome: &str) -> String {
+/// A command that was asked about, and denied by a person or because nobody answered.
+pub(crate) fn answered(command: &Command, decision: &Decision, outcome: &str) -> String {
     let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
     push(&mut text, outcome);
+    push(&mut text, &format!("It was asked because: {}", decision.reason));
+    push_rule(&mut text, decision);
     text.trim_end().to_owned()
 }
 
@@ -31,6 +31,12 @@ pub(crate) fn not_recorded(error: &chaperone_audit::Error) -> String {
         "chaperone: denied: this could not be recorded, and what is not recorded does not happen.\n  \
          {error}"
     )
+}
+
+fn push_rule(text: &mut String, decision: &Decision) {
+    if let Some(rule) = &decision.rule {
+        push(text, &format!("Rule: {rule} ({}).", decision.origin));
+    }
 }
 
 fn push(text: &mut String, line: &str) {
