@@ -291,17 +291,18 @@ impl NewEvent {
             [] => Subject::Text(exec_name.to_string_lossy().into_owned()),
             _ => Subject::Arguments(argv.clone()),
         });
-        self.private("argv", argv.clone())
-            .private("executable", executable.to_string_lossy())
-            .private("exec_name", exec_name.to_string_lossy())
-            .private("cwd", cwd.to_string_lossy())
-            .private(
-                "environment",
-                environment
-                    .iter()
-                    .map(|(name, value)| (name.clone(), Value::from(value.clone())))
-                    .collect::<Map<_, _>>(),
-            )
+        // One content, not five: it is erased as one, and each costs a digest and a salt.
+        let mut program = Map::new();
+        insert(&mut program, "argv", argv.clone().into());
+        insert(&mut program, "executable", executable.to_string_lossy().into());
+        insert(&mut program, "exec_name", exec_name.to_string_lossy().into());
+        insert(&mut program, "cwd", cwd.to_string_lossy().into());
+        let environment: Map<_, _> = environment
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.clone())))
+            .collect();
+        insert(&mut program, "environment", environment.into());
+        self.private("program", program)
     }
 
     /// Takes over a decision: answer, rule, origin and reason.

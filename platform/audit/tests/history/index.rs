@@ -37,9 +37,9 @@ fn an_event_is_the_line_that_the_design_fixes() {
          \"action\":\"git push origin\",\"decision\":\"ask\",\
          \"rule\":\"commands.rule git push\",\"origin\":{\"kind\":\"managed-file\",\
          \"locator\":\"/etc/chaperone/policy.d/10.toml:4\"},\"reason\":\"Publishes work.\",\
-         \"by\":null,\"detail\":{\"argv\":[\"git\",\"push\",\"origin\"],\
+         \"by\":null,\"detail\":{\"program\":{\"argv\":[\"git\",\"push\",\"origin\"],\
          \"executable\":\"/usr/bin/git\",\"exec_name\":\"/usr/bin/git\",\"cwd\":\"/work/shop\",\
-         \"environment\":{\"GIT_DIR\":\".git\"}}}"
+         \"environment\":{\"GIT_DIR\":\".git\"}}}}"
     );
     assert_eq!(
         serde_json::to_string(&story[2]).unwrap(),
@@ -310,7 +310,7 @@ fn what_is_erased_leaves_the_index_and_its_file_too() {
     assert_eq!(event.action, None);
     assert_eq!(event.decision, Some(Verdict::Allow));
     assert_eq!(event.reason.as_deref(), Some("Publishes work."));
-    assert_eq!(event.erased[..2], ["action", "argv"]);
+    assert_eq!(event.erased, ["action", "program"]);
     for entry in fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {

@@ -221,7 +221,7 @@ fn a_device_log_whose_last_line_was_cut_short_is_told_and_goes_on() {
 fn erased_content_is_told_as_erased_and_altered_content_as_altered() {
     let folder = history();
     let killed = &intact(folder.path()).segments[1];
-    assert_eq!((killed.session.as_str(), killed.erased), ("killed", 6));
+    assert_eq!((killed.session.as_str(), killed.erased), ("killed", 2));
     let content = folder.path().join("segments/killed.content.jsonl");
     let text = fs::read_to_string(&content).unwrap();
     assert!(!text.contains("git fetch"), "{text}");
@@ -254,10 +254,10 @@ fn content_that_power_took_from_a_killed_session_is_told_and_no_alteration() {
     segment.append(command("git status", Verdict::Allow)).unwrap();
     drop(segment);
     let content = folder.path().join("segments/s.content.jsonl");
-    edit(&content, |lines| lines.truncate(6));
+    edit(&content, |lines| lines.truncate(5));
     let report = intact(folder.path());
     assert!(report.segments[0].notes.iter().any(|note| note.contains("lost with the power")));
-    edit(&content, |lines| lines.truncate(5));
+    edit(&content, |lines| lines.truncate(4));
     assert!(!verify(folder.path()).unwrap().is_intact());
 }
 
