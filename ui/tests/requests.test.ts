@@ -314,7 +314,7 @@ describe('a card', () => {
     for (const words of [
       'Publish 3 commits to github.com/acme/api, branch main',
       'git push origin main',
-      'Cannot be undone',
+      'Not easily undone',
       'Leaves the laptop',
       'New here',
       'Publishes work.',

@@ -8,11 +8,11 @@ use chaperone_approvals::{
 };
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_policy::{
-    Action, CommandFact, Decision, Policy, Scope as PolicyScope, SessionApproval, Verdict, facts,
-    sentence, session_scope,
+    Action, Command, CommandFact, Decision, Policy, Scope as PolicyScope, SessionApproval, Verdict,
+    facts, sentence, session_scope,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +25,17 @@ const GRACE: Duration = Duration::from_secs(5);
 /// agent may ask within the first hundredth of a second.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
+/// What a session's requests stand on.
+pub(crate) struct Ground {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) control: Control,
+    pub(crate) announcer: Announcer,
+    /// What every program of the session starts with.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// `--unattended`: nobody is asked, whoever may be there.
+    pub(crate) unattended: bool,
+}
+
 /// A session's requests.
 pub(crate) struct Asking {
     approvals: Approvals,
@@ -32,7 +43,7 @@ pub(crate) struct Asking {
     control: Control,
     announcer: Announcer,
     session: String,
-    /// `--unattended`: nobody is asked, whoever may be there.
+    environment: BTreeMap<String, String>,
     unattended: bool,
     /// What becomes of what waits when nobody is there: a request of either kind may, so the
     /// stricter holds for both.
@@ -52,10 +63,7 @@ impl Asking {
         info: SessionInfo,
         runtime: &Path,
         policy: &Policy,
-        unattended: bool,
-        segment: Arc<Segment>,
-        control: Control,
-        announcer: Announcer,
+        ground: Ground,
     ) -> Result<Arc<Self>, chaperone_approvals::Error> {
         let scopes: Vec<Scope> = policy
             .approvals()
@@ -68,6 +76,7 @@ impl Asking {
                 PolicyScope::Session => Scope::Session,
             })
             .collect();
+        let Ground { segment, control, announcer, environment, unattended } = ground;
         let session = info.id.clone();
         let limits = policy.approvals();
         let approvals = Approvals::start(info, runtime, &scopes, limits.expires.value)?;
@@ -77,6 +86,7 @@ impl Asking {
             control,
             announcer,
             session,
+            environment,
             unattended,
             for_nobody: limits.unattended.value.max(limits.unattended_restricted.value),
             opened: Instant::now(),
@@ -151,7 +161,7 @@ impl Asking {
 
         let covered = session_scope(policy, &exec.command);
         let new = NewRequest {
-            action: action.clone(),
+            action: Action::Run(self.as_shown(&exec.command)),
             sentence: sentence(&exec.command),
             chain: chain(exec),
             facts: self.facts(exec, covered.as_deref()),
@@ -172,9 +182,9 @@ impl Asking {
                     this.count_allowed(covered);
                     Answer::Allow
                 }
-                Ok(()) => Answer::Deny {
-                    message: words::answered(&command, &asked, &outcome.words()),
-                },
+                Ok(()) => {
+                    Answer::Deny { message: words::answered(&command, &asked, &outcome.words()) }
+                }
             };
             this.control.answer(id, answer);
             this.announcer.settled(&outcome);
@@ -186,6 +196,13 @@ impl Asking {
         }
         self.announcer.asked(&self.approvals, &exec.command);
         Ok(())
+    }
+
+    /// Without the variables that the whole session has: they tell nothing about this command.
+    fn as_shown(&self, command: &Command) -> Command {
+        let mut command = command.clone();
+        command.environment.retain(|(name, value)| self.environment.get(name) != Some(value));
+        command
     }
 
     fn record(&self, name: &str, action: &Action, outcome: &Outcome) -> Result<(), Answer> {

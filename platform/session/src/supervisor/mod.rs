@@ -18,7 +18,7 @@ use crate::id::new_session_id;
 use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::paths::{Paths, private_dir};
 use announce::Announcer;
-use asking::Asking;
+use asking::{Asking, Ground};
 use chaperone_approvals::SessionInfo;
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Action, LayerStatus, Policy};
@@ -378,10 +378,13 @@ fn supervise(
         info,
         &paths.runtime,
         &loaded.policy,
-        options.unattended,
-        Arc::clone(segment),
-        control.clone(),
-        announcer,
+        Ground {
+            segment: Arc::clone(segment),
+            control: control.clone(),
+            announcer,
+            environment: plan.environment.clone(),
+            unattended: options.unattended,
+        },
     )?;
     if let Some((tty, wake)) = prompt {
         announce::serve(tty, wake, Arc::downgrade(&asking)).map_err(own("the prompt's thread"))?;

@@ -21,7 +21,7 @@ export function factWords(facts: RequestCard['facts']): FactWords[] {
   return [
     {
       id: 'undoable',
-      word: word(undoable, 'Can be undone', 'Cannot be undone', 'May not be undone'),
+      word: word(undoable, 'Can be undone', 'Not easily undone', 'May not be undone'),
       text: undoable.text,
       caution: undoable.answer !== 'yes',
     },
