@@ -1,0 +1,150 @@
+//! The forms of the command line that scripts rely on: exit statuses and the keys of JSON.
+
+use crate::place::{Place, text};
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The standard output of `chaperone` as JSON, and its exit status.
+fn json<const N: usize>(place: &Place, arguments: [&str; N]) -> Result<(Value, Option<i32>)> {
+    let done = place.chaperone(arguments)?.output()?;
+    let value = serde_json::from_slice(&done.stdout)
+        .with_context(|| format!("{arguments:?}: {}{}", text(&done.stdout), text(&done.stderr)))?;
+    Ok((value, done.status.code()))
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect()
+}
+
+#[test]
+fn the_policy_shows_every_layer_and_every_value_with_its_origin() -> Result<()> {
+    let place = Place::new()?;
+    let (shown, status) = json(&place, ["policy", "show", "--json"])?;
+    assert_eq!((keys(&shown), status), (vec!["layers", "values"], Some(0)));
+    for layer in shown["layers"].as_array().context("layers")? {
+        assert_eq!(keys(layer), ["kind", "locator", "class", "status", "detail"]);
+    }
+    let values = shown["values"].as_array().context("values")?;
+    for value in values {
+        assert_eq!(keys(value), ["key", "value", "origins", "merge", "status", "losers"]);
+    }
+    let (mode, _) = json(&place, ["policy", "explain", "network.mode", "--json"])?;
+    assert_eq!(mode["value"], "none");
+    assert_eq!(mode["origins"], serde_json::json!([{"kind": "built-in", "locator": "defaults"}]));
+
+    place.configure("[network]\nmode = \"direct\"\n")?;
+    let (mode, _) = json(&place, ["policy", "explain", "network.mode", "--json"])?;
+    assert_eq!(mode["value"], "direct");
+    let origin = mode["origins"][0]["locator"].as_str().context("a locator")?;
+    assert!(origin.ends_with("/.config/chaperone/config.toml:2"), "{origin}");
+    assert_eq!(mode["losers"][0]["value"], "none");
+
+    let unknown = place.chaperone(["policy", "explain", "network.mod"])?.output()?;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("did you mean `network.mode`?"));
+    Ok(())
+}
+
+#[test]
+fn what_would_be_decided_is_told_without_doing_it() -> Result<()> {
+    let place = Place::new()?;
+    let (push, status) =
+        json(&place, ["policy", "test", "--json", "--", "git", "push", "origin", "main"])?;
+    assert_eq!((keys(&push), status), (vec!["decision", "rule", "origin", "reason"], Some(0)));
+    assert_eq!(push["decision"], "ask");
+    let decisions = [
+        (["--read", "/usr/bin"], "allow"),
+        (["--read", "~/.ssh"], "deny"),
+        (["--write", "new-file"], "allow"),
+        (["--write", ".git/hooks/pre-commit"], "deny"),
+        (["--write", ".envrc"], "deny"),
+        (["--connect", "crates.io"], "deny"),
+    ];
+    for ([flag, about], expected) in decisions {
+        let about = about.replace('~', &place.home().to_string_lossy());
+        let (decided, _) = json(&place, ["policy", "test", "--json", flag, &about])?;
+        assert_eq!(decided["decision"], expected, "{flag} {about}: {decided}");
+    }
+    let (why, _) = json(&place, ["why", "--json", "crates.io"])?;
+    assert_eq!(keys(&why), ["decision", "rule", "origin", "reason", "change"]);
+    assert!(why["change"].as_str().is_some_and(|change| change.contains("network.allow")));
+    assert!(!place.pushed("main"));
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_refused_with_line_and_column() -> Result<()> {
+    let place = Place::new()?;
+    let file = place.work().join("policy.toml");
+    std::fs::write(&file, "[network]\nmode = \"none\"\n")?;
+    let path = file.to_string_lossy();
+    let whole = place.chaperone(["policy", "check", &path])?.output()?;
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole.stdout));
+    std::fs::write(&file, "[network]\nmode = \"nonne\"\nmod = 1\n")?;
+    let broken = place.chaperone(["policy", "check", &path])?.output()?;
+    assert_eq!(broken.status.code(), Some(1));
+    let said = text(&broken.stdout);
+    assert!(said.contains(&format!("{path}:2:8: network.mode")), "{said}");
+    assert!(said.contains(&format!("{path}:3:1: network.mod")), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_machine_and_its_state_are_told_in_the_documented_keys() -> Result<()> {
+    let place = Place::new()?;
+    let (examined, status) = json(&place, ["doctor", "--json"])?;
+    assert_eq!(keys(&examined), ["tier", "checks"]);
+    let checks = examined["checks"].as_array().context("checks")?;
+    assert!(checks.iter().all(|check| keys(check) == ["id", "status", "detail", "fix"]));
+    let fails = checks.iter().any(|check| check["status"] == "fail");
+    assert_eq!(status, Some(i32::from(fails)), "{examined}");
+
+    let (told, status) = json(&place, ["status", "--json"])?;
+    let expected = [
+        "version",
+        "governed",
+        "sentence",
+        "tier",
+        "mode",
+        "policy",
+        "agents",
+        "exceptions",
+        "last_checkpoint",
+    ];
+    assert_eq!(keys(&told), expected);
+    let code = match told["governed"].as_str() {
+        Some("protected") => 0,
+        Some("partly") => 1,
+        _ => 2,
+    };
+    assert_eq!(status, Some(code), "{told}");
+    Ok(())
+}
+
+#[test]
+fn the_history_is_listed_searched_and_verified_and_tells_what_was_altered() -> Result<()> {
+    let place = Place::new()?;
+    place.run("echo one; /bin/echo searched-for")?;
+    let listed = place.chaperone(["history", "list", "--json"])?.output()?;
+    let listed = text(&listed.stdout);
+    let events: Vec<Value> = listed.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let expected =
+        ["seq", "time", "session", "kind", "action", "decision", "rule", "origin", "reason", "by"];
+    assert!(events.iter().all(|event| keys(event).starts_with(&expected)), "{listed}");
+    let kinds: Vec<_> = events.iter().rev().filter_map(|event| event["kind"].as_str()).collect();
+    assert_eq!(kinds, ["session-start", "command", "command", "session-end"]);
+    let found = place.chaperone(["history", "search", "searched-for", "--json"])?.output()?;
+    assert!(text(&found.stdout).contains("echo searched-for"));
+
+    let verified = place.chaperone(["history", "verify"])?.output()?;
+    assert_eq!(verified.status.code(), Some(0), "{}", text(&verified.stdout));
+    let segments = place.home().join(".local/state/chaperone/history/segments");
+    let session = events[0]["session"].as_str().context("a session")?;
+    let segment = segments.join(format!("{session}.jsonl"));
+    let altered = std::fs::read_to_string(&segment)?.replacen("\"allow\"", "\"deny\"", 1);
+    std::fs::write(&segment, altered)?;
+    let verified = place.chaperone(["history", "verify"])?.output()?;
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(text(&verified.stdout).contains(&format!("{session}.jsonl")));
+    Ok(())
+}
