@@ -335,11 +335,17 @@ fn by_rule(own: &EffectiveRule) -> Decision {
     Decision { verdict: rule.decision, rule: Some(rule.name()), origin: origin.clone(), reason }
 }
 
-/// A git command that brings aliases of its own could be any other: where the policy has rules
-/// about git it is at least asked about.
+/// A git command that is an alias which it brings itself could be any other: where the policy has
+/// rules about git it is at least asked about. Git's own commands cannot be aliased (git-config(1),
+/// "alias.*"), so an alias that is only brought along changes nothing, and agents bring some to
+/// switch helpers of git off. What git starts in turn is judged by itself, with the same variables.
 fn alias_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Option<Decision> {
     let is_git = |tokens: &[String]| tokens.first().is_some_and(|name| name == "git");
-    if !readings.iter().any(|reading| is_git(&reading.tokens)) || git_aliases(command).is_empty() {
+    let aliases = git_aliases(command);
+    let is_alias = |used: &String| aliases.iter().any(|(name, _)| name.eq_ignore_ascii_case(used));
+    let uses_one =
+        |reading: &Identity| is_git(&reading.tokens) && reading.tokens.get(1).is_some_and(is_alias);
+    if !readings.iter().any(uses_one) {
         return None;
     }
     let rule = policy
@@ -352,8 +358,7 @@ fn alias_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Opt
         verdict: Verdict::Ask,
         rule: Some(rule.rule.name()),
         origin: rule.origin.clone(),
-        reason: "It brings a git alias of its own, which can make any git command of it."
-            .to_owned(),
+        reason: "It is a git alias that it brings itself, which can be any git command.".to_owned(),
     })
 }
 

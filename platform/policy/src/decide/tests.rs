@@ -121,11 +121,12 @@ fn a_user_loosens_a_default_and_not_a_managed_rule() {
 }
 
 #[test]
-fn a_git_that_brings_an_alias_is_never_plainly_allowed() {
+fn an_alias_that_git_brings_itself_is_never_plainly_allowed() {
     let deny = "[[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"deny\"\n";
     let policy = policy(&[(SourceKind::ManagedFile, deny)]);
     assert_eq!(verdict(&policy, "git -c alias.x=push x origin"), Verdict::Deny);
-    assert_eq!(verdict(&policy, "git -c alias.x=push status"), Verdict::Ask);
+    assert_eq!(verdict(&policy, "git -c alias.x=y -c alias.y=push x"), Verdict::Ask);
+    assert_eq!(verdict(&policy, "git -c alias.x=push status"), Verdict::Allow, "not the alias");
     assert_eq!(verdict(&policy, "git -c ALIAS.x=!sh x"), Verdict::Ask);
     assert_eq!(verdict(&policy, "git -c user.name=x status"), Verdict::Allow);
     let with = |variables: &[(&str, &str)], words: &str| {
@@ -140,7 +141,7 @@ fn a_git_that_brings_an_alias_is_never_plainly_allowed() {
         ("GIT_CONFIG_VALUE_0", "push origin"),
     ];
     assert_eq!(with(&counted, "git x"), Verdict::Deny);
-    assert_eq!(with(&counted, "git status"), Verdict::Ask);
+    assert_eq!(with(&counted, "git status"), Verdict::Allow);
     assert_eq!(with(&[("GIT_CONFIG_PARAMETERS", "'alias.x'='push'")], "git x"), Verdict::Deny);
     assert_eq!(with(&[("GIT_PAGER", "cat")], "git status"), Verdict::Allow);
 }
