@@ -51,6 +51,8 @@ struct State {
     last: Option<Hash>,
     bytes: u64,
     content_bytes: u64,
+    /// How much of the contents is known to be on the disk.
+    contents_synced: u64,
     /// Something was written that the disk has not been told to keep.
     dirty: bool,
     /// How often the flusher has told it.
@@ -87,9 +89,7 @@ impl Segment {
             wake: Condvar::new(),
         };
         let (_, first) = shared.write(&mut shared.lock(), draft)?;
-        shared.sync()?;
-        platform::sync_folder(&layout.segments())?;
-        platform::sync_folder(&layout.open())?;
+        shared.sync_new()?;
         Ok((Self { shared: Arc::new(shared), flusher: Mutex::new(None) }, first))
     }
 
@@ -229,14 +229,49 @@ impl Shared {
     /// Has everything on the disk. After a failure the kernel may have dropped what it could not
     /// write, so nothing more is accepted.
     fn sync(&self) -> Result<()> {
-        let synced =
-            self.contents.sync_data().during("sync", &self.layout.content(&self.session)).and_then(
-                |()| self.records.sync_data().during("sync", &self.layout.segment(&self.session)),
-            );
-        if let Err(error) = &synced {
-            self.lock().failed = Some(error.to_string());
+        let contents = {
+            let state = self.lock();
+            (state.contents_synced < state.content_bytes).then_some(state.content_bytes)
+        };
+        let synced = match contents {
+            Some(_) => self.sync_contents().and_then(|()| self.sync_records()),
+            None => self.sync_records(),
+        };
+        let mut state = self.lock();
+        match (&synced, contents) {
+            (Err(error), _) => state.failed = Some(error.to_string()),
+            (Ok(()), Some(bytes)) => state.contents_synced = state.contents_synced.max(bytes),
+            (Ok(()), None) => {}
         }
         synced
+    }
+
+    /// The same for files that are new, and so have to be found in their folders after a loss of
+    /// power. All at once: waiting for the disk four times would be felt at every start.
+    fn sync_new(&self) -> Result<()> {
+        let (segments, open) = (self.layout.segments(), self.layout.open());
+        let gone = || Error::Failed("a thread that waits for the disk ended early".into());
+        thread::scope(|scope| {
+            let waiting = [
+                scope.spawn(|| self.sync_contents()),
+                scope.spawn(|| platform::sync_folder(&segments)),
+                scope.spawn(|| platform::sync_folder(&open)),
+            ];
+            let records = self.sync_records();
+            let all = waiting.into_iter().map(|thread| thread.join().map_err(|_| gone())?);
+            all.fold(records, Result::and)
+        })?;
+        let mut state = self.lock();
+        state.contents_synced = state.content_bytes;
+        Ok(())
+    }
+
+    fn sync_contents(&self) -> Result<()> {
+        self.contents.sync_data().during("sync", &self.layout.content(&self.session))
+    }
+
+    fn sync_records(&self) -> Result<()> {
+        self.records.sync_data().during("sync", &self.layout.segment(&self.session))
     }
 
     /// The flusher: sleeps until something is dirty, lets more come in, and has it on the disk.

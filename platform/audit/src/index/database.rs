@@ -19,6 +19,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     db.busy_timeout(Duration::from_secs(10))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
+    // In KiB: the first refresh of a long history adds to four trees at once.
+    db.pragma_update(None, "cache_size", -32 * 1024)?;
     prepare(&mut db)?;
     Ok(db)
 }

@@ -353,7 +353,10 @@ fn words(event: &Event) -> String {
                 words.push('\n');
             }
             Value::Array(items) => items.iter().for_each(|item| collect(item, words)),
-            Value::Object(map) => map.values().for_each(|value| collect(value, words)),
+            Value::Object(map) => map
+                .iter()
+                .filter(|(key, _)| *key != "argv") // the action has them, joined
+                .for_each(|(_, value)| collect(value, words)),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
