@@ -120,7 +120,16 @@ fn fmt(project: &Project, log: &Log) -> Result<Outcome> {
 
 fn clippy(project: &Project, log: &Log) -> Result<Outcome> {
     let mut cargo = project.command("cargo");
-    cargo.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    cargo.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--keep-going",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     log.run(&mut cargo)?;
     Ok(passed("no warnings"))
 }
