@@ -92,6 +92,7 @@ enum ReadError {
 
 /// Whose file is expected, and so what its owner and mode must be.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "who owns a file is only asked on Unix"))]
 enum Expect<'a> {
     /// The owner's alone, with all folders above it, and no link on the way.
     Managed(&'a Trust),
