@@ -83,8 +83,8 @@ fn limits(p: &Prepared) -> sys::Result<()> {
     Ok(())
 }
 
-/// Nothing in the session has a capability, root least of all.
-fn drop_capabilities() -> sys::Result<()> {
+/// Takes every capability from this thread: nothing in the session has one, root least of all.
+pub(super) fn drop_capabilities() -> sys::Result<()> {
     // What cannot be dropped from the bounding set (an ordinary user may not) is no loss: with
     // no_new_privs nothing is gained at exec.
     for capability in 0..64 {

@@ -6,13 +6,14 @@
 
 use super::image;
 use super::notify::{Listener, Question};
+use super::paths;
 use super::sys::{self, Errno, Result};
 use crate::enforce::Target;
 use crate::plan::{Access, Network, Plan, Tier};
 use std::ffi::{CString, OsStr};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -168,7 +169,7 @@ impl Reach {
     /// Finds the socket file as the agent would, and holds it. Only what lies in a folder that
     /// the session can write is its own; daemons of the machine listen elsewhere.
     fn judge_path(&self, tid: i32, path: &Path) -> std::result::Result<OwnedFd, Refused> {
-        let root = directory(&format!("/proc/{tid}/root"))?;
+        let root = root_of(tid)?;
         let absolute = if path.is_absolute() {
             path.to_owned()
         } else {
@@ -177,9 +178,8 @@ impl Reach {
         };
         let refused =
             |errno| Refused { errno: Errno(errno), target: Some(Target::Socket(absolute.clone())) };
-        let file = open_in(&root, &absolute)?;
-        let found = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
-            .map_err(|_| Errno(libc::ENOENT))?;
+        let file = paths::open_in(&root, &absolute, libc::O_PATH)?;
+        let found = paths::real(&file)?;
         let within = |folders: &[PathBuf]| folders.iter().any(|folder| found.starts_with(folder));
         if !within(&self.writable) || within(&self.hidden) {
             return Err(refused(libc::EACCES));
@@ -295,30 +295,10 @@ pub(super) fn thread_group(tid: i32) -> Result<i32> {
         .ok_or(Errno(libc::ESRCH))
 }
 
-fn directory(path: &str) -> Result<OwnedFd> {
-    let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
+/// The root folder of a process, held.
+pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
+    let path = CString::new(format!("/proc/{pid}/root")).map_err(|_| Errno(libc::EINVAL))?;
     sys::open(&path, libc::O_PATH | libc::O_DIRECTORY)
-}
-
-/// Resolves a path as a process with that root would, without the magic links of `/proc`.
-fn open_in(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno(libc::ENOENT))?;
-    // SAFETY: all zeroes is valid for this structure.
-    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
-    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: the path ends with NUL, the structure and its size belong together.
-    let fd = sys::check(unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            root.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            size_of::<libc::open_how>(),
-        )
-    })?;
-    // SAFETY: the kernel just returned this descriptor to us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 fn option(socket: &OwnedFd, name: i32) -> Result<i32> {

@@ -1,5 +1,6 @@
 //! The way into a running session from other threads of the supervisor.
 
+use super::broker::Word;
 use super::channel::{self, Message};
 use super::terminal;
 use crate::enforce::{ActionId, Answer, TerminalSize};
@@ -15,6 +16,8 @@ pub(super) struct Shared {
     pub(super) wake: OwnedFd,
     pub(super) terminal: Option<OwnedFd>,
     pub(super) answers: Mutex<Vec<(ActionId, Answer)>>,
+    /// From the broker.
+    pub(super) words: Mutex<Vec<Word>>,
 }
 
 impl Shared {
@@ -25,6 +28,22 @@ impl Shared {
 
     pub(super) fn take_answers(&self) -> Vec<(ActionId, Answer)> {
         std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take_words(&self) -> Vec<Word> {
+        std::mem::take(&mut *self.words.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the tracing thread what the broker has to say.
+    pub(super) fn hear(&self, word: Word) {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).push(word);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: an eventfd takes eight bytes. It fails only if it is full, and then it wakes.
+        unsafe { libc::write(self.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 }
 
@@ -37,9 +56,7 @@ impl Control {
     /// Answers what waits. An answer to what has been withdrawn or answered is dropped.
     pub fn answer(&self, id: ActionId, answer: Answer) {
         self.0.answers.lock().unwrap_or_else(PoisonError::into_inner).push((id, answer));
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: an eventfd takes eight bytes. It fails only if it is full, and then it wakes.
-        unsafe { libc::write(self.0.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        self.0.wake();
     }
 
     /// Sends a signal to the agent's main process and its group.

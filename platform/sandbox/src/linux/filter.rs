@@ -15,8 +15,19 @@ pub(super) struct Conditions {
     pub(super) own_network: bool,
     /// The machine's network is open to the session.
     pub(super) direct_network: bool,
-    /// Calls that create, rename, link or remove are put to the broker.
-    pub(super) guarded: bool,
+    /// Which calls are put to the broker.
+    pub(super) guarding: Guarding,
+}
+
+/// What the broker carries out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guarding {
+    /// Nothing: no path is guarded.
+    Nothing,
+    /// What makes a name. What was there before is protected by mounts.
+    Names,
+    /// That, and what removes a name or opens for writing.
+    Changes,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -120,8 +131,15 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
         p.give(refuse(libc::ENOSYS));
     }
     // The calls with conditions first: they are the ones that the bitmap cannot answer.
-    if conditions.guarded {
-        guarded(&mut p);
+    match conditions.guarding {
+        Guarding::Nothing => {}
+        Guarding::Names => names(&mut p, libc::O_CREAT),
+        Guarding::Changes => {
+            names(&mut p, libc::O_CREAT | libc::O_WRONLY | libc::O_RDWR | libc::O_TRUNC);
+            p.always(&[libc::SYS_unlinkat, libc::SYS_truncate], NOTIFY);
+            #[cfg(target_arch = "x86_64")]
+            p.always(&[libc::SYS_unlink, libc::SYS_rmdir], NOTIFY);
+        }
     }
     processes(&mut p);
     terminals(&mut p);
@@ -149,25 +167,22 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
     p.0
 }
 
-/// What creates, renames, links or removes a name, and what opens for writing. Plain opens for
-/// reading are told apart by their flags, which are in a register, and never leave the kernel.
-fn guarded(p: &mut Program) {
-    const WRITES: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) as u32;
+/// What makes, renames or links a name, and what opens with any of `flags`, which are in a
+/// register: plain opens for reading never leave the kernel.
+fn names(p: &mut Program, flags: i32) {
     p.call(libc::SYS_openat, |p| {
         p.load(argument(2));
-        p.give_if_any(WRITES, NOTIFY);
+        p.give_if_any(flags as u32, NOTIFY);
         p.give(ALLOW);
     });
     p.always(
         &[
             libc::SYS_mkdirat,
             libc::SYS_mknodat,
-            libc::SYS_unlinkat,
             libc::SYS_renameat,
             libc::SYS_renameat2,
             libc::SYS_linkat,
             libc::SYS_symlinkat,
-            libc::SYS_truncate,
         ],
         NOTIFY,
     );
@@ -175,16 +190,14 @@ fn guarded(p: &mut Program) {
     {
         p.call(libc::SYS_open, |p| {
             p.load(argument(1));
-            p.give_if_any(WRITES, NOTIFY);
+            p.give_if_any(flags as u32, NOTIFY);
             p.give(ALLOW);
         });
         p.always(
             &[
                 libc::SYS_creat,
                 libc::SYS_mkdir,
-                libc::SYS_rmdir,
                 libc::SYS_mknod,
-                libc::SYS_unlink,
                 libc::SYS_rename,
                 libc::SYS_link,
                 libc::SYS_symlink,

@@ -5,16 +5,20 @@
 //! [`filter`]) and execs. [`trace`] then watches over them.
 
 mod agent;
+mod broker;
+mod calls;
 mod channel;
 mod connect;
 mod control;
 mod descendants;
 mod filter;
+mod guard;
 mod image;
 mod init;
 mod landlock;
 mod mounts;
 mod notify;
+mod paths;
 mod prepare;
 mod probe;
 mod proc;
@@ -28,9 +32,11 @@ pub(crate) use proc::ancestors;
 
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Network, Plan, Relay, Tier};
+use broker::{Broker, Confinement};
 use channel::Message;
 use connect::Reach;
 use control::Shared;
+use guard::Guard;
 use notify::Listener;
 use prepare::Prepared;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +55,7 @@ pub struct Session {
     shared: Arc<Shared>,
     listener: Option<Listener>,
     reach: Option<Reach>,
+    broker: Option<Broker>,
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
 }
@@ -69,6 +76,10 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session
         return Err(LaunchError::Invalid("the plan has no sandbox, so nothing may run".into()));
     }
     let prepared = prepare::prepare(plan, command)?;
+    let guard = match plan.guarded.as_slice() {
+        [] => None,
+        patterns => Some(Guard::new(patterns)?),
+    };
     let streams = Streams::new(stdio)?;
     let (ours, theirs) = channel::pair().map_err(|e| failed(Stage::Process, e))?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
@@ -87,19 +98,29 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session
         }
     };
     drop((signals, theirs));
-    let shared = Shared { socket: ours, wake, terminal: None, answers: Default::default() };
+    let shared = Shared {
+        socket: ours,
+        wake,
+        terminal: None,
+        answers: Default::default(),
+        words: Default::default(),
+    };
     let mut session = Session {
         tier: plan.tier,
         init,
         shared: Arc::new(shared),
         listener: None,
         reach: None,
+        broker: None,
         terminal: None,
         listeners: Vec::new(),
     };
     // Name resolution, where it is needed, goes on while the child sets things up.
     session.reach = Some(Reach::new(plan));
     session.settle(plan, &prepared, streams.size.is_some())?;
+    if let Some(guard) = guard {
+        session.guard(guard, prepared)?;
+    }
     Ok(session)
 }
 
@@ -143,6 +164,22 @@ impl Session {
         Ok(())
     }
 
+    /// Starts the broker for guarded paths.
+    fn guard(&mut self, guard: Guard, prepared: Prepared) -> Result<(), LaunchError> {
+        let listener = self.listener.as_ref().map(Listener::share);
+        let listener = listener.transpose().map_err(|e| failed(Stage::Broker, e))?;
+        let Some(listener) = listener else { return Ok(()) };
+        let root = connect::root_of(self.init).map_err(|e| failed(Stage::Broker, e))?;
+        let slave = self.terminal.as_ref().map(|master| terminal::slave(master.as_fd()));
+        let terminal = slave.transpose().map_err(|e| failed(Stage::Broker, e))?;
+        let Prepared { rules, landlock_abi, .. } = prepared;
+        let confinement = Confinement { rules, terminal, landlock_abi };
+        let shared = Arc::clone(&self.shared);
+        let speak = move |word| shared.hear(word);
+        self.broker = Some(Broker::start(guard, root, confinement, listener, speak)?);
+        Ok(())
+    }
+
     /// The way into the running session, for other threads.
     pub fn control(&self) -> Control {
         Control(Arc::clone(&self.shared))
@@ -174,6 +211,7 @@ impl Session {
             shared: Arc::clone(&self.shared),
             listener,
             reach,
+            broker: self.broker.take(),
             judge,
             seized: BTreeSet::new(),
             waiting: BTreeMap::new(),

@@ -50,9 +50,11 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
         on(Stage::Mounts, over(HOSTS, c"/etc/hosts", true, Follow::Links))?;
     }
     on(Stage::Mounts, sys::unmount(SCRATCH))?;
-    // What the machine's other processes share stays outside.
-    private(c"tmpfs", c"/dev/shm", c"mode=1777")?;
-    private(c"mqueue", c"/dev/mqueue", c"")
+    // Message queues stay outside, too, where the machine shows them at all.
+    match sys::mount(c"mqueue", c"/dev/mqueue", SAFE | libc::MS_NOEXEC, c"") {
+        Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
+        Err(errno) => Err(at(Stage::Mounts, usize::MAX, errno)),
+    }
 }
 
 fn over(source: &CStr, target: &CStr, read_only: bool, follow: Follow) -> sys::Result<()> {
@@ -61,14 +63,6 @@ fn over(source: &CStr, target: &CStr, read_only: bool, follow: Follow) -> sys::R
         sys::make_read_only(&tree)?;
     }
     sys::attach(&tree, target, follow)
-}
-
-/// A fresh file system where the machine has that folder at all.
-fn private(kind: &CStr, path: &CStr, options: &CStr) -> Result<(), Failure> {
-    match sys::mount(kind, path, SAFE | libc::MS_NOEXEC, options) {
-        Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
-        Err(errno) => Err(at(Stage::Mounts, usize::MAX, errno)),
-    }
 }
 
 /// Covers the machine's temporary and run-time folders and brings back what is granted in them.
@@ -90,7 +84,7 @@ fn covers(p: &Prepared) -> Result<(), Failure> {
     for (index, (tree, cover)) in by.iter().zip(&p.covers).enumerate() {
         match tree {
             Some(tree) => sys::attach(tree, &cover.path, Follow::Nothing),
-            None => sys::mount(c"tmpfs", &cover.path, SAFE, c"mode=0755"),
+            None => sys::mount(c"tmpfs", &cover.path, SAFE, cover.mode),
         }
         .map_err(|e| at(Stage::Mounts, index, e))?;
     }

@@ -1,13 +1,13 @@
 //! Turns a plan into what the first process needs, before the fork: strings that end with NUL,
 //! the order of mounts, the filter. Nothing here changes the system.
 
-use super::filter::{self, Conditions};
+use super::filter::{self, Conditions, Guarding};
 use super::landlock::{self, Rule};
 use crate::enforce::{LaunchError, Stage};
 use crate::plan::{Access, Network, Plan, Relay, Tier};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,8 @@ pub(super) struct Cover {
     pub(super) path: CString,
     /// This folder, or an empty one where there is none.
     pub(super) by: Option<CString>,
+    /// The mode of an empty one, as an option of tmpfs.
+    pub(super) mode: &'static CStr,
 }
 
 /// A granted path below a cover, brought back to its place.
@@ -105,6 +107,8 @@ impl Pointers {
 /// Where the machine's temporary and run-time folders are; sockets of daemons live in the latter.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 const RUNTIME: &str = "/run";
+/// What processes share by name. Always the session's own, whether it is granted or not.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Prepares a plan and a command.
 pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, LaunchError> {
@@ -125,7 +129,9 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         covers: covers
             .into_iter()
             .map(|(path, by)| {
-                Ok(Cover { path: text(&path)?, by: by.map(|by| text(&by)).transpose()? })
+                let mode =
+                    if path == Path::new(SHARED_MEMORY) { c"mode=1777" } else { c"mode=0755" };
+                Ok(Cover { path: text(&path)?, by: by.map(|by| text(&by)).transpose()?, mode })
             })
             .collect::<Result<_, LaunchError>>()?,
         mounts: if full { mounts(plan)? } else { Vec::new() },
@@ -137,7 +143,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
             namespaces: full,
             own_network,
             direct_network: plan.network == Network::Direct,
-            guarded: false,
+            guarding: guarding(plan),
         }),
         workspace: text(&plan.workspace)?,
         processes: plan.limits.processes.filter(|_| full),
@@ -168,8 +174,8 @@ fn covers(plan: &Plan) -> Vec<(PathBuf, Option<PathBuf>)> {
     TEMPORARY
         .iter()
         .map(|path| (*path, Some(plan.temp.clone())))
-        .chain([(RUNTIME, None)])
-        .filter(|(path, _)| real_folder(path) && !granted(path))
+        .chain([(RUNTIME, None), (SHARED_MEMORY, None)])
+        .filter(|(path, _)| real_folder(path) && (*path == SHARED_MEMORY || !granted(path)))
         .map(|(path, by)| (PathBuf::from(path), by))
         .collect()
 }
@@ -182,7 +188,8 @@ fn kept(plan: &Plan, covers: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Kept>,
         .map(|grant| grant.path.as_path())
         .chain([plan.temp.as_path(), plan.workspace.as_path()])
         .filter_map(|path| {
-            let (cover, _) = covers.iter().find(|(cover, _)| path.starts_with(cover))?;
+            let (cover, _) =
+                covers.iter().find(|(cover, _)| path.starts_with(cover) && path != cover)?;
             Some((path, cover.as_path()))
         })
         .filter(|(path, _)| path.exists())
@@ -267,6 +274,14 @@ fn hosts(relays: &[Relay]) -> Option<Vec<u8>> {
         lines += &format!("{} {}\n", relay.listen.ip(), relay.host);
     }
     Some(lines.into_bytes())
+}
+
+fn guarding(plan: &Plan) -> Guarding {
+    match plan.tier {
+        _ if plan.guarded.is_empty() => Guarding::Nothing,
+        Tier::Full => Guarding::Names,
+        Tier::Reduced | Tier::None => Guarding::Changes,
+    }
 }
 
 /// The plan's grants, and the private temporary folder under each of its names.

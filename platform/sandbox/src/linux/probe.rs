@@ -1,7 +1,7 @@
 //! What this machine gives, found by setting each thing up once in children that end at once.
 
 use super::agent;
-use super::filter::{self, Conditions};
+use super::filter::{self, Conditions, Guarding};
 use super::init;
 use super::landlock;
 use super::mounts;
@@ -142,7 +142,7 @@ fn seccomp_notify() -> Status {
         namespaces: true,
         own_network: true,
         direct_network: false,
-        guarded: true,
+        guarding: Guarding::Changes,
     });
     let signals = sys::block_signals();
     let result = in_child(|| {

@@ -10,7 +10,7 @@ pub(super) fn parent(pid: i32) -> Option<i32> {
 
 /// One of the fields of `/proc/PID/stat` after the name, counted from its state (0); the name may
 /// hold spaces and brackets, so the last closing bracket ends it (proc_pid_stat(5)).
-fn stat_field(pid: i32, index: usize) -> Option<i32> {
+pub(super) fn stat_field(pid: i32, index: usize) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(index)?.parse().ok()
 }

@@ -16,17 +16,23 @@ pub(super) struct Pty {
 pub(super) fn open(size: TerminalSize) -> Result<Pty> {
     let master = sys::open(c"/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY)?;
     let unlocked = 0;
-    // SAFETY: each ioctl gets what it takes: a pointer to an int, flags, a number.
-    let slave = unsafe {
-        sys::check(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked))?;
-        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-        let slave = sys::check(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags))?;
-        OwnedFd::from_raw_fd(slave)
-    };
+    // SAFETY: this ioctl reads an int.
+    sys::check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked) })?;
+    let slave = slave(master.as_fd())?;
     resize(master.as_fd(), size)?;
     // SAFETY: takes a number.
     sys::check(unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSCTTY, 0) })?;
     Ok(Pty { master, slave })
+}
+
+/// The other end of a terminal, also where no name here leads to it.
+pub(super) fn slave(master: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: this ioctl takes flags and gives a new descriptor, which is ours alone.
+    unsafe {
+        let slave = sys::check(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags))?;
+        Ok(OwnedFd::from_raw_fd(slave))
+    }
 }
 
 /// Sets the size; the foreground group is told by SIGWINCH.

@@ -6,6 +6,8 @@
 //! There it is judged, and let go. An exec that fails gives no stop: its thread stays seized
 //! until it execs again, gets a signal or ends.
 
+use super::broker::{Broker, Job, Word};
+use super::calls;
 use super::channel::{self, Message};
 use super::connect::Reach;
 use super::control::Shared;
@@ -33,6 +35,7 @@ pub(super) struct Tracer<'a> {
     pub(super) shared: Arc<Shared>,
     pub(super) listener: Listener,
     pub(super) reach: Reach,
+    pub(super) broker: Option<Broker>,
     pub(super) judge: &'a mut dyn Judge,
     pub(super) seized: BTreeSet<i32>,
     pub(super) waiting: BTreeMap<ActionId, ObservedExec>,
@@ -72,6 +75,7 @@ impl Tracer<'_> {
                 messages_come = self.message();
             }
             self.answers();
+            self.words();
             if !self.waiting.is_empty() {
                 self.look_for_interrupts();
             }
@@ -96,10 +100,33 @@ impl Tracer<'_> {
                     self.judge.connect(question.tid, &target);
                 }
             }
-            // The filter asks about nothing else.
-            _ => self.listener.answer(&question, Err(Errno(libc::EPERM))),
+            _ => self.broker(&question, calls::read(&self.listener, &question)),
         }
         Ok(())
+    }
+
+    /// Hands a call to the broker, which answers it.
+    fn broker(&mut self, question: &Question, job: sys::Result<Job>) {
+        let taken = job.and_then(|job| match &self.broker {
+            Some(broker) => broker.take(job),
+            None => Err(Errno(libc::EPERM)),
+        });
+        if let Err(errno) = taken {
+            self.listener.answer(question, Err(errno));
+        }
+    }
+
+    /// What the broker has said since.
+    fn words(&mut self) {
+        for word in self.shared.take_words() {
+            match word {
+                Word::Refused { tid, path } => self.judge.write(tid, &path),
+                Word::Elsewhere { job, path } => {
+                    let question = job.question;
+                    self.broker(&question, calls::elsewhere(job, &path));
+                }
+            }
+        }
     }
 
     /// Seizes the thread that asks, and lets its call proceed to the stop.

@@ -1,5 +1,6 @@
 //! Attempts that are system calls. Each prints `ok` or the name of the error that it met.
 
+use chaperone_sandbox::Tier;
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -129,6 +130,7 @@ fn attempt(name: &str, arguments: &[&str]) -> io::Result<()> {
                 std::net::TcpStream::connect(listener.local_addr()?).map(drop)
             }
             "race-connect" => race_connect(first(), arguments[1]),
+            "race-create" => race_create(first(), arguments[1].parse().unwrap()),
             "race-exec" => race_exec(),
             "exec-from-thread" => {
                 let words: Vec<CString> =
@@ -144,8 +146,8 @@ fn attempt(name: &str, arguments: &[&str]) -> io::Result<()> {
                 .join()
                 .unwrap()
             }
-            "supervise-Full" => Ok(crate::ends::supervise(chaperone_sandbox::Tier::Full)),
-            "supervise-Reduced" => Ok(crate::ends::supervise(chaperone_sandbox::Tier::Reduced)),
+            "supervise-Full" => crate::ends::supervise(Tier::Full),
+            "supervise-Reduced" => crate::ends::supervise(Tier::Reduced),
             "send-udp" => {
                 let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
                 socket.send_to(b"x", first()).map(drop)
@@ -350,6 +352,40 @@ fn race_connect(one: &str, other: &str) -> io::Result<()> {
             let socket = check(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0).into())? as i32;
             libc::connect(socket, (&raw const *address).cast(), 16);
             libc::close(socket);
+        }
+    }
+    STOP.store(true, Ordering::Relaxed);
+    swapper.join().unwrap();
+    Ok(())
+}
+
+/// Opens a new file this often while another thread swaps `f` and `e` in its last name, or until
+/// the one with `e` is there.
+fn race_create(path: &str, times: usize) -> io::Result<()> {
+    use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let at = path.rfind('f').unwrap();
+    let bytes: &'static [AtomicU8] =
+        Vec::leak(path.bytes().chain([0]).map(AtomicU8::new).collect());
+    let other = format!("{}e{}", &path[..at], &path[at + 1..]);
+    let swapper = std::thread::spawn(move || {
+        while !STOP.load(Ordering::Relaxed) {
+            bytes[at].store(b'e', Ordering::Relaxed);
+            std::thread::yield_now();
+            bytes[at].store(b'f', Ordering::Relaxed);
+        }
+    });
+    for _ in 0..times {
+        if std::fs::exists(&other)? {
+            break;
+        }
+        // SAFETY: the path lives for ever and ends with NUL; the descriptor is closed at once.
+        unsafe {
+            let flags = libc::O_CREAT | libc::O_WRONLY;
+            let fd = libc::open(bytes.as_ptr().cast(), flags, 0o600);
+            if fd >= 0 {
+                libc::close(fd);
+            }
         }
     }
     STOP.store(true, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! How sessions end: nothing of them is left, whoever goes first.
 
 use crate::world::{BOTH, World, arguments, as_each_user, exclusive, session};
-use chaperone_sandbox::{Answer, Exit, Stdio, Stream, launch};
+use chaperone_sandbox::{Answer, Exit, Stdio, Stream, Tier, launch};
 use std::cell::OnceCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -154,7 +154,7 @@ fn a_killed_supervisor_takes_its_session_with_it() {
 }
 
 /// What the supervisor of the test above does, until it is killed.
-pub(crate) fn supervise(tier: chaperone_sandbox::Tier) {
+pub(crate) fn supervise(tier: Tier) -> std::io::Result<()> {
     let world = World::new(tier);
     let to = |fd: i32| {
         // SAFETY: takes numbers, and the copy is ours.
@@ -166,5 +166,5 @@ pub(crate) fn supervise(tier: chaperone_sandbox::Tier) {
     let session = launch(&world.plan, &arguments(&["sh", "-c", script]), stdio).unwrap();
     let rule = |_, _: &_| Answer::Allow;
     let mut judge = crate::world::Log { rule, execs: vec![], refused: vec![], withdrawn: vec![] };
-    session.run(&mut judge).unwrap();
+    session.run(&mut judge).map(drop).map_err(|error| error.source)
 }

@@ -5,11 +5,19 @@
 //! `CHAPERONE_ATTEMPT` set, it makes that attempt and nothing else (see `attempt`).
 
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests, and attempts report on their standard output"
+)]
 
 mod attempt;
 mod commands;
 mod ends;
 mod files;
+mod guarded;
 mod network;
 mod processes;
 mod terminal;

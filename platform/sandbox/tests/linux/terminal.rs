@@ -84,9 +84,13 @@ fn on_terminal(
 fn the_agent_has_a_terminal_of_its_own() {
     as_each_user(|| {
         for tier in BOTH {
-            let world = World::new(tier);
+            let mut world = World::new(tier);
+            // What guards names carries these opens out, and is no process of the session.
+            world.plan.guarded = vec![format!("{}/guarded", world.workspace.display())];
             let script = "tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all; \
-                          echo direct > /dev/tty";
+                          echo direct > /dev/tty; echo plain >> /dev/stdout; \
+                          (exec 3> /dev/fd/2; echo third >&3); \
+                          echo piped | tee /dev/stderr | cat > /dev/null";
             let exit = on_terminal(&world, &["sh", "-c", script], move |mut person| {
                 assert!(person.sees("/dev/pts/"));
                 if tier == chaperone_sandbox::Tier::Full {
@@ -94,7 +98,9 @@ fn the_agent_has_a_terminal_of_its_own() {
                 }
                 assert!(person.sees("24 80\r\n"));
                 assert!(person.sees("all\r\n"));
-                assert!(person.sees("direct\r\n"));
+                for line in ["direct", "plain", "third", "piped"] {
+                    assert!(person.sees(&format!("{line}\r\n")), "{line}");
+                }
             });
             assert_eq!(exit, Exit::Code(0));
         }

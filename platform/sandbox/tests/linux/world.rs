@@ -75,7 +75,8 @@ impl World {
             .filter(|path| Path::new(path).exists())
             .map(|path| grant(Path::new(path), Access::Read))
             .chain(
-                ["/dev/null", "/dev/tty", "/dev/ptmx"].map(|p| grant(Path::new(p), Access::Device)),
+                ["/dev/null", "/dev/urandom", "/dev/tty", "/dev/ptmx"]
+                    .map(|path| grant(Path::new(path), Access::Device)),
             )
             .collect();
         grants.push(grant(&workspace, Access::Write));

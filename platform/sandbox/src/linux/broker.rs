@@ -1,0 +1,456 @@
+//! Calls that make, rename, link, remove or open for writing a name, carried out on the agent's
+//! behalf while some names are guarded.
+//!
+//! The agent's own call never runs: between a look at its path and the kernel's, another thread
+//! could change the path, a link or a folder's name. Here the folder is resolved to a descriptor,
+//! its real path and the last name are judged, and the call is made relative to that descriptor
+//! without following a link. All such calls of a session pass through this one thread, in order,
+//! so nothing in the session renames a folder between judgement and call.
+//!
+//! The thread confines itself as the agent is confined: no capabilities, and a Landlock domain
+//! of the same rules on the same files. It sees the agent's files through its root.
+
+use super::agent;
+use super::guard::Guard;
+use super::landlock::{Rule, Ruleset};
+use super::notify::{Listener, Question};
+use super::paths::{self, Place};
+use super::sys::{self, Errno, Result};
+use crate::enforce::{LaunchError, Stage};
+use crate::plan::Access;
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// A call to carry out. Paths are absolute as the agent sees them, and may hold links and dots.
+#[derive(Debug, Clone)]
+pub(super) enum Call {
+    Open {
+        path: PathBuf,
+        flags: i32,
+        mode: u32,
+    },
+    /// What a descriptor of the agent leads to, opened anew.
+    Reopen {
+        file: Arc<OwnedFd>,
+        flags: i32,
+    },
+    MakeFolder {
+        path: PathBuf,
+        mode: u32,
+    },
+    MakeNode {
+        path: PathBuf,
+        mode: u32,
+        device: u64,
+    },
+    Remove {
+        path: PathBuf,
+        flags: i32,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+        flags: u32,
+    },
+    Link {
+        from: PathBuf,
+        to: PathBuf,
+        follow: bool,
+    },
+    LinkFile {
+        file: Arc<OwnedFd>,
+        to: PathBuf,
+    },
+    Symlink {
+        content: CString,
+        at: PathBuf,
+    },
+    Truncate {
+        path: PathBuf,
+        length: i64,
+    },
+}
+
+/// A call and who waits for it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) question: Question,
+    pub(super) call: Call,
+    /// What the caller takes away from the modes of what it makes.
+    pub(super) umask: u32,
+}
+
+/// What the tracing thread hears back, if anything.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// A name was guarded; the call was answered.
+    Refused { tid: i32, path: PathBuf },
+    /// The path led here, which means something else to each process; not answered.
+    Elsewhere { job: Job, path: PathBuf },
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Broker(Sender<Job>);
+
+impl Broker {
+    /// Starts the thread. `root` is the agent's root folder, `speak` tells the tracing thread.
+    pub(super) fn start(
+        guard: Guard,
+        root: OwnedFd,
+        confinement: Confinement,
+        listener: Listener,
+        speak: impl Fn(Word) + Send + 'static,
+    ) -> std::result::Result<Self, LaunchError> {
+        let (sender, jobs) = channel();
+        let (report, confined) = channel();
+        let work = move || {
+            let result = confinement.enforce(&root);
+            // A terminal that somebody holds does not hang up.
+            drop(confinement);
+            let failed = result.is_err();
+            // The launch waits for this.
+            let _ = report.send(result);
+            if !failed {
+                Thread { guard, root, listener, speak }.run(&jobs);
+            }
+        };
+        let _signals = sys::block_signals();
+        let failed = |errno: Errno| LaunchError::Setup {
+            stage: Stage::Broker,
+            what: "its thread".into(),
+            source: errno.into(),
+        };
+        std::thread::Builder::new()
+            .name("broker".into())
+            .spawn(work)
+            .map_err(|_| failed(Errno(libc::EAGAIN)))?;
+        confined.recv().unwrap_or(Err(Errno(libc::ECHILD))).map_err(failed)?;
+        Ok(Self(sender))
+    }
+
+    /// Hands a call over; if the thread has gone, nothing answers it.
+    pub(super) fn take(&self, job: Job) -> Result<()> {
+        self.0.send(job).map_err(|_| Errno(libc::EIO))
+    }
+}
+
+/// What confines the agent, and so the thread that acts for it.
+#[derive(Debug)]
+pub(super) struct Confinement {
+    pub(super) rules: Vec<Rule>,
+    /// The session's own terminal.
+    pub(super) terminal: Option<OwnedFd>,
+    pub(super) landlock_abi: u32,
+}
+
+impl Confinement {
+    /// Confines the calling thread.
+    fn enforce(&self, root: &OwnedFd) -> Result<()> {
+        // Its umask changes with each call, and must not be the whole process's.
+        sys::unshare(libc::CLONE_FS)?;
+        let ruleset = Ruleset::new(self.landlock_abi)?;
+        for rule in &self.rules {
+            let path = Path::new(OsStr::from_bytes(rule.path.as_bytes()));
+            match paths::open_in(root, path, libc::O_PATH) {
+                Ok(fd) => ruleset.grant_fd(fd.as_raw_fd(), rule.access)?,
+                Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::EACCES)) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        if let Some(terminal) = &self.terminal {
+            ruleset.grant_fd(terminal.as_raw_fd(), Access::Device)?;
+        }
+        agent::drop_capabilities()?;
+        sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+        ruleset.enforce()
+    }
+}
+
+struct Thread<F> {
+    guard: Guard,
+    root: OwnedFd,
+    listener: Listener,
+    speak: F,
+}
+
+/// Why a call was not carried out.
+enum Trouble {
+    Error(Errno),
+    Guarded(PathBuf),
+    Elsewhere(PathBuf),
+    /// A thread answers when it is done.
+    Later,
+}
+
+impl From<Errno> for Trouble {
+    fn from(errno: Errno) -> Self {
+        Self::Error(errno)
+    }
+}
+
+type Outcome<T> = std::result::Result<T, Trouble>;
+
+/// What a call gives back.
+enum Done {
+    Nothing,
+    File(OwnedFd),
+}
+
+/// As many links as the kernel follows (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+impl<F: Fn(Word)> Thread<F> {
+    fn run(&self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            // SAFETY: takes a number; the mask is this thread's own.
+            unsafe { libc::umask(job.umask) };
+            match self.carry_out(&job) {
+                Ok(Done::Nothing) => self.listener.answer(&job.question, Ok(0)),
+                Ok(Done::File(file)) => self.give(&job, &file),
+                Err(Trouble::Error(errno)) => self.listener.answer(&job.question, Err(errno)),
+                Err(Trouble::Guarded(path)) => {
+                    (self.speak)(Word::Refused { tid: job.question.tid, path });
+                    self.listener.answer(&job.question, Err(Errno(libc::EACCES)));
+                }
+                Err(Trouble::Elsewhere(path)) => (self.speak)(Word::Elsewhere { job, path }),
+                Err(Trouble::Later) => {}
+            }
+        }
+    }
+
+    fn give(&self, job: &Job, file: &OwnedFd) {
+        let (Call::Open { flags, .. } | Call::Reopen { flags, .. }) = job.call else { return };
+        self.listener.answer_with(&job.question, file.as_raw_fd(), flags & libc::O_CLOEXEC != 0);
+    }
+
+    fn carry_out(&self, job: &Job) -> Outcome<Done> {
+        match &job.call {
+            Call::Open { path, flags, mode } => self.open(job, path, *flags, *mode),
+            Call::Reopen { file, flags } => self.reopen(job, file, *flags),
+            Call::MakeFolder { path, mode } => {
+                let place = self.new_name(path)?;
+                sys::mkdir(place.folder.as_raw_fd(), &place.name, *mode)?;
+                Ok(Done::Nothing)
+            }
+            Call::MakeNode { path, mode, device } => {
+                let place = self.new_name(path)?;
+                paths::make_node(&place, *mode, *device)?;
+                Ok(Done::Nothing)
+            }
+            Call::Remove { path, flags } => {
+                let place = self.place(path)?;
+                self.free(place.path())?;
+                self.keeps_nothing_guarded(&place)?;
+                paths::remove(&place, *flags)?;
+                Ok(Done::Nothing)
+            }
+            Call::Rename { from, to, flags } => self.rename(from, to, *flags),
+            Call::Link { from, to, follow } => self.link(from, to, *follow),
+            Call::LinkFile { file, to } => {
+                self.free(paths::real(file)?)?;
+                let to = self.new_name(to)?;
+                paths::link_file(file, &to)?;
+                Ok(Done::Nothing)
+            }
+            Call::Symlink { content, at } => {
+                let place = self.new_name(at)?;
+                self.is_no_way_to_guarded(&place)?;
+                paths::make_link(content, &place)?;
+                Ok(Done::Nothing)
+            }
+            Call::Truncate { path, length } => {
+                let file = self.find(path, libc::O_PATH)?;
+                self.free(paths::real(&file)?)?;
+                paths::truncate(&file, *length)?;
+                Ok(Done::Nothing)
+            }
+        }
+    }
+
+    /// Refuses a guarded path.
+    fn free(&self, path: PathBuf) -> Outcome<()> {
+        if self.guard.covers(&path) { Err(Trouble::Guarded(path)) } else { Ok(()) }
+    }
+
+    /// Resolves all of a path but its last name.
+    fn place(&self, path: &Path) -> Outcome<Place> {
+        if path.starts_with("/proc") {
+            return Err(Trouble::Elsewhere(path.to_owned()));
+        }
+        Ok(Place::find(&self.root, path)?)
+    }
+
+    /// Resolves a path, with a link at its end.
+    fn find(&self, path: &Path, flags: i32) -> Outcome<OwnedFd> {
+        if path.starts_with("/proc") {
+            return Err(Trouble::Elsewhere(path.to_owned()));
+        }
+        Ok(paths::open_in(&self.root, path, flags)?)
+    }
+
+    /// The place of a name that is about to be made.
+    fn new_name(&self, path: &Path) -> Outcome<Place> {
+        let place = self.place(path)?;
+        self.free(place.path())?;
+        Ok(place)
+    }
+
+    /// Refuses to make a link where a folder would hold something guarded: who looks for that
+    /// would be led elsewhere.
+    fn is_no_way_to_guarded(&self, place: &Place) -> Outcome<()> {
+        let path = place.path();
+        let leads_there = self.guard.beneath(&path).next().is_some();
+        if leads_there { Err(Trouble::Guarded(path)) } else { Ok(()) }
+    }
+
+    /// Refuses to move or remove a folder that holds something guarded.
+    fn keeps_nothing_guarded(&self, place: &Place) -> Outcome<()> {
+        let path = place.path();
+        match self.guard.beneath(&path).find(|below| place.holds(below)) {
+            Some(below) => Err(Trouble::Guarded(path.join(below))),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&self, job: &Job, path: &Path, flags: i32, mode: u32) -> Outcome<Done> {
+        let mut path = path.to_owned();
+        let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
+        let follows = flags & libc::O_NOFOLLOW == 0 && !exclusive;
+        for _ in 0..MOST_LINKS {
+            if path == Path::new("/dev/tty") {
+                return Err(Trouble::Elsewhere(path));
+            }
+            let place = self.place(&path)?;
+            let there = place.stat();
+            let kind = there.map(|stat| stat.st_mode & libc::S_IFMT).unwrap_or(0);
+            match kind {
+                libc::S_IFLNK if follows => {
+                    path = place.real.join(paths::read_link(&place)?);
+                    continue;
+                }
+                libc::S_IFCHR | libc::S_IFBLK | libc::S_IFIFO if !exclusive => {
+                    let flags_held = libc::O_PATH | libc::O_NOFOLLOW;
+                    let held = sys::open_at(place.folder.as_raw_fd(), &place.name, flags_held, 0)?;
+                    return self.reopen(job, &Arc::new(held), flags);
+                }
+                _ => {}
+            }
+            if there.is_err() || writes(flags) {
+                self.free(place.path())?;
+            }
+            // Not becoming the supervisor's terminal, whatever it is.
+            let flags = flags | libc::O_NOFOLLOW | libc::O_NOCTTY;
+            match sys::open_at(place.folder.as_raw_fd(), &place.opened_name(), flags, mode) {
+                Ok(file) => return Ok(Done::File(file)),
+                // Something outside the session made a link of it in between.
+                Err(Errno(libc::ELOOP)) if follows => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(Errno(libc::ELOOP).into())
+    }
+
+    /// Opens what is held; a pipe from a thread, because its other end may take its time.
+    fn reopen(&self, job: &Job, file: &Arc<OwnedFd>, flags: i32) -> Outcome<Done> {
+        if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
+            return Err(Errno(libc::EEXIST).into());
+        }
+        let stat = sys::stat(file.as_raw_fd())?;
+        if stat.st_mode & libc::S_IFMT == libc::S_IFREG && writes(flags) {
+            self.free(paths::real(file)?)?;
+        }
+        let flags = flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) | libc::O_NOCTTY;
+        if stat.st_mode & libc::S_IFMT != libc::S_IFIFO || flags & libc::O_NONBLOCK != 0 {
+            return Ok(Done::File(paths::reopen(file, flags)?));
+        }
+        let (file, question, listener) = (Arc::clone(file), job.question, self.listener.share()?);
+        let cloexec = flags & libc::O_CLOEXEC != 0;
+        let opener = move || match paths::reopen(&file, flags) {
+            Ok(opened) => listener.answer_with(&question, opened.as_raw_fd(), cloexec),
+            Err(errno) => listener.answer(&question, Err(errno)),
+        };
+        // The thread inherits this one's confinement.
+        std::thread::Builder::new().spawn(opener).map_err(|_| Errno(libc::EAGAIN))?;
+        Err(Trouble::Later)
+    }
+
+    fn rename(&self, from: &Path, to: &Path, flags: u32) -> Outcome<Done> {
+        let (from, to) = (self.place(from)?, self.new_name(to)?);
+        self.free(from.path())?;
+        self.keeps_nothing_guarded(&from)?;
+        self.becomes_nothing_guarded(&from, &to)?;
+        if flags & libc::RENAME_EXCHANGE != 0 {
+            self.keeps_nothing_guarded(&to)?;
+            self.becomes_nothing_guarded(&to, &from)?;
+        }
+        paths::rename(&from, &to, flags)?;
+        Ok(Done::Nothing)
+    }
+
+    /// Refuses a new name for something that would bring a guarded path into being.
+    fn becomes_nothing_guarded(&self, from: &Place, to: &Place) -> Outcome<()> {
+        // What is not there is for the call itself to say.
+        let Ok(stat) = from.stat() else { return Ok(()) };
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFLNK => self.is_no_way_to_guarded(to),
+            libc::S_IFDIR => {
+                let target = to.path();
+                if let Some(below) = self.guard.beneath(&target).find(|below| from.holds(below)) {
+                    return Err(Trouble::Guarded(target.join(below)));
+                }
+                if self.guard.has_patterns() {
+                    self.no_pattern_matches(from, &target)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks through a folder that is about to become `target`. One that is too large is answered
+    /// as if it were on another file system, so that programs copy it name by name.
+    fn no_pattern_matches(&self, from: &Place, target: &Path) -> Outcome<()> {
+        let mut left = paths::MOST_ENTRIES;
+        let mut guarded = None;
+        let complete = paths::walk(from, &mut left, &mut |below| {
+            let path = target.join(below);
+            if self.guard.covers(&path) {
+                guarded = Some(path);
+            }
+            guarded.is_none()
+        })?;
+        match (guarded, complete) {
+            (Some(path), _) => Err(Trouble::Guarded(path)),
+            (None, false) => Err(Errno(libc::EXDEV).into()),
+            (None, true) => Ok(()),
+        }
+    }
+
+    fn link(&self, from: &Path, to: &Path, follow: bool) -> Outcome<Done> {
+        let to = self.new_name(to)?;
+        if follow {
+            let file = self.find(from, libc::O_PATH)?;
+            self.free(paths::real(&file)?)?;
+            paths::link_file(&file, &to)?;
+        } else {
+            let from = self.place(from)?;
+            self.free(from.path())?;
+            if from.stat()?.st_mode & libc::S_IFMT == libc::S_IFLNK {
+                self.is_no_way_to_guarded(&to)?;
+            }
+            paths::link(&from, &to)?;
+        }
+        Ok(Done::Nothing)
+    }
+}
+
+/// Whether an open with these flags changes what is there.
+fn writes(flags: i32) -> bool {
+    flags & libc::O_PATH == 0
+        && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0)
+}

@@ -1,0 +1,199 @@
+//! From a system call that the filter asks about to what the broker carries out: paths are
+//! copied from the caller's memory once, and made absolute as the caller sees them.
+
+use super::broker::{Call, Job};
+use super::connect::thread_group;
+use super::image;
+use super::notify::{Listener, Question};
+use super::sys::{self, Errno, Result};
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a question asks for; its caller is known to wait still.
+pub(super) fn read(listener: &Listener, question: &Question) -> Result<Job> {
+    let call = call(question)?;
+    let umask = match &call {
+        Call::Open { flags, .. } if flags & libc::O_CREAT != 0 => umask(question.tid)?,
+        Call::MakeFolder { .. } | Call::MakeNode { .. } => umask(question.tid)?,
+        _ => 0,
+    };
+    // The number of a thread that died may be somebody else's by now.
+    if !listener.valid(question) {
+        return Err(Errno(libc::ESRCH));
+    }
+    Ok(Job { question: *question, call, umask })
+}
+
+fn call(question: &Question) -> Result<Call> {
+    const HERE: u64 = libc::AT_FDCWD as u64;
+    let tid = question.tid;
+    let [a, b, c, d, e, ..] = question.arguments;
+    let path = |folder: u64, address: u64| absolute(tid, folder as i32, address);
+    match question.call {
+        libc::SYS_openat => open(tid, path(a, b)?, c, d),
+        libc::SYS_mkdirat => Ok(Call::MakeFolder { path: path(a, b)?, mode: c as u32 }),
+        libc::SYS_mknodat => Ok(Call::MakeNode { path: path(a, b)?, mode: c as u32, device: d }),
+        libc::SYS_unlinkat => Ok(Call::Remove { path: path(a, b)?, flags: c as i32 }),
+        libc::SYS_renameat => rename(path(a, b)?, path(c, d)?, 0),
+        libc::SYS_renameat2 => rename(path(a, b)?, path(c, d)?, e),
+        libc::SYS_linkat => link(tid, a, b, path(c, d)?, e as i32),
+        libc::SYS_symlinkat => Ok(Call::Symlink { content: string(tid, a)?, at: path(b, c)? }),
+        libc::SYS_truncate => Ok(Call::Truncate { path: path(HERE, a)?, length: b as i64 }),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open => open(tid, path(HERE, a)?, b, c),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_creat => {
+            let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+            open(tid, path(HERE, a)?, flags as u64, b)
+        }
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mkdir => Ok(Call::MakeFolder { path: path(HERE, a)?, mode: b as u32 }),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mknod => Ok(Call::MakeNode { path: path(HERE, a)?, mode: b as u32, device: c }),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_unlink => Ok(Call::Remove { path: path(HERE, a)?, flags: 0 }),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rmdir => Ok(Call::Remove { path: path(HERE, a)?, flags: libc::AT_REMOVEDIR }),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rename => rename(path(HERE, a)?, path(HERE, b)?, 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_link => link(tid, HERE, a, path(HERE, b)?, 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_symlink => Ok(Call::Symlink { content: string(tid, a)?, at: path(HERE, b)? }),
+        // The filter asks about nothing else.
+        _ => Err(Errno(libc::EPERM)),
+    }
+}
+
+fn open(tid: i32, path: PathBuf, flags: u64, mode: u64) -> Result<Call> {
+    let flags = flags as i32;
+    let mode = mode as u32 & 0o7777;
+    match special(tid, &path)? {
+        Special::No => Ok(Call::Open { path, flags, mode }),
+        Special::Path(path) => Ok(Call::Open { path, flags, mode }),
+        Special::File(file) => Ok(Call::Reopen { file, flags }),
+    }
+}
+
+fn rename(from: PathBuf, to: PathBuf, flags: u64) -> Result<Call> {
+    Ok(Call::Rename { from, to, flags: flags as u32 })
+}
+
+fn link(tid: i32, folder: u64, address: u64, to: PathBuf, flags: i32) -> Result<Call> {
+    if flags & libc::AT_EMPTY_PATH != 0 && string(tid, address)?.is_empty() {
+        return Ok(Call::LinkFile { file: descriptor(tid, folder as i32)?, to });
+    }
+    let from = absolute(tid, folder as i32, address)?;
+    let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
+    match special(tid, &from)? {
+        Special::File(file) if follow => Ok(Call::LinkFile { file, to }),
+        _ => Ok(Call::Link { from, to, follow }),
+    }
+}
+
+/// The same call after its path led somewhere that means something else to each process.
+pub(super) fn elsewhere(job: Job, path: &Path) -> Result<Job> {
+    let Call::Open { flags, mode, .. } = job.call else { return Err(Errno(libc::EACCES)) };
+    let call = match special(job.question.tid, path)? {
+        Special::File(file) => Call::Reopen { file, flags },
+        Special::Path(path) => Call::Open { path, flags, mode },
+        // Nothing under /proc is written, and nothing is made there.
+        Special::No => return Err(Errno(libc::EACCES)),
+    };
+    Ok(Job { call, ..job })
+}
+
+/// A path that means something else to each process.
+enum Special {
+    No,
+    Path(PathBuf),
+    File(Arc<OwnedFd>),
+}
+
+fn special(tid: i32, path: &Path) -> Result<Special> {
+    let Some(text) = path.to_str() else { return Ok(Special::No) };
+    if text == "/dev/tty" {
+        return Ok(Special::Path(terminal(tid)?));
+    }
+    let number = match text {
+        "/dev/stdin" => Some(0),
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        _ => ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"]
+            .iter()
+            .find_map(|folder| text.strip_prefix(folder)?.parse().ok()),
+    };
+    match number {
+        Some(number) => Ok(Special::File(descriptor(tid, number)?)),
+        None => Ok(Special::No),
+    }
+}
+
+fn descriptor(tid: i32, number: i32) -> Result<Arc<OwnedFd>> {
+    let process = sys::pidfd_open(thread_group(tid)?)?;
+    Ok(Arc::new(sys::pidfd_getfd(&process, number)?))
+}
+
+/// The controlling terminal of a process, by its name.
+fn terminal(tid: i32) -> Result<PathBuf> {
+    // proc_pid_stat(5): the seventh field is the device number of the terminal.
+    let device: u32 = super::proc::stat_field(tid, 4).ok_or(Errno(libc::ENXIO))? as u32;
+    let (major, minor) = (libc::major(device.into()), libc::minor(device.into()));
+    /// The devices of devpts (Documentation/admin-guide/devices.txt).
+    const SLAVES: std::ops::RangeInclusive<u32> = 136..=143;
+    if !SLAVES.contains(&major) {
+        return Err(Errno(libc::ENXIO));
+    }
+    Ok(format!("/dev/pts/{}", (major - SLAVES.start()) * 256 + minor).into())
+}
+
+/// A path of the caller, made absolute by its working directory or by a folder that it holds.
+fn absolute(tid: i32, folder: i32, address: u64) -> Result<PathBuf> {
+    let text = string(tid, address)?.into_bytes();
+    if text.is_empty() {
+        return Err(Errno(libc::ENOENT));
+    }
+    let path = PathBuf::from(OsString::from_vec(text));
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let (base, missing) = match folder {
+        libc::AT_FDCWD => (format!("/proc/{tid}/cwd"), libc::ENOENT),
+        fd => (format!("/proc/{tid}/fd/{fd}"), libc::EBADF),
+    };
+    let base = fs::read_link(base).map_err(|_| Errno(missing))?;
+    if !base.is_absolute() {
+        // A pipe or a socket.
+        return Err(Errno(libc::ENOTDIR));
+    }
+    Ok(base.join(path))
+}
+
+/// A string of the caller's memory, of at most `PATH_MAX` with its end.
+fn string(tid: i32, address: u64) -> Result<CString> {
+    let mut bytes = [0u8; libc::PATH_MAX as usize];
+    let got = image::read_memory(tid, address, &mut bytes)?;
+    let read = &bytes[..got];
+    match read.iter().position(|byte| *byte == 0) {
+        Some(end) => CString::new(&read[..end]).map_err(|_| Errno(libc::EINVAL)),
+        None if got == bytes.len() => Err(Errno(libc::ENAMETOOLONG)),
+        None => Err(Errno(libc::EFAULT)),
+    }
+}
+
+/// What a process takes away from modes: the second line of its status (Linux 4.7).
+fn umask(tid: i32) -> Result<u32> {
+    let path = CString::new(format!("/proc/{tid}/status")).map_err(|_| Errno(libc::EINVAL))?;
+    let status = sys::open(&path, libc::O_RDONLY)?;
+    let mut bytes = [0u8; 256];
+    let got = sys::read(status.as_fd(), &mut bytes)?;
+    bytes[..got]
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| std::str::from_utf8(line.strip_prefix(b"Umask:")?).ok())
+        .and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
+        .ok_or(Errno(libc::ESRCH))
+}
