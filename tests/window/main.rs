@@ -44,6 +44,10 @@ fn a_person_answers_requests_in_the_real_window() -> Result<()> {
     ensure!(waiting(&stage)? == 1, "a click {age} ms after the card's appearance answered it");
     ensure!(refs(&remote)?.is_empty(), "something was published before an answer");
     in_both_themes(&window, "requests")?;
+    window.press('1')?;
+    window.wait_for_text("1 waiting")?;
+    in_both_themes(&window, "home-running")?;
+    window.press('2')?;
 
     // Once it has stood there, the same click lets the command run.
     window.wait("[data-request][data-ready=true]")?;
@@ -78,6 +82,25 @@ fn a_person_answers_requests_in_the_real_window() -> Result<()> {
     window.press('1')?;
     window.wait("[data-testid=home]")?;
     in_both_themes(&window, "home")
+}
+
+#[test]
+fn the_demo_starts_from_the_first_page() -> Result<()> {
+    let stage = Stage::new()?;
+    let window = stage.window()?;
+    window.wait("[data-testid=start-demo]")?.click()?;
+    eventually("the demo to ask", || {
+        (window.find("[data-testid=badge]").ok()?.text().ok()?.contains('1')).then_some(())
+    })?;
+    window.press('2')?;
+    window.wait_for_text("git push origin main")?;
+    window.wait("[data-request][data-ready=true]")?;
+    window.press('d')?;
+    eventually("the demo to end", || (waiting(&stage).ok()? == 0).then_some(()))?;
+    window.press('3')?;
+    window.wait_for_text("Denied by you")?;
+    window.wait_for_text("Ended with exit 0")?;
+    in_both_themes(&window, "activity-demo")
 }
 
 #[test]
@@ -176,15 +199,23 @@ fn watch_cards(window: &Window) -> Result<()> {
 /// Saves the page as it is in the light and in the dark theme.
 fn in_both_themes(window: &Window, name: &str) -> Result<()> {
     for theme in ["light", "dark"] {
-        eventually("the theme", || {
-            let button = window.find("[data-testid=theme]").ok()?;
-            if button.text().ok()?.contains(theme) {
-                return Some(());
-            }
-            button.click().ok()?;
-            None
+        while !shown_theme(window)?.contains(theme) {
+            let before = shown_theme(window)?;
+            window.find(THEME)?.click()?;
+            eventually("another theme", || shown_theme(window).ok().filter(|now| *now != before))?;
+        }
+        // Without the ring around the button that was clicked, and when all colours have changed.
+        let still = "document.activeElement.blur(); return document.getAnimations().length === 0";
+        eventually("a page that stands still", || {
+            window.script(still, &[]).ok().filter(|still| *still == true)
         })?;
         window.screenshot(&screenshots()?.join(format!("{name}-{theme}.png")))?;
     }
     Ok(())
+}
+
+const THEME: &str = "[data-testid=theme]";
+
+fn shown_theme(window: &Window) -> Result<String> {
+    window.find(THEME)?.text()
 }

@@ -305,7 +305,10 @@ fn row(event: Event, sessions: &HashMap<&str, &SessionSummary>, user: &str) -> E
         },
         kind: kind(&event.kind),
         // An answer's reason is what the person wrote.
-        reason: event.reason.or_else(|| note.map(|note| format!("“{note}”"))),
+        reason: event
+            .reason
+            .map(|reason| cards::quoted(&reason))
+            .or_else(|| note.map(|note| format!("“{note}”"))),
         seq: event.seq,
         time: event.time,
         session: event.session,

@@ -59,7 +59,7 @@ pub(super) fn card(request: &wire::Request, scope_limit: Option<Origin>) -> Requ
         },
         rule,
         origin: origin_of(&origin),
-        reason,
+        reason: quoted(&reason),
         enforced: match enforced {
             wire::Enforced::Kernel => Enforced::Kernel,
             wire::Enforced::Cooperative => Enforced::Cooperative,
@@ -146,7 +146,7 @@ fn fact(fact: wire::Fact) -> Fact {
         wire::FactAnswer::No => FactAnswer::No,
         wire::FactAnswer::Unknown => FactAnswer::Unknown,
     };
-    Fact { answer, text: fact.text }
+    Fact { answer, text: quoted(&fact.text) }
 }
 
 fn scope(scope: wire::Scope) -> Scope {
@@ -154,6 +154,22 @@ fn scope(scope: wire::Scope) -> Scope {
         wire::Scope::Once => Scope::Once,
         wire::Scope::Session => Scope::Session,
     }
+}
+
+/// Prose as the window sets it: what stands between backticks for a terminal, in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return text.to_owned(); // One of them has no partner.
+    }
+    let mut quoted = String::new();
+    for (at, part) in parts.into_iter().enumerate() {
+        if at > 0 {
+            quoted.push(if at % 2 == 1 { '“' } else { '”' });
+        }
+        quoted.push_str(part);
+    }
+    quoted
 }
 
 /// A newer session may name a kind of source that this window does not know: the locator then says
@@ -167,5 +183,29 @@ fn origin_of(origin: &wire::RequestOrigin) -> Origin {
             kind: SourceKind::BuiltIn,
             locator: format!("{} {}", origin.kind, origin.locator),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backticks_become_quotes_in_pairs() {
+        assert_eq!(quoted("`git push` ran; `x` did not."), "“git push” ran; “x” did not.");
+        assert_eq!(quoted("a ` alone"), "a ` alone");
+        assert_eq!(quoted("none"), "none");
+    }
+
+    #[test]
+    fn who_answered_is_told_to_the_one_who_reads() {
+        for (who, told) in [
+            ("ada in the window", "you"),
+            ("ada in another terminal", "you in another terminal"),
+            ("adam in the window", "adam in the window"),
+            ("nobody", "nobody"),
+        ] {
+            assert_eq!(by(who, "ada"), told);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Desk, Failure, Finding, Layer, LayerStatus, Loser, PolicyValue, Rules};
 use crate::load::{LoadError, Loaded, Question, load};
-use chaperone_policy::{self as policy, LayerSummary, Policy};
+use chaperone_policy::{self as policy, LayerSummary, Origin, Policy, ValueStatus};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -84,13 +84,28 @@ fn layer(summary: LayerSummary) -> Layer {
 }
 
 fn value(value: policy::Value) -> PolicyValue {
-    let policy::Value { key, value, origins, merge, status, losers } = value;
+    let policy::Value { key, value, origins: each, merge, status, losers } = value;
+    // A list has one for each of its entries; a person wants to know who has a say.
+    let mut origins: Vec<Origin> = Vec::new();
+    for origin in each {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
     PolicyValue {
         key: key.to_owned(),
         value,
         origins,
         merge: word(&merge),
-        status: word(&status),
+        status: match status {
+            // That nothing is set is no fault.
+            ValueStatus::Ok | ValueStatus::Unset => "ok",
+            ValueStatus::Dropped => "A value could not be read and is ignored.",
+            ValueStatus::Partly => "Of a broken value, what could be read restricts.",
+            ValueStatus::Strictest => "A broken managed value fell to the strictest of its key.",
+            ValueStatus::Refused => "A layer could not be read at all, so no session starts.",
+        }
+        .to_owned(),
         losers: losers
             .into_iter()
             .map(|policy::Loser { value, origin, reason }| Loser {

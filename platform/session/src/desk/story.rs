@@ -1,6 +1,6 @@
 //! From the events of one session to sentences that a person reads. Pure.
 
-use super::{About, Counts, Session, Story, StoryLine};
+use super::{About, Counts, Session, Story, StoryLine, cards};
 use chaperone_audit::{Event, EventKind};
 use chaperone_policy::Verdict;
 
@@ -39,12 +39,19 @@ fn line(event: &Event) -> Option<StoryLine> {
     let action = event.action.as_deref();
     let exact = || event.action.clone();
     let (about, sentence, exact) = match &event.kind {
-        EventKind::SessionStart => (About::Began, began(event), None),
+        EventKind::SessionStart => {
+            let workspace = event.detail.get("workspace").and_then(|value| value.as_str());
+            (About::Began, began(event), workspace.map(str::to_owned))
+        }
         EventKind::SessionEnd => (About::Ended, format!("Ended with {}", exit(event)), None),
         EventKind::Command => match event.decision {
             // The request that follows tells it.
             Some(Verdict::Ask) => return None,
             Some(Verdict::Deny) => (About::Ran, refused("was refused", event), exact()),
+            // What git starts of its own is one thing to a person.
+            Some(Verdict::Allow) | None if helps_git(action) => {
+                (About::Ran, "Git ran its own helpers".to_owned(), None)
+            }
             Some(Verdict::Allow) | None => {
                 (About::Ran, format!("Ran {}", program(action)), exact())
             }
@@ -65,7 +72,7 @@ fn line(event: &Event) -> Option<StoryLine> {
         EventKind::Ended => {
             (About::Ended, "Ended a program that outlived the agent".to_owned(), exact())
         }
-        EventKind::Finding => (About::Began, reason(event).to_owned(), None),
+        EventKind::Finding => (About::Began, reason(event), None),
         EventKind::Other(kind) => (About::Ran, format!("{kind} (of a newer version)"), exact()),
     };
     Some(StoryLine {
@@ -92,14 +99,9 @@ fn alike(a: &StoryLine, b: &StoryLine) -> bool {
 
 fn began(event: &Event) -> String {
     let text = |key: &str| event.detail.get(key).and_then(|value| value.as_str());
-    let mut sentence = format!("Began in {}", text("workspace").unwrap_or("a folder since erased"));
-    if let Some(branch) = text("branch") {
-        sentence.push_str(&format!(", branch {branch}"));
-    }
-    if let Some(tier) = text("tier") {
-        sentence.push_str(&format!(", in the {tier} sandbox"));
-    }
-    sentence
+    let branch = text("branch").map(|branch| format!(" on branch {branch}")).unwrap_or_default();
+    let tier = text("tier").map(|tier| format!(" in the {tier} sandbox")).unwrap_or_default();
+    format!("Began{branch}{tier}")
 }
 
 /// How a session ended, in the words of the list of sessions.
@@ -127,6 +129,13 @@ fn program(action: Option<&str>) -> String {
         Some(word) => format!("{name} {word}"),
         None => name.to_owned(),
     }
+}
+
+/// Whether this is a program of git's own folder, or one that it starts by name.
+fn helps_git(action: Option<&str>) -> bool {
+    let program = action.and_then(|action| action.split(' ').next()).unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or(program);
+    program.contains("/git-core/") || name.starts_with("git-")
 }
 
 /// Programs whose second word says what they do.
@@ -197,8 +206,8 @@ fn answered(event: &Event) -> String {
     }
 }
 
-fn reason(event: &Event) -> &str {
-    event.reason.as_deref().unwrap_or_default()
+fn reason(event: &Event) -> String {
+    cards::quoted(event.reason.as_deref().unwrap_or_default())
 }
 
 fn summary(session: &Session, lines: &[StoryLine]) -> String {

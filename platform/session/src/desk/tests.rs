@@ -232,6 +232,10 @@ fn record(segment: &Segment) {
     let note = Some("open a pull request instead");
     let by = "ada in the window";
     append(NewEvent::answer("r.1", &push(), Verdict::Deny, by, "once", note));
+    for helper in ["/usr/lib/git-core/git", "git-receive-pack"] {
+        let helper = Command { argv: vec![helper.into(), "x".into()], ..Command::default() };
+        append(NewEvent::command(&helper, &allowed));
+    }
     append(NewEvent::connect("example.com", 443, &decision(Verdict::Deny)));
 }
 
@@ -254,15 +258,16 @@ fn a_session_is_told_as_a_story() {
     assert_eq!(
         lines,
         [
-            &format!("Began in {}, branch main, in the full sandbox ×1", place.workspace()),
+            &format!("Began on branch main in the full sandbox ×1 [{}]", place.workspace()),
             "Ran git status ×3 [git status]",
             "Asked to run git push. Publishes work. ×1 [git push origin main]",
             "Denied by you: “open a pull request instead” ×1 [git push origin main]",
+            "Git ran its own helpers ×2",
             "Tried to connect, and was refused. Publishes work. ×1 [example.com:443]",
             "Ended with exit 0 ×1",
         ]
     );
-    assert_eq!(story.summary, "Ran 3 commands, 1 was asked about and 2 things were denied.");
+    assert_eq!(story.summary, "Ran 5 commands, 1 was asked about and 2 things were denied.");
     assert_eq!(story.session.agent, "Claude Code");
     assert_eq!(story.session.exit.as_deref(), Some("exit 0"));
 }
@@ -275,7 +280,7 @@ fn events_are_filtered_searched_counted_and_shown_whole() {
 
     let events = |filter: EventFilter| place.desk.events(&filter, None).unwrap();
     let all = events(EventFilter::default());
-    assert_eq!((all.rows.len(), all.total, all.next), (7, 7, None));
+    assert_eq!((all.rows.len(), all.total, all.next), (9, 9, None));
     assert_eq!(all.rows[0].kind, EventKind::Connect, "the newest comes first");
     let denied = events(EventFilter { decision: Some(Verdict::Deny), ..EventFilter::default() });
     assert_eq!((denied.rows.len(), denied.total), (2, 2));
@@ -284,7 +289,7 @@ fn events_are_filtered_searched_counted_and_shown_whole() {
     assert_eq!(found.rows[0].by.as_deref(), Some("you"));
     let files = vec![EventKind::Command, EventKind::Connect];
     let kinds = events(EventFilter { kinds: files, ..EventFilter::default() });
-    assert_eq!(kinds.rows.len(), 4);
+    assert_eq!(kinds.rows.len(), 6);
 
     let event = place.desk.event(SESSION, found.rows[0].seq).unwrap();
     assert!(event.record.contains("open a pull request instead"), "{}", event.record);
@@ -345,7 +350,7 @@ fn what_was_decided_while_nobody_looked_is_counted_from_then_on() {
     place.desk.looked_away().unwrap();
     record(&segment);
     let away = place.desk.home().unwrap().away.unwrap();
-    assert_eq!(away.counts, Counts { allowed: 3, asked: 1, denied: 2 });
+    assert_eq!(away.counts, Counts { allowed: 5, asked: 1, denied: 2 });
     let latest: Vec<&str> = away.latest.iter().map(|row| row.what.as_str()).collect();
     assert_eq!(latest, ["example.com:443", "git push origin main"]);
 }

@@ -1,10 +1,11 @@
 //! Why something was or would be refused, and what would change that.
 
+use super::cards::quoted;
 use super::{Desk, Failure, Question, QuestionAbout, Why, words};
 use crate::load::environment;
 use crate::would::{change, command, would};
 use chaperone_approvals::shell_words;
-use chaperone_policy::{Action, Verdict};
+use chaperone_policy::{Action, Decision, Verdict};
 use std::path::{Component, Path, PathBuf};
 
 impl Desk {
@@ -46,7 +47,8 @@ impl Desk {
             Verdict::Allow => format!("An entry in {restrict} of any layer would restrict it."),
             Verdict::Ask | Verdict::Deny => change(&action, &decision),
         };
-        Ok(Why { understood, decision, change })
+        let decision = Decision { reason: quoted(&decision.reason), ..decision };
+        Ok(Why { understood, decision, change: quoted(&change) })
     }
 
     /// An absolute path without `.` and `..`, and without links as far as it exists.
