@@ -18,9 +18,6 @@ const RULES: usize = 500;
 /// Programs that the command-heavy work starts.
 const PROGRAMS: u32 = 2000;
 
-const BWRAP: &str = "bwrap --ro-bind / / --dev /dev --proc /proc --bind . . --unshare-all \
-                     --die-with-parent --new-session";
-
 /// Another way to run a command in a sandbox: `tests/bench/peers.toml`.
 #[derive(Deserialize)]
 struct Peer {
@@ -68,6 +65,12 @@ pub(crate) fn bench(project: &Project, install: bool, runs: u32) -> Result<ExitC
     fs::create_dir_all(&workspace)?;
     fs::write(dir.join("config/chaperone/config.toml"), rules())?;
 
+    // Everything readable, the workspace writable, no network: the least that compares.
+    let bwrap = format!(
+        "bwrap --ro-bind / / --dev /dev --proc /proc --bind {0} {0} --unshare-all \
+         --die-with-parent --new-session",
+        workspace.display()
+    );
     let chaperone = project.binary("release", "chaperone");
     let chaperone = format!("{} run --unattended --", chaperone.display());
     let peers: Peers =
@@ -75,7 +78,7 @@ pub(crate) fn bench(project: &Project, install: bool, runs: u32) -> Result<ExitC
             .context("tests/bench/peers.toml")?;
     let mut start = vec![
         ("/bin/true alone".to_owned(), "/bin/true".to_owned()),
-        ("bubblewrap".to_owned(), format!("{BWRAP} /bin/true")),
+        ("bubblewrap".to_owned(), format!("{bwrap} /bin/true")),
         ("chaperone".to_owned(), format!("{chaperone} /bin/true")),
     ];
     for peer in peers.peer.iter().filter(|peer| which(&peer.program).is_some()) {
@@ -97,7 +100,7 @@ pub(crate) fn bench(project: &Project, install: bool, runs: u32) -> Result<ExitC
     let work = format!("sh -c 'i=0; while [ $i -lt {PROGRAMS} ]; do /bin/true; i=$((i+1)); done'");
     let heavy = vec![
         ("alone".to_owned(), work.clone()),
-        ("bubblewrap".to_owned(), format!("{BWRAP} {work}")),
+        ("bubblewrap".to_owned(), format!("{bwrap} {work}")),
         ("chaperone".to_owned(), format!("{chaperone} {work}")),
     ];
     let times = hyperfine(project, &dir, "work", (runs / 8).max(3), &heavy)?;
@@ -146,7 +149,11 @@ fn hyperfine(
     command.env_remove("CARGO_TARGET_DIR");
     let out = command.output().context("could not start hyperfine")?;
     if !out.status.success() {
-        bail!("hyperfine failed:\n{}", String::from_utf8_lossy(&out.stderr).trim());
+        bail!(
+            "hyperfine failed:\n{}\n{}",
+            String::from_utf8_lossy(&out.stdout).trim(),
+            String::from_utf8_lossy(&out.stderr).trim()
+        );
     }
     let results: Results = serde_json::from_str(&fs::read_to_string(&export)?)?;
     Ok(results.results)

@@ -22,7 +22,9 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // The one of this start: checkouts may share a build folder, and so this program.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let manifest = manifest.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
         let root = manifest.ancestors().nth(2).context("xtask is not in installers/xtask")?;
         if !root.join("Cargo.lock").exists() {
             bail!("{} is not a checkout any more; run `cargo xtask` in one", root.display());
