@@ -158,6 +158,13 @@ fn absolute(tid: i32, folder: i32, address: u64) -> Result<PathBuf> {
         return Err(Errno(libc::ENOENT));
     }
     let path = PathBuf::from(OsString::from_vec(text));
+    if let Some((number, rest)) = beneath_descriptor(&path) {
+        let rest = rest.to_owned();
+        let held =
+            fs::read_link(format!("/proc/{tid}/fd/{number}")).map_err(|_| Errno(libc::ENOENT))?;
+        // A pipe or a socket has nothing beneath.
+        return if held.is_absolute() { Ok(held.join(rest)) } else { Err(Errno(libc::ENOTDIR)) };
+    }
     if path.is_absolute() {
         return Ok(path);
     }
@@ -171,6 +178,17 @@ fn absolute(tid: i32, folder: i32, address: u64) -> Result<PathBuf> {
         return Err(Errno(libc::ENOTDIR));
     }
     Ok(base.join(path))
+}
+
+/// `/proc/self/fd/7/name` is a name in a folder that the caller holds, written so by programs
+/// (Bun among them) that would otherwise be led elsewhere by a link.
+fn beneath_descriptor(path: &Path) -> Option<(u32, &Path)> {
+    let folders = ["/proc/self/fd", "/proc/thread-self/fd", "/dev/fd"];
+    let rest = folders.iter().find_map(|folder| path.strip_prefix(folder).ok())?;
+    let mut parts = rest.components();
+    let number = parts.next()?.as_os_str().to_str()?.parse().ok()?;
+    let rest = parts.as_path();
+    (!rest.as_os_str().is_empty()).then_some((number, rest))
 }
 
 /// A string of the caller's memory, of at most `PATH_MAX` with its end.
