@@ -215,3 +215,20 @@ fn umask(tid: i32) -> Result<u32> {
         .and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
         .ok_or(Errno(libc::ESRCH))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_beneath_a_held_folder_is_told_from_other_paths() {
+        let told = |path: &str| {
+            beneath_descriptor(Path::new(path)).map(|(number, rest)| (number, rest.to_owned()))
+        };
+        assert_eq!(told("/proc/self/fd/14/a/b"), Some((14, "a/b".into())));
+        assert_eq!(told("/dev/fd/3/x"), Some((3, "x".into())));
+        for other in ["/proc/self/fd/14", "/proc/self/fd/x/y", "/proc/1/fd/3/x", "/w/fd/3/x"] {
+            assert_eq!(told(other), None, "{other}");
+        }
+    }
+}
