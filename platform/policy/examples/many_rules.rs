@@ -1,5 +1,5 @@
 //! Times what a session's start pays for its policy: `cargo run --release -p chaperone-policy
-//! --example many_rules -- 500`.
+//! --example many_rules -- 500 20` (rules, rounds).
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 
 use chaperone_policy::{
@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let rules: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(500);
+    let rounds: usize = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(20);
     let mut text = String::from("revision = \"1\"\n");
     for n in 0..rules {
         let _ = write!(
             text,
             "\n[[commands.rule]]\nprefix = [\"tool-{n}\", \"publish\"]\ndecision = \"ask\"\n\
              reason = \"It publishes work of kind {n}.\"\n\
-             match = [[\"tool-{n}\", \"publish\", \"x\"], [\"tool-{n}\", \"--flag\", \"publish\"]]\n\
+             match = [[\"tool-{n}\", \"publish\", \"now\"]]\n\
              not_match = [[\"tool-{n}\", \"status\"]]\n"
         );
     }
@@ -31,7 +32,7 @@ fn main() {
     let action = Action::Run(command);
     let [mut parsed, mut built, mut merged, mut decided] = [Duration::MAX; 4];
     let mut first = None;
-    for _ in 0..20 {
+    for _ in 0..rounds {
         let start = Instant::now();
         let layer = Layer::from_toml(SourceKind::ManagedFile, "/etc/x.toml", &text);
         let after_parse = start.elapsed();
