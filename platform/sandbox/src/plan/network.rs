@@ -12,7 +12,16 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 pub(super) fn network(policy: &Policy) -> Result<(Network, Vec<Loss>), Refusal> {
     let rules = policy.network();
     match rules.mode.value {
-        NetworkMode::Direct => Ok((Network::Direct, Vec::new())),
+        // Nothing stands between a direct session and its hosts that could keep to a list.
+        NetworkMode::Direct => match (rules.deny.first(), &rules.closed) {
+            (Some(denied), _) => {
+                Err(Refusal::DirectIgnores { key: "network.deny", origin: denied.origin.clone() })
+            }
+            (None, Some(origin)) => {
+                Err(Refusal::DirectIgnores { key: "network.closed", origin: origin.clone() })
+            }
+            (None, None) => Ok((Network::Direct, Vec::new())),
+        },
         NetworkMode::Proxy => Err(Refusal::NoProxy { origin: rules.mode.origin.clone() }),
         NetworkMode::None => Ok(relays(policy)),
     }

@@ -613,6 +613,17 @@ mod refusals {
     }
 
     #[test]
+    fn of_a_list_of_hosts_that_nothing_would_enforce() {
+        let direct = "[network]\nmode = \"direct\"\n";
+        assert!(Given::says(direct).plan().is_ok());
+        let denies = format!("{direct}deny = [\"paste.example\"]\n");
+        let refused = Given::says(&denies).plan().unwrap_err();
+        assert!(matches!(refused, Refusal::DirectIgnores { key: "network.deny", .. }));
+        let none = "[network]\ndeny = [\"paste.example\"]\n";
+        assert!(Given::says(none).plan().is_ok());
+    }
+
+    #[test]
     fn of_a_workspace_that_the_policy_denies() {
         insta::assert_snapshot!(
             Given::says("[filesystem]\ndeny = [\"~/w\"]\n").plan().unwrap_err()
