@@ -296,6 +296,10 @@ impl<F: Fn(Word)> Thread<F> {
     /// The place of a name that is about to be made.
     fn new_name(&self, path: &Path) -> Outcome<Place> {
         let place = self.place(path)?;
+        // What is there is not made again, and programs ask for folders to be sure of them.
+        if self.guard.covers(&place.path()) && place.stat().is_ok() {
+            return Err(Errno(libc::EEXIST).into());
+        }
         self.free(place.path())?;
         Ok(place)
     }
@@ -318,6 +322,12 @@ impl<F: Fn(Word)> Thread<F> {
     }
 
     fn open(&self, job: &Job, path: &Path, flags: i32, mode: u32) -> Outcome<Done> {
+        if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+            // It has no name yet; linkat gives it one.
+            let folder = self.find(path, libc::O_PATH | libc::O_DIRECTORY)?;
+            self.free(paths::real(&folder)?)?;
+            return Ok(Done::File(sys::open_at(folder.as_raw_fd(), c".", flags, mode)?));
+        }
         let mut path = path.to_owned();
         let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
         let follows = flags & libc::O_NOFOLLOW == 0 && !exclusive;
@@ -325,7 +335,10 @@ impl<F: Fn(Word)> Thread<F> {
             if path == Path::new("/dev/tty") {
                 return Err(Trouble::Elsewhere(path));
             }
-            let place = self.place(&path)?;
+            let place = match self.place(&path) {
+                Err(Trouble::Error(Errno(libc::EEXIST))) => Err(Errno(libc::EISDIR).into()),
+                other => other,
+            }?;
             let there = place.stat();
             let kind = there.map(|stat| stat.st_mode & libc::S_IFMT).unwrap_or(0);
             match kind {
@@ -340,7 +353,7 @@ impl<F: Fn(Word)> Thread<F> {
                 }
                 _ => {}
             }
-            if there.is_err() || writes(flags) {
+            if there.is_err() || writes(flags) && !exclusive {
                 self.free(place.path())?;
             }
             // Not becoming the supervisor's terminal, whatever it is.
@@ -380,7 +393,8 @@ impl<F: Fn(Word)> Thread<F> {
     }
 
     fn rename(&self, from: &Path, to: &Path, flags: u32) -> Outcome<Done> {
-        let (from, to) = (self.place(from)?, self.new_name(to)?);
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        self.free(to.path())?;
         self.free(from.path())?;
         self.keeps_nothing_guarded(&from)?;
         self.becomes_nothing_guarded(&from, &to)?;

@@ -15,6 +15,8 @@ pub(super) struct Conditions {
     pub(super) own_network: bool,
     /// The machine's network is open to the session.
     pub(super) direct_network: bool,
+    /// Landlock decides on truncation (its version 3).
+    pub(super) truncation_confined: bool,
     /// Which calls are put to the broker.
     pub(super) guarding: Guarding,
 }
@@ -96,7 +98,8 @@ impl Program {
         self.give(result);
     }
 
-    /// What `body` does if what is loaded equals `value`, else goes on; the body must return.
+    /// What `body` does if what is loaded equals `value`, else goes on; the body returns, or loads
+    /// the same again.
     fn when(&mut self, value: u32, body: impl FnOnce(&mut Self)) {
         let jump = self.0.len();
         self.step(EQUAL, value, 0, 0);
@@ -132,6 +135,9 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
         p.give(refuse(libc::ENOSYS));
     }
     // The calls with conditions first: they are the ones that the bitmap cannot answer.
+    if !conditions.truncation_confined {
+        truncation(&mut p);
+    }
     match conditions.guarding {
         Guarding::Nothing => {}
         Guarding::Names => names(&mut p, libc::O_CREAT),
@@ -166,6 +172,24 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
     }
     p.give(ALLOW);
     p.0
+}
+
+/// Truncation without opening for writing, which needs no right that an older Landlock knows.
+fn truncation(p: &mut Program) {
+    let mut opens = |number, flags| {
+        p.call(number, |p| {
+            p.load(argument(flags));
+            p.step(AND, (libc::O_TRUNC | libc::O_ACCMODE) as u32, 0, 0);
+            p.step(EQUAL, (libc::O_TRUNC | libc::O_RDONLY) as u32, 0, 1);
+            p.give(EPERM);
+            // On to the other rules about this call.
+            p.load(NUMBER);
+        });
+    };
+    opens(libc::SYS_openat, 2);
+    #[cfg(target_arch = "x86_64")]
+    opens(libc::SYS_open, 1);
+    p.always(&[libc::SYS_truncate], EPERM);
 }
 
 /// What makes, renames or links a name, and what opens with any of `flags`, which are in a

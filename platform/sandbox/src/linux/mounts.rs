@@ -6,7 +6,7 @@
 //! which adds to the flags that are locked on a mount instead of having to repeat them.
 
 use super::init::{Failure, at, on};
-use super::prepare::{How, Prepared};
+use super::prepare::{How, Kept, Prepared};
 use super::sys::{self, Errno, Follow};
 use crate::enforce::Stage;
 use std::ffi::CStr;
@@ -20,13 +20,13 @@ const HOSTS: &CStr = c"/proc/hosts";
 
 const SAFE: u64 = libc::MS_NOSUID | libc::MS_NODEV;
 
-/// More granted paths below covered folders than this are refused rather than lost.
-const MOST_KEPT: usize = 256;
+/// More paths than this are refused rather than lost.
+const MOST_TREES: usize = 256;
 
 /// Sets up every mount that the plan asks for, but the session's own `/proc` and terminals.
 pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
     on(Stage::Mounts, sys::make_private())?;
-    covers(p)?;
+    trees(p)?;
     on(Stage::Mounts, sys::mount(c"tmpfs", SCRATCH, SAFE, c"mode=0755"))?;
     on(Stage::Mounts, sys::mkdir(libc::AT_FDCWD, EMPTY_FOLDER, 0))?;
     let create = libc::O_CREAT | libc::O_WRONLY;
@@ -37,7 +37,7 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
             How::HideFolder => EMPTY_FOLDER,
             How::HideFile => EMPTY_FILE,
         };
-        let item = p.kept.len() + index;
+        let item = p.kept.len() + p.writable.len() + index;
         match over(source, &mount.path, mount.how != How::Pin, Follow::Nothing) {
             // What has gone since the plan was made needs no cover; the broker keeps it away.
             Ok(()) | Err(Errno(libc::ENOENT)) => {}
@@ -65,23 +65,42 @@ fn over(source: &CStr, target: &CStr, read_only: bool, follow: Follow) -> sys::R
     sys::attach(&tree, target, follow)
 }
 
-/// Covers the machine's temporary and run-time folders and brings back what is granted in them.
-fn covers(p: &Prepared) -> Result<(), Failure> {
-    let mut kept: [Option<OwnedFd>; MOST_KEPT] = [const { None }; MOST_KEPT];
-    if p.kept.len() > MOST_KEPT {
-        return Err(at(Stage::Paths, MOST_KEPT, Errno(libc::E2BIG)));
+/// Makes everything read-only but what the plan lets be written, covers the machine's temporary
+/// and run-time folders, and brings back what is granted in them.
+///
+/// Landlock decides who may write; that the rest is read-only stands for what it does not know:
+/// modes, owners, times and extended attributes, and truncation before its version 3.
+fn trees(p: &Prepared) -> Result<(), Failure> {
+    let mut kept: [Option<OwnedFd>; MOST_TREES] = [const { None }; MOST_TREES];
+    let mut writable: [Option<OwnedFd>; MOST_TREES] = [const { None }; MOST_TREES];
+    let mut covers: [Option<OwnedFd>; 8] = [const { None }; 8];
+    if p.kept.len().max(p.writable.len()) > MOST_TREES || p.covers.len() > covers.len() {
+        return Err(at(Stage::Paths, usize::MAX, Errno(libc::E2BIG)));
     }
+    // Copied while the paths lead to what is meant.
     for (index, (slot, path)) in kept.iter_mut().zip(&p.kept).enumerate() {
-        let tree = sys::copy_mounts(&path.path).map_err(|e| at(Stage::Paths, index, e))?;
-        *slot = Some(tree);
+        let tree = sys::copy_mounts(&path.path).and_then(|tree| {
+            if !path.writable {
+                sys::make_read_only(&tree)?;
+            }
+            Ok(tree)
+        });
+        *slot = Some(tree.map_err(|e| at(Stage::Paths, index, e))?);
     }
-    let mut by: [Option<OwnedFd>; 8] = [const { None }; 8];
-    for (index, (slot, cover)) in by.iter_mut().zip(&p.covers).enumerate() {
+    for (index, (slot, path)) in writable.iter_mut().zip(&p.writable).enumerate() {
+        if !path.kept {
+            let tree = sys::copy_mounts(&path.path);
+            *slot = Some(tree.map_err(|e| at(Stage::Paths, p.kept.len() + index, e))?);
+        }
+    }
+    for (index, (slot, cover)) in covers.iter_mut().zip(&p.covers).enumerate() {
         if let Some(path) = &cover.by {
             *slot = Some(sys::copy_mounts(path).map_err(|e| at(Stage::Mounts, index, e))?);
         }
     }
-    for (index, (tree, cover)) in by.iter().zip(&p.covers).enumerate() {
+    let root = sys::open(c"/", libc::O_PATH | libc::O_DIRECTORY);
+    on(Stage::Mounts, root.and_then(|root| sys::make_read_only(&root)))?;
+    for (index, (tree, cover)) in covers.iter().zip(&p.covers).enumerate() {
         match tree {
             Some(tree) => sys::attach(tree, &cover.path, Follow::Nothing),
             None => sys::mount(c"tmpfs", &cover.path, SAFE, cover.mode),
@@ -90,21 +109,28 @@ fn covers(p: &Prepared) -> Result<(), Failure> {
     }
     for (index, (tree, path)) in kept.iter().zip(&p.kept).enumerate() {
         let Some(tree) = tree else { continue };
-        let back = || {
-            for above in &path.above {
-                made(sys::mkdir(libc::AT_FDCWD, above, 0o755))?;
-            }
-            if path.is_dir {
-                made(sys::mkdir(libc::AT_FDCWD, &path.path, 0o755))?;
-            } else {
-                let create = libc::O_CREAT | libc::O_WRONLY;
-                sys::open_at(libc::AT_FDCWD, &path.path, create, 0o644)?;
-            }
-            sys::attach(tree, &path.path, Follow::Nothing)
-        };
-        back().map_err(|e| at(Stage::Paths, index, e))?;
+        bring_back(tree, path).map_err(|e| at(Stage::Paths, index, e))?;
+    }
+    for (index, (tree, path)) in writable.iter().zip(&p.writable).enumerate() {
+        let Some(tree) = tree else { continue };
+        sys::attach(tree, &path.path, Follow::Nothing)
+            .map_err(|e| at(Stage::Paths, p.kept.len() + index, e))?;
     }
     Ok(())
+}
+
+/// Attaches a granted path below a cover, and what folders it takes to get there.
+fn bring_back(tree: &OwnedFd, path: &Kept) -> sys::Result<()> {
+    for above in &path.above {
+        made(sys::mkdir(libc::AT_FDCWD, above, 0o755))?;
+    }
+    if path.is_dir {
+        made(sys::mkdir(libc::AT_FDCWD, &path.path, 0o755))?;
+    } else {
+        let create = libc::O_CREAT | libc::O_WRONLY;
+        sys::open_at(libc::AT_FDCWD, &path.path, create, 0o644)?;
+    }
+    sys::attach(tree, &path.path, Follow::Nothing)
 }
 
 /// Made now or there already.

@@ -22,6 +22,8 @@ pub(super) struct Prepared {
     pub(super) gid_map: Vec<u8>,
     pub(super) covers: Vec<Cover>,
     pub(super) kept: Vec<Kept>,
+    /// The outermost paths that stay writable where all else is mounted read-only.
+    pub(super) writable: Vec<Writable>,
     pub(super) mounts: Vec<Mount>,
     /// The text of the session's own `/etc/hosts`, if relays need names.
     pub(super) hosts: Option<Vec<u8>>,
@@ -52,6 +54,16 @@ pub(super) struct Kept {
     /// The folders above it that are made on the way, outermost first.
     pub(super) above: Vec<CString>,
     pub(super) is_dir: bool,
+    /// It stays writable.
+    pub(super) writable: bool,
+}
+
+/// A path that stays writable.
+#[derive(Debug)]
+pub(super) struct Writable {
+    pub(super) path: CString,
+    /// It lies below a cover and is brought back as it is.
+    pub(super) kept: bool,
 }
 
 /// One mount over a path of the machine, in an order in which each finds its place.
@@ -118,6 +130,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         Network::Direct => &[],
     };
     let own_network = full && matches!(plan.network, Network::None { .. });
+    let landlock_abi = landlock::abi();
     let covers = if full { covers(plan) } else { Vec::new() };
     let (uid_map, gid_map) = identity_maps();
     Ok(Prepared {
@@ -126,6 +139,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         uid_map,
         gid_map,
         kept: kept(plan, &covers)?,
+        writable: if full { writable(plan, &covers)? } else { Vec::new() },
         covers: covers
             .into_iter()
             .map(|(path, by)| {
@@ -138,11 +152,12 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         hosts: if own_network { hosts(relays) } else { None },
         relays: if own_network { relays.iter().map(address).collect() } else { Vec::new() },
         rules: rules(plan)?,
-        landlock_abi: landlock::abi(),
+        landlock_abi,
         filter: filter::build(Conditions {
             namespaces: full,
             own_network,
             direct_network: plan.network == Network::Direct,
+            truncation_confined: landlock_abi >= 3,
             guarding: guarding(plan),
         }),
         workspace: text(&plan.workspace)?,
@@ -182,6 +197,27 @@ fn covers(plan: &Plan) -> Vec<(PathBuf, Option<PathBuf>)> {
 
 /// The granted paths below covers, without those that come along with another.
 fn kept(plan: &Plan, covers: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Kept>, LaunchError> {
+    let writable = writable_paths(plan);
+    below_covers(plan, covers)
+        .into_iter()
+        .map(|(path, cover)| {
+            let mut above: Vec<CString> = path
+                .ancestors()
+                .skip(1)
+                .take_while(|ancestor| *ancestor != cover)
+                .map(text)
+                .collect::<Result<_, _>>()?;
+            above.reverse();
+            let writable = writable.contains(&path);
+            Ok(Kept { path: text(path)?, above, is_dir: path.is_dir(), writable })
+        })
+        .collect()
+}
+
+fn below_covers<'a>(
+    plan: &'a Plan,
+    covers: &'a [(PathBuf, Option<PathBuf>)],
+) -> Vec<(&'a Path, &'a Path)> {
     let mut below: Vec<(&Path, &Path)> = plan
         .grants
         .iter()
@@ -197,16 +233,33 @@ fn kept(plan: &Plan, covers: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Kept>,
     below.sort();
     below.dedup_by(|later, earlier| later.0.starts_with(earlier.0));
     below
+}
+
+/// The outermost writable paths, the temporary folder under its own name among them.
+fn writable_paths(plan: &Plan) -> Vec<&Path> {
+    let mut paths: Vec<&Path> = plan
+        .grants
+        .iter()
+        .filter(|grant| grant.access == Access::Write)
+        .map(|grant| grant.path.as_path())
+        .chain([plan.temp.as_path()])
+        .filter(|path| *path != Path::new(SHARED_MEMORY) && path.exists())
+        .collect();
+    paths.sort();
+    paths.dedup_by(|later, earlier| later.starts_with(earlier));
+    paths
+}
+
+fn writable(
+    plan: &Plan,
+    covers: &[(PathBuf, Option<PathBuf>)],
+) -> Result<Vec<Writable>, LaunchError> {
+    let kept = below_covers(plan, covers);
+    writable_paths(plan)
         .into_iter()
-        .map(|(path, cover)| {
-            let mut above: Vec<CString> = path
-                .ancestors()
-                .skip(1)
-                .take_while(|ancestor| *ancestor != cover)
-                .map(text)
-                .collect::<Result<_, _>>()?;
-            above.reverse();
-            Ok(Kept { path: text(path)?, above, is_dir: path.is_dir() })
+        .map(|path| {
+            let kept = kept.iter().any(|(kept, _)| *kept == path);
+            Ok(Writable { path: text(path)?, kept })
         })
         .collect()
 }
@@ -336,8 +389,11 @@ pub(super) fn explain(plan: &Prepared, stage: Stage, item: i32) -> Option<String
     let at = usize::try_from(item).ok()?;
     let path = match stage {
         Stage::Mounts => plan.covers.get(at).map(|cover| &cover.path),
-        Stage::Paths if at < plan.kept.len() => plan.kept.get(at).map(|kept| &kept.path),
-        Stage::Paths => plan.mounts.get(at - plan.kept.len()).map(|mount| &mount.path),
+        Stage::Paths => {
+            let kept = plan.kept.iter().map(|kept| &kept.path);
+            let writable = plan.writable.iter().map(|writable| &writable.path);
+            kept.chain(writable).chain(plan.mounts.iter().map(|mount| &mount.path)).nth(at)
+        }
         Stage::Landlock => plan.rules.get(at).map(|rule| &rule.path),
         Stage::Process => Some(&plan.workspace),
         Stage::Relays => {

@@ -142,6 +142,7 @@ fn seccomp_notify() -> Status {
         namespaces: true,
         own_network: true,
         direct_network: false,
+        truncation_confined: true,
         guarding: Guarding::Changes,
     });
     let signals = sys::block_signals();

@@ -184,3 +184,26 @@ fn other_terminals_have_no_name_inside() {
         }
     });
 }
+
+#[test]
+fn modes_times_and_attributes_outside_the_workspace_stay_as_they_are() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        // Readable, and the user's own; not below the temporary folder's cover either way.
+        let granted = world.home.join("reference");
+        fs::write(&granted, "text").unwrap();
+        world.plan.grants.push(chaperone_sandbox::PathGrant {
+            path: granted.clone(),
+            access: chaperone_sandbox::Access::Read,
+        });
+        let path = granted.display();
+        let ended = world.sh(&format!(
+            "cat {path}; chmod 777 {path}; touch -d 2001-01-01 {path}; setfattr -n user.a -v b {path}; \
+             chmod 700 . && echo own"
+        ));
+        assert_eq!(ended.stdout, "textown\n", "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("Read-only file system").count(), 2, "{}", ended.stderr);
+        use std::os::unix::fs::PermissionsExt;
+        assert_ne!(fs::metadata(&granted).unwrap().permissions().mode() & 0o777, 0o777);
+    });
+}
