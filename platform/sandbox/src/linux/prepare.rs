@@ -158,6 +158,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
             own_network,
             direct_network: plan.network == Network::Direct,
             truncation_confined: landlock_abi >= 3,
+            signals_confined: full || landlock_abi >= 6,
             guarding: guarding(plan),
         }),
         workspace: text(&plan.workspace)?,

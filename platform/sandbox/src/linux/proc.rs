@@ -45,6 +45,11 @@ pub(crate) fn ancestors(pid: i32) -> Vec<Ancestor> {
     pids.into_iter().map(|pid| Ancestor { pid, argv0: argv0(pid) }).collect()
 }
 
+/// Whether one process descends from another.
+pub(super) fn is_below(pid: i32, top: i32) -> bool {
+    std::iter::successors(parent(pid), |above| parent(*above)).take(DEEPEST).any(|p| p == top)
+}
+
 /// A chain longer than this is cut: it is for people to read.
 const DEEPEST: usize = 64;
 

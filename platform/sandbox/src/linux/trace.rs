@@ -9,8 +9,9 @@
 use super::broker::{Broker, Job, Word};
 use super::calls;
 use super::channel::{self, Message};
-use super::connect::Reach;
+use super::connect::{self, Reach};
 use super::control::Shared;
+use super::filter;
 use super::image;
 use super::notify::{Listener, Question};
 use super::proc;
@@ -100,9 +101,33 @@ impl Tracer<'_> {
                     self.judge.connect(question.tid, &target);
                 }
             }
+            call if filter::SIGNALS.contains(&call) => self.signal(&question),
             _ => self.broker(&question, calls::read(&self.listener, &question)),
         }
         Ok(())
+    }
+
+    /// Lets a signal go to processes of the session alone, where neither a namespace nor Landlock
+    /// sees to that. What is judged is in registers, so nothing can change it afterwards.
+    fn signal(&self, question: &Question) {
+        let target = question.arguments[0] as i32;
+        let ours = match target {
+            // The caller's own group, which was made in the session.
+            0 => true,
+            // Everybody.
+            -1 => false,
+            // A group is told by its leader.
+            target => {
+                let target = target.wrapping_abs();
+                proc::is_below(target, self.init)
+                    || connect::thread_group(target).is_ok_and(|pid| proc::is_below(pid, self.init))
+            }
+        };
+        if ours {
+            self.listener.proceed(question);
+        } else {
+            self.listener.answer(question, Err(Errno(libc::EPERM)));
+        }
     }
 
     /// Hands a call to the broker, which answers it.
