@@ -55,7 +55,8 @@ fn refresh(desk: &Desk, shell: &impl Shell, known: &mut BTreeSet<(String, String
     *known = now;
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use chaperone_session::Paths;

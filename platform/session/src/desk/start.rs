@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 const DEMO_AGENT: &str = include_str!("../../../../profiles/demo/agent.sh");
 const DEMO_PREPARE: &str = include_str!("../../../../profiles/demo/prepare.sh");
 
+/// What the demo agent is called wherever sessions are listed.
+const DEMO_NAME: &str = "demo-agent";
+
 /// How long the demo's session may take to appear before the window stops waiting for it.
 const APPEARS: Duration = Duration::from_secs(5);
 
@@ -86,8 +89,7 @@ impl Desk {
             "--workspace".into(),
             workspace.clone().into(),
             "--".into(),
-            "sh".into(),
-            workspace.join("agent.sh").into(),
+            workspace.join(DEMO_NAME).into(),
         ];
         let output = folder.join(format!("{id}.log"));
         let mut child = self.spawn(&line, &workspace, Some(&output))?;
@@ -173,11 +175,16 @@ fn reap(mut child: Child) {
 
 fn make_demo(workspace: &Path) -> io::Result<()> {
     private_dir(workspace)?;
-    fs::write(workspace.join("agent.sh"), DEMO_AGENT)?;
     let prepared = Command::new("sh").args(["-c", DEMO_PREPARE, "sh"]).arg(workspace).output()?;
-    if prepared.status.success() {
-        return Ok(());
+    if !prepared.status.success() {
+        let said = String::from_utf8_lossy(&prepared.stderr);
+        return Err(io::Error::other(said.trim().lines().last().unwrap_or("sh failed").to_owned()));
     }
-    let said = String::from_utf8_lossy(&prepared.stderr);
-    Err(io::Error::other(said.trim().lines().last().unwrap_or("sh failed").to_owned()))
+    // Beside the repository's own files, and not one of them.
+    fs::write(workspace.join(".git/info/exclude"), format!("/{DEMO_NAME}\n"))?;
+    let agent = workspace.join(DEMO_NAME);
+    fs::write(&agent, DEMO_AGENT)?;
+    #[cfg(unix)]
+    fs::set_permissions(&agent, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(())
 }
