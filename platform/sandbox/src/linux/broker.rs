@@ -11,6 +11,7 @@
 //! of the same rules on the same files. It sees the agent's files through its root.
 
 use super::agent;
+use super::attributes::{self, Attribute, Own};
 use super::guard::Guard;
 use super::landlock::{Rule, Ruleset};
 use super::notify::{Listener, Question};
@@ -73,6 +74,16 @@ pub(super) enum Call {
         path: PathBuf,
         length: i64,
     },
+    /// Changes what a path leads to, or the link itself.
+    Change {
+        path: PathBuf,
+        follow: bool,
+        attribute: Attribute,
+    },
+    ChangeFile {
+        file: Arc<OwnedFd>,
+        attribute: Attribute,
+    },
 }
 
 /// A call and who waits for it.
@@ -101,6 +112,7 @@ impl Broker {
     /// Starts the thread. `root` is the agent's root folder, `speak` tells the tracing thread.
     pub(super) fn start(
         guard: Guard,
+        own: Own,
         root: OwnedFd,
         confinement: Confinement,
         listener: Listener,
@@ -116,7 +128,7 @@ impl Broker {
             // The launch waits for this.
             let _ = report.send(result);
             if !failed {
-                Thread { guard, root, listener, speak }.run(&jobs);
+                Thread { guard, own, root, listener, speak }.run(&jobs);
             }
         };
         let _signals = sys::block_signals();
@@ -173,6 +185,7 @@ impl Confinement {
 
 struct Thread<F> {
     guard: Guard,
+    own: Own,
     root: OwnedFd,
     listener: Listener,
     speak: F,
@@ -263,6 +276,17 @@ impl<F: Fn(Word)> Thread<F> {
                 paths::make_link(content, &place)?;
                 Ok(Done::Nothing)
             }
+            Call::Change { path, follow: true, attribute } => {
+                let file = self.find(path, libc::O_PATH)?;
+                self.change(&file, *attribute)
+            }
+            Call::Change { path, follow: false, attribute } => {
+                let place = self.place(path)?;
+                let flags = libc::O_PATH | libc::O_NOFOLLOW;
+                let file = sys::open_at(place.folder.as_raw_fd(), &place.name, flags, 0)?;
+                self.change(&file, *attribute)
+            }
+            Call::ChangeFile { file, attribute } => self.change(file, *attribute),
             Call::Truncate { path, length } => {
                 let file = self.find(path, libc::O_PATH)?;
                 self.free(paths::real(&file)?)?;
@@ -443,6 +467,16 @@ impl<F: Fn(Word)> Thread<F> {
             (None, false) => Err(Errno(libc::EXDEV).into()),
             (None, true) => Ok(()),
         }
+    }
+
+    fn change(&self, file: &OwnedFd, attribute: Attribute) -> Outcome<Done> {
+        let path = paths::real(file)?;
+        if !self.own.holds(&path) {
+            return Err(Errno(libc::EROFS).into());
+        }
+        self.free(path)?;
+        attributes::change(file, attribute)?;
+        Ok(Done::Nothing)
     }
 
     fn link(&self, from: &Path, to: &Path, follow: bool) -> Outcome<Done> {

@@ -1,8 +1,10 @@
 //! From a system call that the filter asks about to what the broker carries out: paths are
 //! copied from the caller's memory once, and made absolute as the caller sees them.
 
+use super::attributes::{self, Attribute};
 use super::broker::{Call, Job};
 use super::connect::thread_group;
+use super::filter;
 use super::image;
 use super::notify::{Listener, Question};
 use super::sys::{self, Errno, Result};
@@ -43,6 +45,21 @@ fn call(question: &Question) -> Result<Call> {
         libc::SYS_linkat => link(tid, a, b, path(c, d)?, e as i32),
         libc::SYS_symlinkat => Ok(Call::Symlink { content: string(tid, a)?, at: path(b, c)? }),
         libc::SYS_truncate => Ok(Call::Truncate { path: path(HERE, a)?, length: b as i64 }),
+        libc::SYS_fchmod => change_file(tid, a, Attribute::Mode(b as u32)),
+        libc::SYS_fchmodat => change(tid, a, b, 0, Attribute::Mode(c as u32)),
+        filter::SYS_FCHMODAT2 => change(tid, a, b, d, Attribute::Mode(c as u32)),
+        libc::SYS_fchown => change_file(tid, a, owner(b, c)),
+        libc::SYS_fchownat => change(tid, a, b, e, owner(c, d)),
+        libc::SYS_utimensat => {
+            let times = Attribute::Times(attributes::times(tid, c)?);
+            if b == 0 { change_file(tid, a, times) } else { change(tid, a, b, d, times) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chmod => change(tid, HERE, a, 0, Attribute::Mode(b as u32)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown => change(tid, HERE, a, 0, owner(b, c)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown => change(tid, HERE, a, libc::AT_SYMLINK_NOFOLLOW as u64, owner(b, c)),
         #[cfg(target_arch = "x86_64")]
         libc::SYS_open => open(tid, path(HERE, a)?, b, c),
         #[cfg(target_arch = "x86_64")]
@@ -92,6 +109,28 @@ fn link(tid: i32, folder: u64, address: u64, to: PathBuf, flags: i32) -> Result<
     match special(tid, &from)? {
         Special::File(file) if follow => Ok(Call::LinkFile { file, to }),
         _ => Ok(Call::Link { from, to, follow }),
+    }
+}
+
+fn owner(user: u64, group: u64) -> Attribute {
+    Attribute::Owner { user: user as u32, group: group as u32 }
+}
+
+fn change_file(tid: i32, number: u64, attribute: Attribute) -> Result<Call> {
+    Ok(Call::ChangeFile { file: descriptor(tid, number as i32)?, attribute })
+}
+
+fn change(tid: i32, folder: u64, address: u64, flags: u64, attribute: Attribute) -> Result<Call> {
+    let flags = flags as i32;
+    if flags & libc::AT_EMPTY_PATH != 0 && string(tid, address)?.is_empty() {
+        return change_file(tid, folder, attribute);
+    }
+    let path = absolute(tid, folder as i32, address)?;
+    let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+    match special(tid, &path)? {
+        Special::File(file) if follow => Ok(Call::ChangeFile { file, attribute }),
+        Special::Path(path) => Ok(Call::Change { path, follow, attribute }),
+        _ => Ok(Call::Change { path, follow, attribute }),
     }
 }
 

@@ -162,6 +162,7 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
         p.always(&[libc::SYS_pidfd_send_signal], EPERM);
     }
     if !conditions.namespaces {
+        attributes(&mut p);
         // Without an IPC namespace these reach the memory of the user's other processes.
         p.always(SYSTEM_V, refuse(libc::ENOSYS));
         p.call(libc::SYS_prlimit64, |p| {
@@ -236,6 +237,42 @@ fn names(p: &mut Program, flags: i32) {
             NOTIFY,
         );
     }
+}
+
+/// What Landlock says nothing of, and a mount namespace would. Extended attributes are answered as
+/// if the file system had none, which programs expect; old ways to set times as if the kernel
+/// had only the new.
+fn attributes(p: &mut Program) {
+    p.always(
+        &[
+            libc::SYS_fchmod,
+            libc::SYS_fchmodat,
+            SYS_FCHMODAT2,
+            libc::SYS_fchown,
+            libc::SYS_fchownat,
+            libc::SYS_utimensat,
+        ],
+        NOTIFY,
+    );
+    #[cfg(target_arch = "x86_64")]
+    {
+        p.always(&[libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown], NOTIFY);
+        let old = [libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat];
+        p.always(&old, refuse(libc::ENOSYS));
+    }
+    p.always(
+        &[
+            libc::SYS_setxattr,
+            libc::SYS_lsetxattr,
+            libc::SYS_fsetxattr,
+            libc::SYS_removexattr,
+            libc::SYS_lremovexattr,
+            libc::SYS_fremovexattr,
+        ],
+        refuse(libc::EOPNOTSUPP),
+    );
+    let newer = [SYS_SETXATTRAT, SYS_REMOVEXATTRAT, SYS_FILE_SETATTR];
+    p.always(&newer, refuse(libc::ENOSYS));
 }
 
 fn processes(p: &mut Program) {
@@ -417,7 +454,11 @@ pub(super) const SIGNALS: &[c_long] = &[
 /// The same on both architectures (asm-generic/unistd.h, and the x86_64 table follows it from
 /// 424 on); libc does not have them everywhere.
 const SYS_QUOTACTL_FD: c_long = 443;
+pub(super) const SYS_FCHMODAT2: c_long = 452;
+const SYS_SETXATTRAT: c_long = 463;
+const SYS_REMOVEXATTRAT: c_long = 466;
 const SYS_OPEN_TREE_ATTR: c_long = 467;
+const SYS_FILE_SETATTR: c_long = 469;
 
 const SYSTEM_V: &[c_long] = &[
     libc::SYS_shmget,

@@ -5,6 +5,7 @@
 //! [`filter`]) and execs. [`trace`] then watches over them.
 
 mod agent;
+mod attributes;
 mod broker;
 mod calls;
 mod channel;
@@ -32,6 +33,7 @@ pub(crate) use proc::ancestors;
 
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Network, Plan, Relay, Tier};
+use attributes::Own;
 use broker::{Broker, Confinement};
 use channel::Message;
 use connect::Reach;
@@ -76,10 +78,7 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session
         return Err(LaunchError::Invalid("the plan has no sandbox, so nothing may run".into()));
     }
     let prepared = prepare::prepare(plan, command)?;
-    let guard = match plan.guarded.as_slice() {
-        [] => None,
-        patterns => Some(Guard::new(patterns)?),
-    };
+    let guard = Guard::new(&plan.guarded)?;
     let streams = Streams::new(stdio)?;
     let (ours, theirs) = channel::pair().map_err(|e| failed(Stage::Process, e))?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
@@ -118,8 +117,8 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session
     // Name resolution, where it is needed, goes on while the child sets things up.
     session.reach = Some(Reach::new(plan));
     session.settle(plan, &prepared, streams.size.is_some())?;
-    if let Some(guard) = guard {
-        session.guard(guard, prepared)?;
+    if prepared.needs_broker {
+        session.start_broker(plan, guard, prepared)?;
     }
     Ok(session)
 }
@@ -164,8 +163,13 @@ impl Session {
         Ok(())
     }
 
-    /// Starts the broker for guarded paths.
-    fn guard(&mut self, guard: Guard, prepared: Prepared) -> Result<(), LaunchError> {
+    /// Starts the thread that carries calls out on the agent's behalf.
+    fn start_broker(
+        &mut self,
+        plan: &Plan,
+        guard: Guard,
+        prepared: Prepared,
+    ) -> Result<(), LaunchError> {
         let listener = self.listener.as_ref().map(Listener::share);
         let listener = listener.transpose().map_err(|e| failed(Stage::Broker, e))?;
         let Some(listener) = listener else { return Ok(()) };
@@ -176,7 +180,9 @@ impl Session {
         let confinement = Confinement { rules, terminal, landlock_abi };
         let shared = Arc::clone(&self.shared);
         let speak = move |word| shared.hear(word);
-        self.broker = Some(Broker::start(guard, root, confinement, listener, speak)?);
+        let own = Own(prepare::writable_paths(plan).into_iter().map(Into::into).collect());
+        let started = Broker::start(guard, own, root, confinement, listener, speak);
+        self.broker = Some(started?);
         Ok(())
     }
 

@@ -97,7 +97,7 @@ pub(super) fn open_in(root: &OwnedFd, path: &Path, flags: i32) -> Result<OwnedFd
 }
 
 /// The name of a descriptor of this process, as a path that leads to what it holds.
-fn by_descriptor(file: &OwnedFd) -> CString {
+pub(super) fn by_descriptor(file: &OwnedFd) -> CString {
     CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default()
 }
 

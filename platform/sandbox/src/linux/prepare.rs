@@ -35,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) processes: Option<u64>,
     pub(super) memory: Option<u64>,
     pub(super) program: Program,
+    /// The filter puts some calls to the broker.
+    pub(super) needs_broker: bool,
 }
 
 /// A folder of the machine that the session does not see, and what it sees there instead.
@@ -165,6 +167,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         processes: plan.limits.processes.filter(|_| full),
         memory: plan.limits.memory,
         program: program(plan, command)?,
+        needs_broker: !full || guarding(plan) != Guarding::Nothing,
     })
 }
 
@@ -237,7 +240,7 @@ fn below_covers<'a>(
 }
 
 /// The outermost writable paths, the temporary folder under its own name among them.
-fn writable_paths(plan: &Plan) -> Vec<&Path> {
+pub(super) fn writable_paths(plan: &Plan) -> Vec<&Path> {
     let mut paths: Vec<&Path> = plan
         .grants
         .iter()

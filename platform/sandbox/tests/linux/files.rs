@@ -1,7 +1,7 @@
 //! Files: what lies outside the grants, what is hidden or protected inside them.
 
 use crate::world::{BOTH, World, as_each_user, outside};
-use chaperone_sandbox::{Exit, Tier};
+use chaperone_sandbox::{Access, Exit, PathGrant, Tier};
 use std::fs;
 use std::path::Path;
 
@@ -188,22 +188,30 @@ fn other_terminals_have_no_name_inside() {
 #[test]
 fn modes_times_and_attributes_outside_the_workspace_stay_as_they_are() {
     as_each_user(|| {
-        let mut world = World::new(Tier::Full);
-        // Readable, and the user's own; not below the temporary folder's cover either way.
-        let granted = world.home.join("reference");
-        fs::write(&granted, "text").unwrap();
-        world.plan.grants.push(chaperone_sandbox::PathGrant {
-            path: granted.clone(),
-            access: chaperone_sandbox::Access::Read,
-        });
-        let path = granted.display();
-        let ended = world.sh(&format!(
-            "cat {path}; chmod 777 {path}; touch -d 2001-01-01 {path}; setfattr -n user.a -v b {path}; \
-             chmod 700 . && echo own"
-        ));
-        assert_eq!(ended.stdout, "textown\n", "{}", ended.stderr);
-        assert_eq!(ended.stderr.matches("Read-only file system").count(), 2, "{}", ended.stderr);
-        use std::os::unix::fs::PermissionsExt;
-        assert_ne!(fs::metadata(&granted).unwrap().permissions().mode() & 0o777, 0o777);
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            // Readable, and the user's own.
+            let granted = world.home.join("reference");
+            fs::write(&granted, "text").unwrap();
+            world.plan.grants.push(PathGrant { path: granted.clone(), access: Access::Read });
+            let before = fs::metadata(&granted).unwrap();
+            let path = granted.display();
+            let ended = world.sh(&format!(
+                "cat {path}; chmod 777 {path}; touch -d 2001-01-01 {path}; chown 1:1 {path}; \
+                 setfattr -n user.a -v b {path}; chmod 700 $HOME .. ; exec 5< {path}; \
+                 chmod 777 /proc/self/fd/5; ln -s {path} l; chmod 777 l; touch -hd 2001-01-01 l; \
+                 stat -c %y l | cut -c 1-4; echo > f; chmod 640 f; chmod o+x f; \
+                 touch -d 2002-02-02 f; stat -c '%a %y' f | cut -c 1-8; \
+                 cp -p f g; stat -c '%a %y' g | cut -c 1-8; chmod u-w . && chmod u+w . && echo own"
+            ));
+            assert_eq!(
+                ended.stdout, "text2001\n641 2002\n641 2002\nown\n",
+                "{tier:?} {}",
+                ended.stderr
+            );
+            let after = fs::metadata(&granted).unwrap();
+            assert_eq!(before.permissions(), after.permissions());
+            assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+        }
     });
 }
