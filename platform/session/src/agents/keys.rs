@@ -1,12 +1,15 @@
 //! Keys of JSON and TOML documents, named by their parts joined with dots.
 
-use serde_json::{Map, Value};
+#[cfg(unix)]
+use serde_json::Map;
+use serde_json::Value;
 use std::path::Path;
 
 /// A settings file's content. TOML is held as the same kind of value as JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Document {
     value: Value,
+    #[cfg(unix)]
     is_toml: bool,
 }
 
@@ -20,9 +23,23 @@ impl Document {
         } else {
             serde_json::from_str(text).ok()?
         };
-        matches!(value, Value::Object(_)).then_some(Self { value, is_toml })
+        matches!(value, Value::Object(_)).then_some(Self {
+            value,
+            #[cfg(unix)]
+            is_toml,
+        })
     }
 
+    /// Whether a key has this value.
+    pub(super) fn has(&self, key: &str, value: &toml::Value) -> bool {
+        let found = parts(key).try_fold(&self.value, |at, part| at.get(part));
+        found.is_some() && found == serde_json::to_value(value).ok().as_ref()
+    }
+}
+
+/// State is brought over on these systems alone so far.
+#[cfg(unix)]
+impl Document {
     /// A document with nothing in it.
     pub(super) fn empty(path: &Path) -> Self {
         Self { value: Value::Object(Map::new()), is_toml: is_toml(path) }
@@ -34,12 +51,6 @@ impl Document {
             return toml::to_string(&self.value).ok();
         }
         Some(format!("{:#}\n", self.value))
-    }
-
-    /// Whether a key has this value.
-    pub(super) fn has(&self, key: &str, value: &toml::Value) -> bool {
-        let found = parts(key).try_fold(&self.value, |at, part| at.get(part));
-        found.is_some() && found == serde_json::to_value(value).ok().as_ref()
     }
 
     /// Gives a key a value, with the tables above it.
@@ -85,6 +96,7 @@ fn parts(key: &str) -> impl Iterator<Item = &str> {
     key.split('.')
 }
 
+#[cfg(unix)]
 fn reset(own: &mut Value, user: Option<&Value>, parts: &[&str]) {
     let Some((part, rest)) = parts.split_first() else { return };
     if !own.is_object() && user.is_some_and(|user| user.get(part).is_some()) {
