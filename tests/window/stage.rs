@@ -75,7 +75,8 @@ impl Stage {
         driver.stdout(log.try_clone()?).stderr(log);
         let running = Running::start(&mut driver, "dbus-run-session and tauri-driver")?;
         for port in [native, port] {
-            eventually("the driver to listen", || TcpStream::connect(("127.0.0.1", port)).ok())?;
+            eventually("the driver to listen", || TcpStream::connect(("127.0.0.1", port)).ok())
+                .with_context(|| printed(folder.path()))?;
         }
 
         Ok(Self {
@@ -91,10 +92,7 @@ impl Stage {
 
     /// Opens the real window.
     pub(crate) fn window(&self) -> Result<Window> {
-        Window::open(&self.driver, &self.desktop).with_context(|| {
-            let log = fs::read_to_string(self.folder.path().join("driver.log"));
-            format!("opening the window; the driver's log:\n{}", log.unwrap_or_default())
-        })
+        Window::open(&self.driver, &self.desktop).with_context(|| printed(self.folder.path()))
     }
 
     /// The `chaperone` command on this stage.
@@ -145,6 +143,12 @@ fn built(variable: &str, name: &str, command: &str) -> Result<PathBuf> {
         );
     }
     Ok(file.canonicalize()?)
+}
+
+/// What the driver and the app have printed so far.
+fn printed(folder: &Path) -> String {
+    let log = fs::read_to_string(folder.join("driver.log")).unwrap_or_default();
+    format!("the driver and the app printed:\n{log}")
 }
 
 /// A port of loopback that was free a moment ago.
