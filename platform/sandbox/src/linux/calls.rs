@@ -8,19 +8,21 @@ use super::filter;
 use super::image;
 use super::notify::{Listener, Question};
 use super::sys::{self, Errno, Result};
+use std::collections::HashMap;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a question asks for; its caller is known to wait still.
-pub(super) fn read(listener: &Listener, question: &Question) -> Result<Job> {
+pub(super) fn read(listener: &Listener, question: &Question, umasks: &mut Umasks) -> Result<Job> {
     let call = call(question)?;
     let umask = match &call {
-        Call::Open { flags, .. } if flags & libc::O_CREAT != 0 => umask(question.tid)?,
-        Call::MakeFolder { .. } | Call::MakeNode { .. } => umask(question.tid)?,
+        Call::Open { flags, .. } if flags & libc::O_CREAT != 0 => umasks.of(question.tid)?,
+        Call::MakeFolder { .. } | Call::MakeNode { .. } => umasks.of(question.tid)?,
         _ => 0,
     };
     // The number of a thread that died may be somebody else's by now.
@@ -239,6 +241,47 @@ fn string(tid: i32, address: u64) -> Result<CString> {
         Some(end) => CString::new(&read[..end]).map_err(|_| Errno(libc::EINVAL)),
         None if got == bytes.len() => Err(Errno(libc::ENAMETOOLONG)),
         None => Err(Errno(libc::EFAULT)),
+    }
+}
+
+/// What threads take away from modes, known for a moment: writing out a process's status is the
+/// dearest part of carrying out a call, and programs make many files at once.
+#[derive(Debug)]
+pub(super) struct Umasks {
+    known: HashMap<i32, u32>,
+    /// Nothing that is known holds longer than this.
+    until: Instant,
+    /// Until then nothing is kept: a change is under way.
+    unsure: Instant,
+}
+
+/// Too short for a thread's number to come round again.
+const MOMENT: Duration = Duration::from_millis(50);
+
+impl Umasks {
+    pub(super) fn new() -> Self {
+        Self { known: HashMap::new(), until: Instant::now(), unsure: Instant::now() }
+    }
+
+    /// Somebody is about to change one, at some moment after this.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+        self.unsure = Instant::now() + MOMENT;
+    }
+
+    fn of(&mut self, tid: i32) -> Result<u32> {
+        let now = Instant::now();
+        if now >= self.until {
+            self.known.clear();
+            self.until = now + MOMENT;
+        } else if let Some(umask) = self.known.get(&tid) {
+            return Ok(*umask);
+        }
+        let umask = umask(tid)?;
+        if now >= self.unsure {
+            self.known.insert(tid, umask);
+        }
+        Ok(umask)
     }
 }
 

@@ -215,6 +215,8 @@ fn names(p: &mut Program, flags: i32) {
             libc::SYS_renameat2,
             libc::SYS_linkat,
             libc::SYS_symlinkat,
+            // Only to know when it changes; the call itself proceeds.
+            libc::SYS_umask,
         ],
         NOTIFY,
     );

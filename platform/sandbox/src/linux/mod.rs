@@ -218,6 +218,7 @@ impl Session {
             listener,
             reach,
             broker: self.broker.take(),
+            umasks: calls::Umasks::new(),
             judge,
             seized: BTreeSet::new(),
             waiting: BTreeMap::new(),

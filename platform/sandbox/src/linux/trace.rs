@@ -7,7 +7,7 @@
 //! until it execs again, gets a signal or ends.
 
 use super::broker::{Broker, Job, Word};
-use super::calls;
+use super::calls::{self, Umasks};
 use super::channel::{self, Message};
 use super::connect::{self, Reach};
 use super::control::Shared;
@@ -37,6 +37,7 @@ pub(super) struct Tracer<'a> {
     pub(super) listener: Listener,
     pub(super) reach: Reach,
     pub(super) broker: Option<Broker>,
+    pub(super) umasks: Umasks,
     pub(super) judge: &'a mut dyn Judge,
     pub(super) seized: BTreeSet<i32>,
     pub(super) waiting: BTreeMap<ActionId, ObservedExec>,
@@ -102,7 +103,14 @@ impl Tracer<'_> {
                 }
             }
             call if filter::SIGNALS.contains(&call) => self.signal(&question),
-            _ => self.broker(&question, calls::read(&self.listener, &question)),
+            libc::SYS_umask => {
+                self.umasks.forget();
+                self.listener.proceed(&question);
+            }
+            _ => {
+                let job = calls::read(&self.listener, &question, &mut self.umasks);
+                self.broker(&question, job);
+            }
         }
         Ok(())
     }

@@ -185,6 +185,66 @@ fn many_commands_at_once_are_all_judged() {
     });
 }
 
+#[test]
+fn long_arguments_and_environments_are_read_whole() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            let long = "x".repeat(100_000);
+            world.plan.environment.insert("GIT_LONG".into(), long.clone());
+            let mut seen = None;
+            let script = "set -- $(seq 30000); exec true \"$@\"";
+            let ended = world.judged(&["bash", "-c", script], |exec| {
+                if exec.command.argv[0] == "true" {
+                    seen = Some(exec.command.clone());
+                }
+                Answer::Allow
+            });
+            assert_eq!(ended.exit, Exit::Code(0), "{}", ended.stderr);
+            let command = seen.unwrap();
+            assert_eq!((command.argv.len(), command.argv[30_000].as_str()), (30_001, "30000"));
+            assert_eq!(command.environment, [("GIT_LONG".to_owned(), long)]);
+            assert_eq!(command.exec_name, Path::new("/usr/bin/true"));
+        }
+    });
+}
+
+/// A program of two instructions for the 32-bit calls of x86: `exit(0)`.
+#[cfg(target_arch = "x86_64")]
+fn program_of_32_bits() -> Vec<u8> {
+    let code = [0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80]; // mov eax, 1; xor ebx, ebx; int 0x80
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    file.extend([2, 0, 3, 0]); // executable, i386
+    for word in [1u32, 0x8048000 + 84, 52, 0, 0, 52 | 32 << 16, 1, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    // One part: all of the file, readable and executable.
+    let length = (84 + code.len()) as u32;
+    for word in [1u32, 0, 0x8048000, 0x8048000, length, length, 5, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    file
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_32_bit_program_does_not_run() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let program = world.workspace.join("old");
+            fs::write(&program, program_of_32_bits()).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            assert!(std::process::Command::new(&program).status().unwrap().success());
+            let ended = world.sh("./old; echo status $?");
+            assert_eq!(ended.stdout, "status 137\n");
+            assert_eq!(ended.refused, ["unreadable: it is a 32-bit program"]);
+        }
+    });
+}
+
 /// Runs `ls` behind an answer that `later` gives from another thread.
 fn asked(tier: Tier, later: impl FnOnce(i32) -> Option<Answer> + Send + 'static) -> Ended {
     let world = World::new(tier);

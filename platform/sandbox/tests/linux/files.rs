@@ -144,6 +144,27 @@ fn the_temporary_folder_is_the_sessions_own() {
 }
 
 #[test]
+fn shared_memory_files_are_the_sessions_own_and_what_is_granted_there() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut world = World::new(Tier::Full);
+    world.plan.workspace = folder.path().to_owned();
+    for path in [folder.path(), Path::new("/dev/shm")] {
+        world.plan.grants.push(PathGrant { path: path.to_owned(), access: Access::Write });
+    }
+    let other = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    let ended = world.sh("echo x > mine; echo y > /dev/shm/shared; ls -A /dev/shm");
+    assert_eq!(ended.exit, Exit::Code(0), "{}", ended.stderr);
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut expected = [name(folder.path()), "shared".to_owned()];
+    expected.sort();
+    let mut seen: Vec<_> = ended.stdout.lines().collect();
+    seen.sort();
+    assert_eq!(seen, expected);
+    assert!(folder.path().join("mine").exists() && other.path().exists());
+    assert!(!Path::new("/dev/shm/shared").exists());
+}
+
+#[test]
 fn a_descriptor_of_the_supervisor_is_not_inherited() {
     as_each_user(|| {
         for tier in BOTH {

@@ -83,6 +83,19 @@ fn what_is_not_guarded_is_made_as_ever() {
 }
 
 #[test]
+fn what_is_made_gets_the_mode_that_its_maker_says_at_that_moment() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = guarding(tier, &[".envrc"]).sh(
+                "umask 022; > a; umask 077; > b; umask 0; > c; (umask 027; > d); > e; mkdir f; \
+                 stat -c %a a b c d e f",
+            );
+            assert_eq!(ended.stdout, "644\n600\n666\n640\n666\n777\n", "{}", ended.stderr);
+        }
+    });
+}
+
+#[test]
 fn a_folder_is_not_renamed_into_or_around_something_guarded() {
     as_each_user(|| {
         for tier in BOTH {
