@@ -211,13 +211,27 @@ fn a_watching_window_hears_of_requests_and_of_the_history() {
     assert_eq!(place.desk.answer(&allow).unwrap(), AnswerOutcome::Accepted);
     let segment = place.segment(SESSION);
     hears(Change::Activity);
-    fs::create_dir_all(&place.desk.paths.config).unwrap();
-
     // What was answered is still there when its session is over.
     session.end();
     segment.end(NewEvent::session_end(0)).unwrap();
     hears(Change::Sessions);
     assert_eq!(place.desk.requests().unwrap().answered[0].outcome, Outcome::Allowed);
+}
+
+#[test]
+fn a_policy_folder_that_appears_later_is_watched_from_then_on() {
+    let place = Place::new();
+    let (sender, heard) = channel();
+    place.desk.watch(move |change| sender.send(change).is_ok()).unwrap();
+    let config = &place.desk.paths.config;
+    fs::create_dir_all(config).unwrap();
+    for text in ["revision = \"1\"\n", "revision = \"2\"\n"] {
+        assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(Change::Rules));
+        // Several changes of one moment may be told in two lots: wait for the last.
+        while heard.recv_timeout(Duration::from_millis(500)).is_ok() {}
+        fs::write(config.join("config.toml"), text).unwrap();
+    }
+    assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(Change::Rules));
 }
 
 /// What a session with one push that was denied, and one connection that was refused, records.

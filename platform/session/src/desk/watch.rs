@@ -1,10 +1,13 @@
 //! Telling whoever shows something that it has changed.
 
 use super::{Desk, Failure};
+use chaperone_sources::Locations;
 use notify::{RecursiveMode, Watcher};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -59,35 +62,40 @@ impl Desk {
 
     fn watch_files(&self) -> Result<(), Failure> {
         let segments = self.paths.history().join("segments");
-        let policy = self.policy_folders();
-        // What is not there yet is looked for through the folder above it.
         crate::paths::private_dir(&segments).map_err(|error| {
             Failure::plain(format!("{} cannot be made: {error}.", segments.display()))
         })?;
+        let machine = Locations::system(&self.paths.home, None, None, Vec::new());
+        let policy = [machine.managed, machine.recommended, self.paths.config.clone()];
         let (sender, heard) = channel();
-        let history = segments.clone();
+        let (history, layers) = (segments.clone(), policy.clone());
         let hear = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            if event.kind.is_access() {
-                return;
+            let is = |change| event.paths.iter().any(|path| about(path, change));
+            if !event.kind.is_access() {
+                // Nobody listens any more when the window is going down.
+                let _ = match (is(slice::from_ref(&history)), is(&layers)) {
+                    (true, _) => sender.send(Change::Activity),
+                    (false, true) => sender.send(Change::Rules),
+                    (false, false) => Ok(()),
+                };
             }
-            let change = match event.paths.iter().any(|path| path.starts_with(&history)) {
-                true => Change::Activity,
-                false => Change::Rules,
-            };
-            // Nobody listens any more when the window is going down.
-            let _ = sender.send(change);
         };
         let mut watcher = notify::recommended_watcher(hear).map_err(unwatched)?;
         watcher.watch(&segments, RecursiveMode::NonRecursive).map_err(unwatched)?;
-        for folder in policy {
-            // A folder that may not be read is shown as such on the page of the rules.
-            let _ = watcher.watch(&folder, RecursiveMode::NonRecursive);
-        }
+        watch_nearest(&mut watcher, &policy);
         let listeners = self.listeners.clone();
         let collect = move || {
-            let _alive = watcher;
-            tell_collected(&heard, &listeners);
+            while let Ok(first) = heard.recv() {
+                thread::sleep(COLLECT);
+                let changes: BTreeSet<Change> =
+                    std::iter::once(first).chain(heard.try_iter()).collect();
+                if changes.contains(&Change::Rules) {
+                    // A folder that was not there before may be now.
+                    watch_nearest(&mut watcher, &policy);
+                }
+                listeners.tell(&Vec::from_iter(changes));
+            }
         };
         thread::Builder::new()
             .name("watch".into())
@@ -95,30 +103,18 @@ impl Desk {
             .map_err(|error| Failure::plain(format!("Files cannot be watched: {error}.")))?;
         Ok(())
     }
-
-    /// The folders whose files are layers, or the nearest that exists above them.
-    fn policy_folders(&self) -> Vec<PathBuf> {
-        let machine =
-            ["/etc/chaperone/policy.d", "/etc/chaperone/recommended.d"].map(PathBuf::from);
-        let mut folders: Vec<PathBuf> = machine
-            .into_iter()
-            .chain([self.paths.config.clone()])
-            .filter_map(|folder| folder.ancestors().find(|f| f.is_dir()).map(PathBuf::from))
-            .filter(|folder| folder.parent().is_some())
-            .collect();
-        folders.sort();
-        folders.dedup();
-        folders
-    }
 }
 
-fn tell_collected(heard: &Receiver<Change>, listeners: &Listeners) {
-    while let Ok(first) = heard.recv() {
-        thread::sleep(COLLECT);
-        let mut changes: Vec<Change> = std::iter::once(first).chain(heard.try_iter()).collect();
-        changes.sort_unstable();
-        changes.dedup();
-        listeners.tell(&changes);
+/// Whether a path lies in one of the folders, or is one of those above them.
+fn about(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path))
+}
+
+/// Watches each folder, or the nearest that exists above it.
+fn watch_nearest(watcher: &mut impl Watcher, folders: &[PathBuf]) {
+    for folder in folders.iter().filter_map(|folder| folder.ancestors().find(|f| f.is_dir())) {
+        // One that may not be read is shown as such on the page of the rules.
+        let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
     }
 }
 
