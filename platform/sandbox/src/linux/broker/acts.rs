@@ -1,0 +1,172 @@
+//! The calls that take more than one step: opening, renaming, linking, and changing attributes.
+
+use super::{Done, Outcome, Thread, Trouble, Word};
+use super::{Job, attributes, paths, sys};
+use crate::linux::attributes::Attribute;
+use crate::linux::paths::Place;
+use crate::linux::sys::Errno;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+/// As many links as the kernel follows (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+impl<F: Fn(Word)> Thread<F> {
+    pub(super) fn open(&self, job: &Job, path: &Path, flags: i32, mode: u32) -> Outcome<Done> {
+        if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+            // It has no name yet; linkat gives it one.
+            let folder = self.find(path, libc::O_PATH | libc::O_DIRECTORY)?;
+            self.free(paths::real(&folder)?)?;
+            return Ok(Done::File(sys::open_at(folder.as_raw_fd(), c".", flags, mode)?));
+        }
+        let mut path = path.to_owned();
+        let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
+        let follows = flags & libc::O_NOFOLLOW == 0 && !exclusive;
+        for _ in 0..MOST_LINKS {
+            if path == Path::new("/dev/tty") {
+                return Err(Trouble::Elsewhere(path));
+            }
+            let place = match self.place(&path) {
+                Err(Trouble::Error(Errno(libc::EEXIST))) => Err(Errno(libc::EISDIR).into()),
+                other => other,
+            }?;
+            let there = place.stat();
+            let kind = there.map(|stat| stat.st_mode & libc::S_IFMT).unwrap_or(0);
+            match kind {
+                libc::S_IFLNK if follows => {
+                    path = place.real.join(paths::read_link(&place)?);
+                    continue;
+                }
+                libc::S_IFCHR | libc::S_IFBLK | libc::S_IFIFO if !exclusive => {
+                    let flags_held = libc::O_PATH | libc::O_NOFOLLOW;
+                    let held = sys::open_at(place.folder.as_raw_fd(), &place.name, flags_held, 0)?;
+                    return self.reopen(job, &Arc::new(held), flags);
+                }
+                _ => {}
+            }
+            if there.is_err() || writes(flags) && !exclusive {
+                self.free(place.path())?;
+            }
+            // Not becoming the supervisor's terminal, whatever it is.
+            let flags = flags | libc::O_NOFOLLOW | libc::O_NOCTTY;
+            match sys::open_at(place.folder.as_raw_fd(), &place.opened_name(), flags, mode) {
+                Ok(file) => return Ok(Done::File(file)),
+                // Something outside the session made a link of it in between.
+                Err(Errno(libc::ELOOP)) if follows => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(Errno(libc::ELOOP).into())
+    }
+
+    /// Opens what is held; a pipe from a thread, because its other end may take its time.
+    pub(super) fn reopen(&self, job: &Job, file: &Arc<OwnedFd>, flags: i32) -> Outcome<Done> {
+        if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
+            return Err(Errno(libc::EEXIST).into());
+        }
+        let stat = sys::stat(file.as_raw_fd())?;
+        if stat.st_mode & libc::S_IFMT == libc::S_IFREG && writes(flags) {
+            self.free(paths::real(file)?)?;
+        }
+        let flags = flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) | libc::O_NOCTTY;
+        if stat.st_mode & libc::S_IFMT != libc::S_IFIFO || flags & libc::O_NONBLOCK != 0 {
+            return Ok(Done::File(paths::reopen(file, flags)?));
+        }
+        let (file, question, listener) = (Arc::clone(file), job.question, self.listener.share()?);
+        let cloexec = flags & libc::O_CLOEXEC != 0;
+        let opener = move || match paths::reopen(&file, flags) {
+            Ok(opened) => listener.answer_with(&question, opened.as_raw_fd(), cloexec),
+            Err(errno) => listener.answer(&question, Err(errno)),
+        };
+        // The thread inherits this one's confinement.
+        std::thread::Builder::new().spawn(opener).map_err(|_| Errno(libc::EAGAIN))?;
+        Err(Trouble::Later)
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path, flags: u32) -> Outcome<Done> {
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        self.free(to.path())?;
+        self.free(from.path())?;
+        self.keeps_nothing_guarded(&from)?;
+        self.becomes_nothing_guarded(&from, &to)?;
+        if flags & libc::RENAME_EXCHANGE != 0 {
+            self.keeps_nothing_guarded(&to)?;
+            self.becomes_nothing_guarded(&to, &from)?;
+        }
+        paths::rename(&from, &to, flags)?;
+        Ok(Done::Nothing)
+    }
+
+    /// Refuses a new name for something that would bring a guarded path into being.
+    fn becomes_nothing_guarded(&self, from: &Place, to: &Place) -> Outcome<()> {
+        // What is not there is for the call itself to say.
+        let Ok(stat) = from.stat() else { return Ok(()) };
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFLNK => self.is_no_way_to_guarded(to),
+            libc::S_IFDIR => {
+                let target = to.path();
+                if let Some(below) = self.guard.beneath(&target).find(|below| from.holds(below)) {
+                    return Err(Trouble::Guarded(target.join(below)));
+                }
+                if self.guard.has_patterns() {
+                    self.no_pattern_matches(from, &target)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks through a folder that is about to become `target`. One that is too large is answered
+    /// as if it were on another file system, so that programs copy it name by name.
+    fn no_pattern_matches(&self, from: &Place, target: &Path) -> Outcome<()> {
+        let mut left = paths::MOST_ENTRIES;
+        let mut guarded = None;
+        let complete = paths::walk(from, &mut left, &mut |below| {
+            let path = target.join(below);
+            if self.guard.covers(&path) {
+                guarded = Some(path);
+            }
+            guarded.is_none()
+        })?;
+        match (guarded, complete) {
+            (Some(path), _) => Err(Trouble::Guarded(path)),
+            (None, false) => Err(Errno(libc::EXDEV).into()),
+            (None, true) => Ok(()),
+        }
+    }
+
+    pub(super) fn change(&self, file: &OwnedFd, attribute: Attribute) -> Outcome<Done> {
+        let path = paths::real(file)?;
+        if !self.own.holds(&path) {
+            return Err(Errno(libc::EROFS).into());
+        }
+        self.free(path)?;
+        attributes::change(file, attribute)?;
+        Ok(Done::Nothing)
+    }
+
+    pub(super) fn link(&self, from: &Path, to: &Path, follow: bool) -> Outcome<Done> {
+        let to = self.new_name(to)?;
+        if follow {
+            let file = self.find(from, libc::O_PATH)?;
+            self.free(paths::real(&file)?)?;
+            paths::link_file(&file, &to)?;
+        } else {
+            let from = self.place(from)?;
+            self.free(from.path())?;
+            if from.stat()?.st_mode & libc::S_IFMT == libc::S_IFLNK {
+                self.is_no_way_to_guarded(&to)?;
+            }
+            paths::link(&from, &to)?;
+        }
+        Ok(Done::Nothing)
+    }
+}
+
+/// Whether an open with these flags changes what is there.
+fn writes(flags: i32) -> bool {
+    flags & libc::O_PATH == 0
+        && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0)
+}

@@ -1,0 +1,137 @@
+//! The program run as the kernel would run it, call by call.
+
+use super::*;
+
+/// What the kernel would answer to a call with these arguments.
+fn answer(conditions: Conditions, number: c_long, arguments: [u64; 6]) -> u32 {
+    answer_as(ARCHITECTURE, conditions, number as u32, arguments)
+}
+
+fn answer_as(arch: u32, conditions: Conditions, number: u32, arguments: [u64; 6]) -> u32 {
+    let mut data = Vec::new();
+    data.extend(number.to_ne_bytes());
+    data.extend(arch.to_ne_bytes());
+    data.extend(0u64.to_ne_bytes());
+    arguments.iter().for_each(|argument| data.extend(argument.to_ne_bytes()));
+    let program = build(conditions);
+    let (mut at, mut loaded) = (0, 0u32);
+    loop {
+        let step = program[at];
+        at += 1;
+        let jump = |taken: bool| usize::from(if taken { step.jt } else { step.jf });
+        match step.code {
+            LOAD => {
+                let from = step.k as usize;
+                loaded = u32::from_ne_bytes(data[from..from + 4].try_into().unwrap());
+            }
+            AND => loaded &= step.k,
+            EQUAL => at += jump(loaded == step.k),
+            #[cfg(target_arch = "x86_64")]
+            AT_LEAST => at += jump(loaded >= step.k),
+            ANY_BIT => at += jump(loaded & step.k != 0),
+            RETURN => return step.k,
+            other => panic!("the kernel's checker refuses {other:#x}"),
+        }
+    }
+}
+
+const FULL: Conditions = Conditions {
+    namespaces: true,
+    own_network: true,
+    direct_network: false,
+    truncation_confined: true,
+    signals_confined: true,
+    guarding: Guarding::Nothing,
+};
+const REDUCED: Conditions = Conditions {
+    namespaces: false,
+    own_network: false,
+    truncation_confined: false,
+    signals_confined: false,
+    guarding: Guarding::Changes,
+    ..FULL
+};
+const NONE: [u64; 6] = [0; 6];
+
+fn first(argument: i32) -> [u64; 6] {
+    [argument as u64, 0, 0, 0, 0, 0]
+}
+
+fn open(flags: i32) -> [u64; 6] {
+    [0, 0, flags as u64, 0, 0, 0]
+}
+
+#[test]
+fn ordinary_calls_are_allowed() {
+    for conditions in [FULL, REDUCED] {
+        for number in [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_futex] {
+            assert_eq!(answer(conditions, number, NONE), ALLOW);
+        }
+        assert_eq!(answer(conditions, libc::SYS_openat, open(libc::O_RDONLY)), ALLOW);
+        assert_eq!(answer(conditions, libc::SYS_clone, first(libc::CLONE_VM)), ALLOW);
+        assert_eq!(answer(conditions, libc::SYS_ioctl, [0, libc::TCGETS, 0, 0, 0, 0]), ALLOW);
+    }
+}
+
+#[test]
+fn foreign_calls_kill() {
+    const I386: u32 = 0x4000_0003;
+    assert_eq!(answer_as(I386, FULL, 1, NONE), KILL);
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(answer_as(ARCHITECTURE, FULL, X32 | 1, NONE), refuse(libc::ENOSYS));
+}
+
+#[test]
+fn upper_halves_of_arguments_hide_nothing() {
+    let above = 1u64 << 32;
+    let typed = [0, libc::TIOCSTI | above, 0, 0, 0, 0];
+    assert_eq!(answer(FULL, libc::SYS_ioctl, typed), EPERM);
+    let family = [libc::AF_VSOCK as u64 | above, 1, 0, 0, 0, 0];
+    assert_eq!(answer(FULL, libc::SYS_socket, family), refuse(libc::EAFNOSUPPORT));
+    let limit = |new: u64| answer(REDUCED, libc::SYS_prlimit64, [7, 0, new, 0, 0, 0]);
+    assert_eq!((limit(0), limit(above), limit(8)), (ALLOW, EPERM, EPERM));
+}
+
+#[test]
+fn exec_and_connect_are_asked_about() {
+    for conditions in [FULL, REDUCED] {
+        for number in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_connect] {
+            assert_eq!(answer(conditions, number, NONE), NOTIFY);
+        }
+    }
+}
+
+#[test]
+fn every_new_namespace_is_refused() {
+    for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET] {
+        let flags = flag | libc::SIGCHLD;
+        assert_eq!(answer(FULL, libc::SYS_clone, first(flags)), EPERM);
+    }
+    assert_eq!(answer(FULL, libc::SYS_unshare, NONE), EPERM);
+    assert_eq!(answer(FULL, libc::SYS_clone3, NONE), refuse(libc::ENOSYS));
+}
+
+#[test]
+fn opens_are_asked_about_as_far_as_names_or_changes_are_guarded() {
+    let names = Conditions { guarding: Guarding::Names, ..FULL };
+    let opened = |conditions, flags| answer(conditions, libc::SYS_openat, open(flags));
+    let (create, write) = (libc::O_CREAT | libc::O_WRONLY, libc::O_RDWR);
+    assert_eq!((opened(FULL, create), opened(FULL, write)), (ALLOW, ALLOW));
+    assert_eq!((opened(names, create), opened(names, write)), (NOTIFY, ALLOW));
+    assert_eq!((opened(REDUCED, create), opened(REDUCED, write)), (NOTIFY, NOTIFY));
+    assert_eq!(answer(names, libc::SYS_renameat2, NONE), NOTIFY);
+    assert_eq!(answer(names, libc::SYS_unlinkat, NONE), ALLOW);
+    assert_eq!(answer(REDUCED, libc::SYS_unlinkat, NONE), NOTIFY);
+}
+
+#[test]
+fn an_older_landlock_is_helped_out() {
+    let truncating = open(libc::O_TRUNC | libc::O_RDONLY);
+    assert_eq!(answer(REDUCED, libc::SYS_openat, truncating), EPERM);
+    assert_eq!(answer(REDUCED, libc::SYS_openat, open(libc::O_RDONLY)), ALLOW);
+    assert_eq!(answer(REDUCED, libc::SYS_truncate, NONE), EPERM);
+    assert_eq!(answer(REDUCED, libc::SYS_kill, NONE), NOTIFY);
+    assert_eq!(answer(REDUCED, libc::SYS_pidfd_send_signal, NONE), EPERM);
+    assert_eq!(answer(FULL, libc::SYS_truncate, NONE), ALLOW);
+    assert_eq!(answer(FULL, libc::SYS_kill, NONE), ALLOW);
+}
