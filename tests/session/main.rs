@@ -105,13 +105,7 @@ const PUSH: &str = "until [ -e attended ]; do :; done; git push -q origin main; 
 #[test]
 fn who_attends_is_asked_and_the_first_answer_counts() -> Result<()> {
     let place = Place::new()?;
-    let mut attendant = Attendant::start(&place)?;
-    let session = place
-        .chaperone(["run", "--", "sh", "-c", PUSH])?
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    attended(&place)?;
+    let (mut attendant, session) = pushing(&place)?;
     let request = attendant.request()?;
     assert_eq!(request["command"], serde_json::json!(["git", "push", "-q", "origin", "main"]));
     assert_eq!(request["enforced"], "kernel");
@@ -138,6 +132,18 @@ fn who_attends_is_asked_and_the_first_answer_counts() -> Result<()> {
     Ok(())
 }
 
+/// A session that pushes once somebody attends, and who attends.
+fn pushing(place: &Place) -> Result<(Attendant, Child)> {
+    let attendant = Attendant::start(place)?;
+    let session = place
+        .chaperone(["run", "--", "sh", "-c", PUSH])?
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    attended(place)?;
+    Ok((attendant, session))
+}
+
 /// Lets [`PUSH`] go on once the session knows of the attendant.
 fn attended(place: &Place) -> Result<()> {
     eventually("the session to be listed", || {
@@ -150,13 +156,7 @@ fn attended(place: &Place) -> Result<()> {
 #[test]
 fn a_note_reaches_the_agent_and_nothing_is_pushed() -> Result<()> {
     let place = Place::new()?;
-    let mut attendant = Attendant::start(&place)?;
-    let session = place
-        .chaperone(["run", "--", "sh", "-c", PUSH])?
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    attended(&place)?;
+    let (mut attendant, session) = pushing(&place)?;
     let request = attendant.request()?;
     let id = request["id"].as_str().context("an id")?;
     let note = "open a pull request instead";
@@ -172,13 +172,7 @@ fn a_note_reaches_the_agent_and_nothing_is_pushed() -> Result<()> {
 #[test]
 fn an_attendant_that_is_killed_hangs_no_agent() -> Result<()> {
     let place = Place::new()?;
-    let mut attendant = Attendant::start(&place)?;
-    let session = place
-        .chaperone(["run", "--", "sh", "-c", PUSH])?
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    attended(&place)?;
+    let (mut attendant, session) = pushing(&place)?;
     attendant.request()?;
     drop(attendant);
     let done = session.wait_with_output()?;

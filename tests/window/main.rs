@@ -6,7 +6,8 @@ mod stage;
 mod webdriver;
 
 use anyhow::{Context, Result, ensure};
-use stage::{Running, Stage, eventually, screenshots};
+use chaperone_tests::eventually;
+use stage::{Running, Stage, screenshots};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,7 +1,8 @@
 //! What one test plays on: a home folder, a display, a message bus and a driver of its own.
 
 use crate::webdriver::Window;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use chaperone_tests::{built, chaperone, eventually};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -9,24 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long anything may take that is waited for. Only a failing test waits that long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Asks again until there is an answer.
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return Ok(answer);
-        }
-        if start.elapsed() > PATIENCE {
-            bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(15));
-    }
-}
 
 /// One test's own machine, as far as the app can tell.
 #[derive(Debug)]
@@ -44,7 +27,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Sets everything up. What is missing is named together with how to get it.
     pub(crate) fn new() -> Result<Self> {
-        let chaperone = built("CHAPERONE_BIN", "chaperone", "cargo build -p chaperone-cli")?;
+        let chaperone = chaperone()?;
         let desktop = built(
             "CHAPERONE_DESKTOP_BIN",
             "chaperone-desktop",
@@ -127,22 +110,6 @@ fn set_environment(command: &mut Command, folder: &Path, display: &str, chaperon
     command.env("CHAPERONE_BIN", chaperone);
     // No accessibility bus: nobody listens there.
     command.env("NO_AT_BRIDGE", "1");
-}
-
-/// The program that a variable names, or that stands beside this test in the target folder.
-fn built(variable: &str, name: &str, command: &str) -> Result<PathBuf> {
-    let beside = || -> Option<PathBuf> {
-        let test = std::env::current_exe().ok()?;
-        Some(test.parent()?.parent()?.join(name))
-    };
-    let file = std::env::var_os(variable).map(PathBuf::from).or_else(beside).unwrap_or_default();
-    if !file.is_file() {
-        bail!(
-            "{} does not exist. Build it with `{command}`, or name it in {variable}",
-            file.display()
-        );
-    }
-    Ok(file.canonicalize()?)
 }
 
 /// What the driver and the app have printed so far.

@@ -1,8 +1,8 @@
 //! A small WebDriver client: the few commands of the specification that the tests use.
 //! <https://www.w3.org/TR/webdriver2/>
 
-use crate::stage::eventually;
 use anyhow::{Context, Result, bail};
+use chaperone_tests::eventually;
 use serde_json::{Value, json};
 use std::path::Path;
 
