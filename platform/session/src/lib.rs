@@ -15,7 +15,6 @@ mod would;
 mod git;
 #[cfg(target_os = "linux")]
 mod id;
-#[cfg(unix)]
 mod prompt;
 #[cfg(target_os = "linux")]
 mod supervisor;
@@ -28,7 +27,6 @@ pub use chaperone_audit as audit;
 pub use doctor::{Check, CheckStatus, Examination, examine};
 pub use load::{LoadError, Loaded, Question, environment, load};
 pub use paths::{Paths, PathsError};
-#[cfg(unix)]
 pub use prompt::ask_on;
 pub use supervisor::{RunOptions, StartError, run};
 pub use would::{change, command, would};

@@ -1,4 +1,4 @@
-//! Asks on a terminal that has lines to give: shows one request, reads the answer.
+//! The terminals of Unix, line by line.
 
 use chaperone_approvals::terminal::{Prompt, Step, render};
 use chaperone_approvals::{AnswerMsg, Request};
