@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One test's own user, as far as Chaperone can tell.
 #[derive(Debug)]
@@ -148,7 +148,10 @@ impl OnTerminal {
             std::thread::spawn(move || {
                 let mut buffer = [0u8; 4096];
                 while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                    screen.lock().unwrap().extend_from_slice(&buffer[..count]);
+                    screen
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend_from_slice(&buffer[..count]);
                 }
             });
         }
@@ -161,7 +164,7 @@ impl OnTerminal {
 
     /// Everything that was shown so far.
     pub(crate) fn screen(&self) -> String {
-        text(&self.screen.lock().unwrap())
+        text(&self.screen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn shows(&self, words: &str) -> bool {
