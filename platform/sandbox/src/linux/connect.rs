@@ -5,6 +5,7 @@
 //! descriptor or the path after it was judged. The agent's call never runs in the kernel.
 
 use super::image;
+use super::local;
 use super::notify::{Listener, Question};
 use super::paths;
 use super::sys::{self, Errno, Result};
@@ -32,6 +33,8 @@ pub(super) struct Reach {
     writable: Vec<PathBuf>,
     hidden: Vec<PathBuf>,
     uid: u32,
+    /// The session's first process.
+    top: i32,
     busy: Arc<AtomicUsize>,
 }
 
@@ -62,7 +65,7 @@ impl From<Errno> for Refused {
 impl Reach {
     /// Relay hosts that are names are resolved here, in the reduced tier only: there the agent
     /// dials them itself.
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, top: i32) -> Self {
         let full = plan.tier == Tier::Full;
         let inet = match &plan.network {
             Network::Direct => Inet::Anything,
@@ -91,6 +94,7 @@ impl Reach {
             hidden: plan.hidden.clone(),
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
+            top,
             busy: Arc::default(),
         }
     }
@@ -188,11 +192,26 @@ impl Reach {
         if stat.st_mode & libc::S_IFMT != libc::S_IFSOCK {
             return Err(Errno(libc::ECONNREFUSED).into());
         }
+        if !self.listens_inside(&file) {
+            return Err(refused(libc::ECONNREFUSED));
+        }
         // A supervisor that is root could open what its agent, without capabilities, cannot.
         if stat.st_uid != self.uid && stat.st_mode & libc::S_IWOTH == 0 {
             return Err(refused(libc::EACCES));
         }
         Ok(file)
+    }
+
+    /// Whether what is bound to this socket file belongs to the session. A daemon of the machine
+    /// may have its socket in the workspace, too.
+    fn listens_inside(&self, file: &OwnedFd) -> bool {
+        match local::bound_to(file) {
+            // Sockets of the session's own network are not in this one's list.
+            Ok(sockets) if self.abstract_names => sockets.is_empty(),
+            Ok(sockets) => local::held_below(self.top, &sockets),
+            // A kernel that cannot tell must not make it the session's.
+            Err(_) => false,
+        }
     }
 
     /// A socket that does not block is connected at once, any other by a thread that may wait.

@@ -17,6 +17,7 @@ mod guard;
 mod image;
 mod init;
 mod landlock;
+mod local;
 mod mounts;
 mod notify;
 mod paths;
@@ -43,6 +44,7 @@ use notify::Listener;
 use prepare::Prepared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -60,6 +62,8 @@ pub struct Session {
     broker: Option<Broker>,
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
+    /// Tracing belongs to a thread, so a session does not move to another.
+    _thread: PhantomData<*const ()>,
 }
 
 /// Starts a session: its agent stands confined before its first program, which is judged like
@@ -113,9 +117,10 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session
         broker: None,
         terminal: None,
         listeners: Vec::new(),
+        _thread: PhantomData,
     };
     // Name resolution, where it is needed, goes on while the child sets things up.
-    session.reach = Some(Reach::new(plan));
+    session.reach = Some(Reach::new(plan, init));
     session.settle(plan, &prepared, streams.size.is_some())?;
     if prepared.needs_broker {
         session.start_broker(plan, guard, prepared)?;

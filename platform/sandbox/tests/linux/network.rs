@@ -162,6 +162,22 @@ fn sockets_of_the_machine_are_out_of_reach() {
 }
 
 #[test]
+fn a_daemon_that_listens_in_the_workspace_is_not_the_sessions() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let file = world.workspace.join("daemon.sock");
+            let _daemon = UnixListener::bind(&file).unwrap();
+            let file = file.to_str().unwrap();
+            assert_eq!(outside("connect-file", &[file]), "ok");
+            let ended = world.attempt_whole("connect-file", &[file]);
+            assert_eq!(ended.stdout, "ECONNREFUSED\n", "{tier:?}");
+            assert_eq!(ended.refused, [format!("connect: {file}")]);
+        }
+    });
+}
+
+#[test]
 fn the_reduced_tier_has_tcp_streams_alone() {
     as_each_user(|| {
         let port = greeter();
