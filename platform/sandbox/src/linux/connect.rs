@@ -163,7 +163,9 @@ impl Reach {
             Inet::Anything => (true, 0),
             // What the empty network would say; said here so that it is recorded.
             Inet::Loopback => (own(plain.ip()), libc::ENETUNREACH),
-            Inet::Only(addresses) => (addresses.contains(&plain), libc::ECONNREFUSED),
+            Inet::Only(addresses) => {
+                (addresses.contains(&plain) || self.serves(plain), libc::ECONNREFUSED)
+            }
         };
         // A datagram socket that is connected sends nothing; resolvers do it to sort addresses.
         let target = stream.then_some(Target::Address(plain));
@@ -200,6 +202,12 @@ impl Reach {
             return Err(refused(libc::EACCES));
         }
         Ok(file)
+    }
+
+    /// Whether a server of the session, and nobody else, listens at this address of the machine's
+    /// loopback.
+    fn serves(&self, address: SocketAddr) -> bool {
+        address.ip().is_loopback() && local::held_below(self.top, &local::listening_at(address))
     }
 
     /// Whether what is bound to this socket file belongs to the session. A daemon of the machine

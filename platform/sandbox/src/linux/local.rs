@@ -4,7 +4,9 @@
 use super::proc;
 use super::sys::{self, Errno, Result};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
 
 /// Numbers of `linux/sock_diag.h` and `linux/unix_diag.h`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -142,14 +144,75 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(word)
 }
 
-/// Whether a process below `top` holds one of these sockets.
+/// Whether there are such sockets, and processes below `top` hold every one of them.
 pub(super) fn held_below(top: i32, sockets: &[u32]) -> bool {
-    let names: Vec<String> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
-    proc::descendants(top).iter().any(|process| {
-        let Ok(held) = fs::read_dir(format!("/proc/{}/fd", process.pid)) else { return false };
-        held.flatten().any(|entry| {
-            fs::read_link(entry.path())
-                .is_ok_and(|target| names.iter().any(|name| target.as_os_str() == name.as_str()))
-        })
-    })
+    let mut held: Vec<PathBuf> = Vec::new();
+    for process in proc::descendants(top) {
+        let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", process.pid)) else { continue };
+        held.extend(entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()));
+    }
+    let is_held = |inode: &u32| held.contains(&PathBuf::from(format!("socket:[{inode}]")));
+    !sockets.is_empty() && sockets.iter().all(is_held)
+}
+
+/// The sockets that would take a TCP connection to this address of the machine, by their inode
+/// numbers (proc_pid_net(5)).
+pub(super) fn listening_at(address: SocketAddr) -> Vec<u32> {
+    const LISTENING: &str = "0A";
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let Ok(table) = fs::read_to_string(table) else { continue };
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            if let [_, local, _, LISTENING, _, _, _, _, _, inode, ..] = fields[..]
+                && let Some(local) = table_address(local)
+                && local.port() == address.port()
+                && (local.ip().is_unspecified() || local.ip() == address.ip())
+            {
+                found.extend(inode.parse::<u32>());
+            }
+        }
+    }
+    found
+}
+
+/// `0100007F:1F90`: the words of the address as they lie in memory, and the port as a number.
+fn table_address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let words = ip.as_bytes().chunks(8).map(|word| {
+        let word = std::str::from_utf8(word).ok()?;
+        u32::from_str_radix(word, 16).ok().map(u32::to_ne_bytes)
+    });
+    let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.concat();
+    let ip = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip.to_canonical(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listening_socket_is_found_by_its_address() {
+        for (bound, asked) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("0.0.0.0:0", "127.0.0.1"),
+            ("[::1]:0", "::1"),
+            ("[::]:0", "127.0.0.1"),
+        ] {
+            let listener = std::net::TcpListener::bind(bound).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let inode = sys::stat(listener.as_raw_fd()).unwrap().st_ino as u32;
+            let at = |ip: &str| listening_at(SocketAddr::new(ip.parse().unwrap(), port));
+            assert_eq!(at(asked), [inode], "{bound}");
+            if !bound.starts_with("0.") && !bound.starts_with("[::]") {
+                assert_eq!(at("127.9.9.9"), [] as [u32; 0], "{bound}");
+            }
+        }
+    }
 }

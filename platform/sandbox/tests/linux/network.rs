@@ -97,12 +97,12 @@ fn a_refused_connection_is_recorded() {
 #[test]
 fn servers_of_the_session_work() {
     as_each_user(|| {
-        let world = World::new(Tier::Full);
-        assert_eq!(world.attempt("own-server", &["127.0.0.1:0"]), "ok");
-        assert_eq!(world.attempt("own-server", &["[::1]:0"]), "ok");
-        assert_eq!(world.attempt("own-abstract-socket", &["mine"]), "ok");
+        assert_eq!(World::new(Tier::Full).attempt("own-abstract-socket", &["mine"]), "ok");
         for tier in BOTH {
             let world = World::new(tier);
+            for address in ["127.0.0.1:0", "[::1]:0"] {
+                assert_eq!(world.attempt("own-server", &[address]), "ok", "{tier:?}");
+            }
             let socket = world.workspace.join("socket");
             assert_eq!(world.attempt("own-socket-file", &[socket.to_str().unwrap()]), "ok");
             assert_eq!(world.attempt("interfaces", &[]), "ok");
