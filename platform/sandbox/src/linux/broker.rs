@@ -108,10 +108,14 @@ pub(super) enum Word {
 
 /// The way to the thread.
 #[derive(Debug)]
-pub(super) struct Broker(Sender<Job>);
+pub(super) struct Broker {
+    jobs: Sender<Job>,
+    confined: Receiver<Result<()>>,
+}
 
 impl Broker {
-    /// Starts the thread. `root` is the agent's root folder, `speak` tells the tracing thread.
+    /// Starts the thread, which confines itself meanwhile: see [`Broker::confined`]. `root` is the
+    /// agent's root folder, `speak` tells the tracing thread.
     pub(super) fn start(
         guard: Guard,
         own: Own,
@@ -127,9 +131,9 @@ impl Broker {
             // A terminal that somebody holds does not hang up.
             drop(confinement);
             let failed = result.is_err();
-            // The launch waits for this.
-            let _ = report.send(result);
-            if !failed {
+            // Nobody waits for it any more if the session has ended already.
+            let told = report.send(result);
+            if !failed && told.is_ok() {
                 Thread { guard, own, root, listener, speak }.run(&jobs);
             }
         };
@@ -143,13 +147,17 @@ impl Broker {
             .name("broker".into())
             .spawn(work)
             .map_err(|_| failed(Errno(libc::EAGAIN)))?;
-        confined.recv().unwrap_or(Err(Errno(libc::ECHILD))).map_err(failed)?;
-        Ok(Self(sender))
+        Ok(Self { jobs: sender, confined })
+    }
+
+    /// Waits until the thread has the agent's confinement. Before that it takes no call.
+    pub(super) fn confined(&self) -> Result<()> {
+        self.confined.recv().unwrap_or(Err(Errno(libc::ECHILD)))
     }
 
     /// Hands a call over; if the thread has gone, nothing answers it.
     pub(super) fn take(&self, job: Job) -> Result<()> {
-        self.0.send(job).map_err(|_| Errno(libc::EIO))
+        self.jobs.send(job).map_err(|_| Errno(libc::EIO))
     }
 }
 

@@ -216,6 +216,15 @@ impl Session {
             let source = Errno(libc::EBADF).into();
             return Err(TraceError { what: "it has no filter", source });
         };
+        // It has confined itself while its caller prepared what else a session needs. The agent's
+        // program has not started: that is the first question of the loop below.
+        if let Some(broker) = &self.broker {
+            let fault = |errno: Errno| TraceError {
+                what: "its broker for guarded paths could not confine itself",
+                source: errno.into(),
+            };
+            broker.confined().map_err(fault)?;
+        }
         let tracer = trace::Tracer {
             tier: self.tier,
             init: self.init,

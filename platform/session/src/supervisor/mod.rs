@@ -6,6 +6,7 @@
 mod announce;
 mod asking;
 mod judge;
+mod memory;
 mod relay;
 mod signals;
 mod temp;
@@ -121,6 +122,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     if options.question.command.is_empty() {
         return Err(StartError::NoCommand);
     }
+    memory::prepare();
     signals::block().map_err(own("signals cannot be blocked"))?;
     let loaded = load(&options.question, paths)?;
     if let Some(blocked) = loaded.policy.blocked().first() {
