@@ -58,14 +58,14 @@ fn what_would_be_decided_is_told_without_doing_it() -> Result<()> {
         (["--write", "new-file"], "allow"),
         (["--write", ".git/hooks/pre-commit"], "deny"),
         (["--write", ".envrc"], "deny"),
-        (["--connect", "crates.io"], "deny"),
+        (["--connect", "api.acme.example"], "deny"),
     ];
     for ([flag, about], expected) in decisions {
         let about = about.replace('~', &place.home().to_string_lossy());
         let (decided, _) = json(&place, ["policy", "test", "--json", flag, &about])?;
         assert_eq!(decided["decision"], expected, "{flag} {about}: {decided}");
     }
-    let (why, _) = json(&place, ["why", "--json", "crates.io"])?;
+    let (why, _) = json(&place, ["why", "--json", "api.acme.example"])?;
     assert_eq!(keys(&why), ["decision", "rule", "origin", "reason", "change"]);
     assert!(why["change"].as_str().is_some_and(|change| change.contains("network.allow")));
     assert!(!place.pushed("main"));

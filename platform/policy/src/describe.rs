@@ -50,8 +50,8 @@ fn known_sentence(words: &[&str], tokens: &[String]) -> Option<String> {
             }
         }
         ["cargo", "publish", ..] => match value_of(&["-p", "--package"]) {
-            Some(package) => format!("Publish the crate {package} to crates.io"),
-            None => "Publish this crate to crates.io".to_owned(),
+            Some(package) => format!("Publish the crate {package} to its registry"),
+            None => "Publish this crate to its registry".to_owned(),
         },
         ["twine", "upload", ..] | ["uv" | "poetry", "publish", ..] => {
             "Publish this package to the Python package index".to_owned()

@@ -49,7 +49,7 @@ fn table() -> Vec<(String, String)> {
         same("git checkout task-force-with-a-very-long-branch-name-2"),
         same("sk-a-branch-with-a-very-long-name-indeed"),
         same("ghp_short"),
-        same("npm_config_registry=https://registry.npmjs.org/"),
+        same("npm_config_registry=https://registry.acme.example/"),
         same("AKIAIOSFODNN7EXAMPLEANDMORE"),
         same("eyJhbGciOiJIUzI1NiJ9"),
         same("a.b.c eyJ.eyJ.x"),

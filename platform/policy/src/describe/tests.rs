@@ -25,7 +25,7 @@ fn a_known_command_is_said_in_plain_words() {
         ("git push --mirror backup", "Publish every branch of this repository to backup"),
         ("node /usr/bin/npm publish", "Publish this package to the npm registry"),
         ("npm publish --registry https://r.example", "Publish this package to https://r.example"),
-        ("cargo +nightly publish -p core", "Publish the crate core to crates.io"),
+        ("cargo +nightly publish -p core", "Publish the crate core to its registry"),
         ("docker push acme/api:1", "Publish the image acme/api:1"),
         ("gh pr merge 7 --squash", "Merge pull request 7"),
         ("gh repo delete acme/api", "Delete the repository acme/api on GitHub"),

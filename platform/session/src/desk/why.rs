@@ -76,7 +76,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), Failure> {
     let wrong = || {
         Failure::new(
             format!("`{text}` is not a host."),
-            "Type a name or an address, and a port if it is not 443: crates.io, [::1]:8080.",
+            "Type a name or an address, and a port if it is not 443: api.acme.example, [::1]:8080.",
         )
     };
     let (host, port) = match text.strip_prefix('[') {
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn hosts_with_and_without_a_port() {
         for (text, host, port) in [
-            ("crates.io", "crates.io", 443),
-            ("Crates.IO.:8443", "crates.io", 8443),
+            ("api.acme.example", "api.acme.example", 443),
+            ("API.acme.Example.:8443", "api.acme.example", 8443),
             ("127.0.0.1:80", "127.0.0.1", 80),
             ("[::1]:8080", "::1", 8080),
             ("[::1]", "::1", 443),

@@ -156,19 +156,19 @@ export function recording(name: Scenario | string, now: number): Recording {
     : card({ id: 'r-4d1e' });
   const publish = card({
     id: 'r-8c02',
-    sentence: 'Publish the package @acme/client 2.4.0 to registry.npmjs.org',
+    sentence: 'Publish the package @acme/client 2.4.0 to registry.acme.example',
     exact: {
       kind: 'run',
       argv: ['npm', 'publish', '--access', 'public'],
       cwd: '/home/ada/work/api/client',
-      environment: [['NPM_CONFIG_REGISTRY', 'https://registry.npmjs.org']],
+      environment: [['NPM_CONFIG_REGISTRY', 'https://registry.acme.example']],
     },
     chain: ['claude', 'bash', 'npm publish'],
     rule: 'commands.rule npm publish',
     session_scope: ['npm', 'publish'],
     facts: {
       undoable: { answer: 'no', text: 'A published version stays published.' },
-      leaves_laptop: { answer: 'yes', text: 'The package goes to registry.npmjs.org.' },
+      leaves_laptop: { answer: 'yes', text: 'The package goes to registry.acme.example.' },
       is_new: { answer: 'yes', text: 'This package was never published from here.' },
     },
     count: 3,
