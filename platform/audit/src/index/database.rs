@@ -5,6 +5,7 @@ use crate::{Error, Result, platform};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use std::fs;
 use std::io::ErrorKind;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,8 +13,18 @@ use std::time::Duration;
 const VERSION: i64 = 1;
 
 pub(super) fn connect(path: &Path) -> Result<Connection> {
-    // Made here so that only its owner can read it; SQLite gives its other files the same mode.
-    platform::options().append(true).create(true).open(path).during("open", path)?;
+    // One at a time: switching a new database to its log does not wait for others that do.
+    let turn = path.with_extension("lock");
+    let turn = platform::options().append(true).create(true).open(&turn).during("open", &turn)?;
+    turn.lock().during("lock", path)?;
+    // Made here so that only its owner can read it; SQLite gives its other files the same mode. One
+    // that is there is not opened: closing it would drop this process's locks on it (fcntl(2)).
+    match platform::options().append(true).create_new(true).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(error).during("create", path);
+        }
+        Ok(_) | Err(_) => {}
+    }
     let mut db = Connection::open(path)?;
     // The window, the CLI and supervisors' children may all be reading at once.
     db.busy_timeout(Duration::from_secs(10))?;

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// How many events are added in one transaction: enough to be fast, few enough that another
@@ -162,12 +162,16 @@ fn read_on(layout: &Layout, db: &mut Connection, number: i64, session: &str) -> 
         [number],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
+    // Measured again, as who held the database before may have read beyond the length above.
+    let length = file.metadata().during("inspect", &path)?.len();
     if length < records_read {
         forget(&change, number)?;
         (records_read, contents_read) = (0, 0);
     }
     file.seek(SeekFrom::Start(records_read)).during("read", &path)?;
-    let mut records = BufReader::new(file);
+    // Not beyond: contents are written first, so those opened below hold what these records are
+    // about, and perhaps not what a record that comes while we read is about.
+    let mut records = BufReader::new(file.take(length - records_read));
     let mut contents = Contents::open(&layout.content(session), contents_read)?;
     let mut inserter = Inserter { change: &change, number, next: None };
     let mut line = Vec::new();
