@@ -5,7 +5,6 @@ use crate::{Error, Result, platform};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use std::fs;
 use std::io::ErrorKind;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
