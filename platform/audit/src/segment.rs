@@ -60,6 +60,8 @@ struct State {
     failed: Option<String>,
     ended: bool,
     stopping: bool,
+    /// What is dirty should not wait for more.
+    hasty: bool,
 }
 
 impl Segment {
@@ -155,6 +157,13 @@ impl Segment {
         fs::remove_file(&marker).during("remove", &marker)
     }
 
+    /// Has what was written go to the disk now, without waiting for it: the session ends, and its
+    /// end has less to wait for.
+    pub fn hasten(&self) {
+        self.shared.lock().hasty = true;
+        self.shared.wake.notify_all();
+    }
+
     /// The flusher is started by the first event that needs it: many sessions never do.
     fn wake_flusher(&self) -> Result<()> {
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,23 +256,11 @@ impl Shared {
     }
 
     /// The same for files that are new, and so have to be found in their folders after a loss of
-    /// power. All at once: waiting for the disk four times would be felt at every start.
+    /// power.
     fn sync_new(&self) -> Result<()> {
-        let (segments, open) = (self.layout.segments(), self.layout.open());
-        let gone = || Error::Failed("a thread that waits for the disk ended early".into());
-        thread::scope(|scope| {
-            let waiting = [
-                scope.spawn(|| self.sync_contents()),
-                scope.spawn(|| platform::sync_folder(&segments)),
-                scope.spawn(|| platform::sync_folder(&open)),
-            ];
-            let records = self.sync_records();
-            let all = waiting.into_iter().map(|thread| thread.join().map_err(|_| gone())?);
-            all.fold(records, Result::and)
-        })?;
-        let mut state = self.lock();
-        state.contents_synced = state.content_bytes;
-        Ok(())
+        self.sync()?;
+        platform::sync_folder(&self.layout.segments())?;
+        platform::sync_folder(&self.layout.open())
     }
 
     fn sync_contents(&self) -> Result<()> {
@@ -284,10 +281,14 @@ impl Shared {
             }
             let waited = self
                 .wake
-                .wait_timeout_while(state, FLUSH_AFTER, |state| !state.stopping)
+                .wait_timeout_while(state, FLUSH_AFTER, |state| !state.stopping && !state.hasty)
                 .unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
+            if state.ended {
+                break; // what is left goes to the disk with the end
+            }
             state.dirty = false;
+            state.hasty = false;
             drop(state);
             let _ = self.sync(); // the failure is in the state, for the next append
             state = self.lock();

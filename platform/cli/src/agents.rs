@@ -53,7 +53,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "  {}", row.start)?;
     }
     let missing: Vec<&str> = agents::all()
-        .iter()
         .filter(|agent| !rows.iter().any(|row| row.name == agent.name))
         .map(|agent| agent.title.as_str())
         .collect();

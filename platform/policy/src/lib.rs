@@ -8,6 +8,7 @@ mod decide;
 mod decision;
 mod defaults;
 mod describe;
+mod document;
 mod effective;
 mod finding;
 mod host;

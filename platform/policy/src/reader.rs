@@ -6,6 +6,7 @@
 mod rule;
 mod values;
 
+use crate::document::{Key, Node, Table, Value, parse_toml};
 use crate::nearest::nearest;
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
@@ -14,8 +15,6 @@ use crate::{
 };
 use std::ops::Range;
 use std::time::Duration;
-use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
 
 /// What came of reading a text.
 pub(crate) struct Read {
@@ -45,19 +44,13 @@ const SECTIONS: [&str; 9] = [
 
 /// Reads the text as a layer of this class.
 pub(crate) fn read(class: Class, locator: &str, text: &str) -> Read {
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, errors) = parse_toml(text);
     let mut reader = Reader::new(class, locator, text);
     let syntax_errors = !errors.is_empty();
     for error in errors {
-        reader.find(
-            error.span().unwrap_or(0..0),
-            "",
-            "valid TOML",
-            error.message().replace('\n', ", "),
-            FindingStatus::Refused,
-        );
+        reader.find(error.at, "", "valid TOML", error.message, FindingStatus::Refused);
     }
-    let settings = reader.settings(root.get_ref());
+    let settings = reader.settings(&root);
     let mut findings = reader.findings;
     findings.sort_by_key(|finding| (finding.line, finding.column));
     Read { settings, findings, syntax_errors }
@@ -76,7 +69,7 @@ struct Reader<'t> {
 struct Entry<'v, 't> {
     name: &'static str,
     repaired: bool,
-    value: &'v Spanned<DeValue<'t>>,
+    value: &'v Node<'t>,
 }
 
 impl<'t> Reader<'t> {
@@ -96,15 +89,15 @@ impl<'t> Reader<'t> {
 
     fn find(
         &mut self,
-        span: Range<usize>,
+        at: usize,
         key: impl Into<String>,
         expected: impl Into<String>,
         found: impl Into<String>,
         status: FindingStatus,
     ) {
-        let line = self.line(span.start);
+        let line = self.line(at);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(start..span.start).map_or(1, |part| part.chars().count() + 1);
+        let column = self.text.get(start..at).map_or(1, |part| part.chars().count() + 1);
         self.findings.push(Finding {
             file: self.locator.to_owned(),
             line,
@@ -121,17 +114,17 @@ impl<'t> Reader<'t> {
     fn entries<'v>(
         &mut self,
         prefix: &str,
-        table: &'v DeTable<'t>,
+        table: &'v Table<'t>,
         known: &[&'static str],
     ) -> Vec<Entry<'v, 't>> {
         let mut entries = Vec::new();
-        for (key, value) in table {
-            if let Some(name) = known.iter().find(|name| **name == key.get_ref().as_ref()) {
+        for (key, value) in &table.entries {
+            if let Some(name) = known.iter().find(|name| **name == key.name) {
                 entries.push(Entry { name, repaired: false, value });
                 continue;
             }
             let near = self.unknown_key(prefix, key, known);
-            let taken = |name: &str| table.iter().any(|(key, _)| key.get_ref() == name);
+            let taken = |name: &str| table.get(name).is_some();
             if let Some(name) = near.filter(|name| self.managed() && !taken(name)) {
                 if let Some(finding) = self.findings.last_mut() {
                     finding.status = FindingStatus::Partly;
@@ -145,28 +138,28 @@ impl<'t> Reader<'t> {
     fn unknown_key(
         &mut self,
         prefix: &str,
-        key: &Spanned<DeString<'t>>,
+        key: &Key<'t>,
         known: &[&'static str],
     ) -> Option<&'static str> {
         let full = |name: &str| {
             if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
         };
-        let near = nearest(key.get_ref(), known.iter().copied());
+        let near = nearest(&key.name, known.iter().copied());
         let expected = match near {
             Some(name) => format!("`{}`", full(name)),
             None => format!("one of {}", known.join(", ")),
         };
-        let found = format!("the unknown key `{}`", key.get_ref());
-        self.find(key.span(), full(key.get_ref()), expected, found, FindingStatus::Dropped);
+        let found = format!("the unknown key `{}`", key.name);
+        self.find(key.at, full(&key.name), expected, found, FindingStatus::Dropped);
         near
     }
 
-    fn settings(&mut self, root: &DeTable<'t>) -> Settings {
+    fn settings(&mut self, root: &Table<'t>) -> Settings {
         let mut settings = Settings::default();
         for Entry { name, repaired, value } in self.entries("", root, &SECTIONS) {
             match name {
                 "revision" => {
-                    if let DeValue::String(text) = value.get_ref() {
+                    if let Value::String(text) = &value.value {
                         settings.revision = Some(self.located(value, repaired, text.to_string()));
                     } else {
                         self.wrong(value, name, "a string", FindingStatus::Dropped);
@@ -188,7 +181,7 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn sandbox(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> SandboxSettings {
+    fn sandbox(&mut self, value: &Node<'t>, repaired: bool) -> SandboxSettings {
         let mut settings = SandboxSettings::default();
         let Some(entries) = self.section("sandbox", value, &["minimum_tier"]) else {
             if self.managed() {
@@ -203,7 +196,7 @@ impl<'t> Reader<'t> {
                 repaired || own,
                 "\"reduced\" or \"full\"",
                 MinimumTier::Full,
-                |value| match string(value)? {
+                |value| match value.string()? {
                     "reduced" => Some(MinimumTier::Reduced),
                     "full" => Some(MinimumTier::Full),
                     _ => None,
@@ -213,12 +206,12 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn filesystem(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> FilesystemSettings {
+    fn filesystem(&mut self, value: &Node<'t>, repaired: bool) -> FilesystemSettings {
         let mut settings = FilesystemSettings::default();
         let known = ["read", "write", "deny", "deny_write"];
         let Some(entries) = self.section("filesystem", value, &known) else {
             if self.managed() {
-                settings.unread = Some(self.line(value.span().start));
+                settings.unread = Some(self.line(value.at));
             }
             return settings;
         };
@@ -244,7 +237,7 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn network(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> NetworkSettings {
+    fn network(&mut self, value: &Node<'t>, repaired: bool) -> NetworkSettings {
         let mut settings = NetworkSettings::default();
         let known = ["mode", "allow", "deny", "closed"];
         let Some(entries) = self.section("network", value, &known) else {
@@ -265,7 +258,7 @@ impl<'t> Reader<'t> {
                         repaired,
                         "\"none\", \"proxy\" or \"direct\"",
                         NetworkMode::None,
-                        |value| match string(value)? {
+                        |value| match value.string()? {
                             "none" => Some(NetworkMode::None),
                             "proxy" => Some(NetworkMode::Proxy),
                             "direct" => Some(NetworkMode::Direct),
@@ -298,7 +291,7 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn commands(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> CommandSettings {
+    fn commands(&mut self, value: &Node<'t>, repaired: bool) -> CommandSettings {
         let mut settings = CommandSettings::default();
         let Some(entries) = self.section("commands", value, &["rule", "closed"]) else {
             if self.managed() {
@@ -316,7 +309,7 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn environment(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> EnvironmentSettings {
+    fn environment(&mut self, value: &Node<'t>, repaired: bool) -> EnvironmentSettings {
         let mut settings = EnvironmentSettings::default();
         let Some(entries) = self.section("environment", value, &["pass", "deny"]) else {
             if self.managed() {
@@ -348,7 +341,7 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn approvals(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> ApprovalsSettings {
+    fn approvals(&mut self, value: &Node<'t>, repaired: bool) -> ApprovalsSettings {
         let mut settings = ApprovalsSettings::default();
         let strictest = Scopes { session: false };
         let known = ["scopes", "expires", "unattended"];
@@ -381,7 +374,7 @@ impl<'t> Reader<'t> {
                         "a duration from \"1s\" to \"168h\", such as \"10m\"",
                         EXPIRES.start,
                         |value| {
-                            crate::units::parse_duration(string(value)?)
+                            crate::units::parse_duration(value.string()?)
                                 .filter(|duration| EXPIRES.contains(duration))
                         },
                     );
@@ -393,7 +386,7 @@ impl<'t> Reader<'t> {
                         repaired,
                         "\"deny\" or \"allow\"",
                         Verdict::Deny,
-                        |value| match string(value)? {
+                        |value| match value.string()? {
                             "deny" => Some(Verdict::Deny),
                             "allow" => Some(Verdict::Allow),
                             _ => None,
@@ -405,7 +398,7 @@ impl<'t> Reader<'t> {
         settings
     }
 
-    fn limits(&mut self, value: &Spanned<DeValue<'t>>, repaired: bool) -> LimitsSettings {
+    fn limits(&mut self, value: &Node<'t>, repaired: bool) -> LimitsSettings {
         let mut settings = LimitsSettings::default();
         let Some(entries) = self.section("limits", value, &["memory", "processes"]) else {
             if self.managed() {
@@ -440,13 +433,6 @@ impl<'t> Reader<'t> {
             }
         }
         settings
-    }
-}
-
-fn string<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
-    match value {
-        DeValue::String(text) => Some(text),
-        _ => None,
     }
 }
 

@@ -137,6 +137,9 @@ pub trait Judge {
     /// The agent was stopped from its terminal (Ctrl-Z) and waits for
     /// [`Control::resume`](crate::Control::resume).
     fn stopped(&mut self);
+
+    /// The agent's main process has ended. What is left of the session is being ended.
+    fn ended(&mut self);
 }
 
 /// How the agent's main process ended.

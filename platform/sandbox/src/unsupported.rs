@@ -8,6 +8,10 @@ use crate::machine::{Machine, Status};
 use crate::plan::{Plan, Relay};
 use std::ffi::OsString;
 
+/// A session that sets itself up: there is none here.
+#[derive(Debug)]
+pub enum Starting {}
+
 /// A session: there is none here.
 #[derive(Debug)]
 pub enum Session {}
@@ -20,7 +24,7 @@ pub enum Control {}
 ///
 /// # Errors
 /// [`LaunchError::Unsupported`].
-pub fn launch(_: &Plan, _: &[OsString], _: Stdio) -> Result<Session, LaunchError> {
+pub fn launch(_: &Plan, _: &[OsString], _: Stdio) -> Result<Starting, LaunchError> {
     Err(LaunchError::Unsupported("the sandbox for it is not built".into()))
 }
 
@@ -47,6 +51,16 @@ pub fn assume() -> Machine {
 
 pub(crate) fn ancestors(_: i32) -> Vec<Ancestor> {
     Vec::new()
+}
+
+impl Starting {
+    /// Waits until everything stands.
+    ///
+    /// # Errors
+    /// Never: there is no session.
+    pub fn settle(self) -> Result<Session, LaunchError> {
+        match self {}
+    }
 }
 
 impl Session {

@@ -100,8 +100,8 @@ fn not_a_folder() -> std::io::Error {
 
 fn agent_of(question: &Question) -> Result<Option<&'static AgentFile>, LoadError> {
     let Some(name) = &question.agent else { return Ok(agents::detect(&question.command)) };
-    agents::all().iter().find(|agent| agent.name == *name).map(Some).ok_or_else(|| {
-        let known: Vec<&str> = agents::all().iter().map(|agent| agent.name.as_str()).collect();
+    agents::all().find(|agent| agent.name == *name).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = agents::all().map(|agent| agent.name.as_str()).collect();
         LoadError::UnknownAgent { name: name.clone(), known: known.join(", ") }
     })
 }

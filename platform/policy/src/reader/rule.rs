@@ -1,10 +1,9 @@
 //! `[[commands.rule]]`: prefixes, decisions, and examples that are tested as they load.
 
 use super::values::{scalars, strings};
-use super::{Entry, Reader, string};
+use super::{Entry, Reader};
+use crate::document::{Node, Table, Value};
 use crate::{Command, CommandRule, FindingStatus, Located, Verdict, When, identities};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 const KEY: &str = "commands.rule";
 const KNOWN: [&str; 6] = ["prefix", "decision", "reason", "match", "not_match", "when"];
@@ -25,18 +24,14 @@ struct Draft {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn rules(
-        &mut self,
-        value: &Spanned<DeValue<'t>>,
-        repaired: bool,
-    ) -> Vec<Located<CommandRule>> {
+    pub(super) fn rules(&mut self, value: &Node<'t>, repaired: bool) -> Vec<Located<CommandRule>> {
         let status = if self.managed() { FindingStatus::Partly } else { FindingStatus::Dropped };
-        match value.get_ref() {
-            DeValue::Array(items) => {
+        match &value.value {
+            Value::Array(items) => {
                 let mut rules = Vec::with_capacity(items.len());
                 for item in items {
-                    match item.get_ref() {
-                        DeValue::Table(table) => rules.extend(self.rule(item, table, repaired)),
+                    match &item.value {
+                        Value::Table(table) => rules.extend(self.rule(item, table, repaired)),
                         _ => {
                             self.wrong(item, KEY, "a table with `prefix` and `decision`", status);
                             rules.extend(self.unread_rule(item));
@@ -45,7 +40,7 @@ impl<'t> Reader<'t> {
                 }
                 rules
             }
-            DeValue::Table(table) => {
+            Value::Table(table) => {
                 self.wrong(value, KEY, "`[[commands.rule]]`, with two brackets", status);
                 if self.managed() { self.rule(value, table, true) } else { Vec::new() }
             }
@@ -58,12 +53,12 @@ impl<'t> Reader<'t> {
 
     /// What a managed layer's rule becomes that is no table: its words deny; without any, every
     /// command is asked about.
-    pub(super) fn unread_rule(&self, value: &Spanned<DeValue<'t>>) -> Vec<Located<CommandRule>> {
+    pub(super) fn unread_rule(&self, value: &Node<'t>) -> Vec<Located<CommandRule>> {
         if !self.managed() {
             return Vec::new();
         }
-        let rules: Vec<_> = match value.get_ref() {
-            DeValue::Table(_) => Vec::new(),
+        let rules: Vec<_> = match &value.value {
+            Value::Table(_) => Vec::new(),
             _ => scalars(value)
                 .into_iter()
                 .map(|(text, _)| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
@@ -79,8 +74,8 @@ impl<'t> Reader<'t> {
 
     fn rule(
         &mut self,
-        at: &Spanned<DeValue<'t>>,
-        table: &DeTable<'t>,
+        at: &Node<'t>,
+        table: &Table<'t>,
         restricts_only: bool,
     ) -> Vec<Located<CommandRule>> {
         let first_finding = self.findings.len();
@@ -128,7 +123,7 @@ impl<'t> Reader<'t> {
             .collect()
     }
 
-    fn draft(&mut self, at: &Spanned<DeValue<'t>>, table: &DeTable<'t>) -> Draft {
+    fn draft(&mut self, at: &Node<'t>, table: &Table<'t>) -> Draft {
         let mut draft = Draft::default();
         let before = self.findings.len();
         let entries = self.entries(KEY, table, &KNOWN);
@@ -142,7 +137,7 @@ impl<'t> Reader<'t> {
                     self.prefix(value, &mut draft);
                 }
                 "decision" => {
-                    draft.decision = match string(value.get_ref()) {
+                    draft.decision = match value.value.string() {
                         Some("allow") => Some(Verdict::Allow),
                         Some("ask") => Some(Verdict::Ask),
                         Some("deny") => Some(Verdict::Deny),
@@ -153,7 +148,7 @@ impl<'t> Reader<'t> {
                     };
                     draft.broken |= draft.decision.is_none();
                 }
-                "reason" => match string(value.get_ref()) {
+                "reason" => match value.value.string() {
                     Some(text) => draft.reason = Some(text.to_owned()),
                     None => {
                         self.part(value, "reason", "a string");
@@ -172,7 +167,7 @@ impl<'t> Reader<'t> {
             self.part(at, "prefix", "an array of tokens, such as [\"git\", \"push\"]");
             draft.broken = true;
         }
-        if draft.decision.is_none() && !table.iter().any(|(key, _)| key.get_ref() == "decision") {
+        if draft.decision.is_none() && table.get("decision").is_none() {
             self.part(at, "decision", "\"allow\", \"ask\" or \"deny\"");
             draft.broken = true;
         }
@@ -183,27 +178,27 @@ impl<'t> Reader<'t> {
     }
 
     /// A finding about a part of a rule; its status is settled when the whole rule is read.
-    fn part(&mut self, value: &Spanned<DeValue<'t>>, name: &str, expected: &str) {
-        let found = match value.get_ref() {
-            DeValue::Table(_) => format!("a rule without `{name}`"),
+    fn part(&mut self, value: &Node<'t>, name: &str, expected: &str) {
+        let found = match &value.value {
+            Value::Table(_) => format!("a rule without `{name}`"),
             other => super::values::describe(other),
         };
         let key = format!("{KEY}.{name}");
-        self.find(value.span(), key, expected, found, FindingStatus::Dropped);
+        self.find(value.at, key, expected, found, FindingStatus::Dropped);
     }
 
-    fn prefix(&mut self, value: &Spanned<DeValue<'t>>, draft: &mut Draft) {
+    fn prefix(&mut self, value: &Node<'t>, draft: &mut Draft) {
         let expected = "an array of tokens, such as [\"git\", \"push\"]";
-        let DeValue::Array(items) = value.get_ref() else {
+        let Value::Array(items) = &value.value else {
             self.part(value, "prefix", expected);
             draft.broken = true;
-            if let Some(text) = string(value.get_ref()) {
+            if let Some(text) = value.value.string() {
                 draft.prefix = text.split_whitespace().map(str::to_owned).collect();
             }
             return;
         };
         for item in items {
-            match string(item.get_ref()).filter(|token| !token.is_empty()) {
+            match item.value.string().filter(|token| !token.is_empty()) {
                 Some(token) => draft.prefix.push(token.to_owned()),
                 None => {
                     self.part(item, "prefix", "a token that is not empty");
@@ -225,22 +220,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn examples(
-        &mut self,
-        value: &Spanned<DeValue<'t>>,
-        name: &str,
-        broken: &mut bool,
-    ) -> Vec<Vec<String>> {
+    fn examples(&mut self, value: &Node<'t>, name: &str, broken: &mut bool) -> Vec<Vec<String>> {
         let expected = "an array of commands, each an array of tokens";
-        let DeValue::Array(items) = value.get_ref() else {
+        let Value::Array(items) = &value.value else {
             self.part(value, name, expected);
             *broken = true;
             return Vec::new();
         };
         let mut examples = Vec::with_capacity(items.len());
         for item in items {
-            let tokens = match item.get_ref() {
-                DeValue::Array(_) => strings(item),
+            let tokens = match &item.value {
+                Value::Array(_) => strings(item),
                 _ => None,
             };
             match tokens {
@@ -257,7 +247,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The examples are tests: a rule that fails one says something else than its author meant.
-    fn test_examples(&mut self, table: &DeTable<'t>, draft: &mut Draft) {
+    fn test_examples(&mut self, table: &Table<'t>, draft: &mut Draft) {
         let Draft { prefix, matching, not_matching, broken, .. } = draft;
         let rule = repaired_rule(prefix.clone(), Verdict::Deny);
         let mut failed = Vec::new();
@@ -272,13 +262,10 @@ impl<'t> Reader<'t> {
         }
         for (name, at, wanted) in failed {
             *broken = true;
-            let item =
-                table.iter().find(|(key, _)| key.get_ref() == name).and_then(|(_, value)| {
-                    match value.get_ref() {
-                        DeValue::Array(items) => items.get(at),
-                        _ => None,
-                    }
-                });
+            let item = table.get(name).and_then(|value| match &value.value {
+                Value::Array(items) => items.get(at),
+                _ => None,
+            });
             let Some(item) = item else { continue };
             let words: Vec<String> = scalars(item).into_iter().map(|(text, _)| text).collect();
             let prefix = rule.prefix.join(" ");
@@ -288,13 +275,7 @@ impl<'t> Reader<'t> {
                 format!("an example that `{prefix}` does not match")
             };
             let found = format!("`{}`", words.join(" "));
-            self.find(
-                item.span(),
-                format!("{KEY}.{name}"),
-                expected,
-                found,
-                FindingStatus::Dropped,
-            );
+            self.find(item.at, format!("{KEY}.{name}"), expected, found, FindingStatus::Dropped);
         }
     }
 }

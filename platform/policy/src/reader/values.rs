@@ -1,41 +1,34 @@
 //! Values by their types: ordered ones, lists that grant, lists that restrict.
 
-use super::{Entry, Reader, string};
+use super::{Entry, Reader};
+use crate::document::{Node, Table, Value};
 use crate::{FindingStatus, Located, Os, PathText, Scopes, When};
-use std::ops::Range;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 impl<'t> Reader<'t> {
-    pub(super) fn located<T>(
-        &self,
-        at: &Spanned<DeValue<'t>>,
-        restricts_only: bool,
-        value: T,
-    ) -> Located<T> {
-        Located { value, line: self.line(at.span().start), restricts_only }
+    pub(super) fn located<T>(&self, at: &Node<'t>, restricts_only: bool, value: T) -> Located<T> {
+        Located { value, line: self.line(at.at), restricts_only }
     }
 
     /// A finding about a value that is not what its key wants.
     pub(super) fn wrong(
         &mut self,
-        value: &Spanned<DeValue<'t>>,
+        value: &Node<'t>,
         key: &str,
         expected: &str,
         status: FindingStatus,
     ) {
-        self.find(value.span(), key, expected, describe(value.get_ref()), status);
+        self.find(value.at, key, expected, describe(&value.value), status);
     }
 
     /// The entries of a section, or `None` with a finding where it is no table.
     pub(super) fn section<'v>(
         &mut self,
         name: &str,
-        value: &'v Spanned<DeValue<'t>>,
+        value: &'v Node<'t>,
         known: &[&'static str],
     ) -> Option<Vec<Entry<'v, 't>>> {
-        match value.get_ref() {
-            DeValue::Table(table) => Some(self.entries(name, table, known)),
+        match &value.value {
+            Value::Table(table) => Some(self.entries(name, table, known)),
             _ => {
                 let status = self.fallen();
                 self.wrong(value, name, "a table", status);
@@ -53,13 +46,13 @@ impl<'t> Reader<'t> {
     pub(super) fn ordered<T>(
         &mut self,
         key: &str,
-        value: &Spanned<DeValue<'t>>,
+        value: &Node<'t>,
         repaired: bool,
         expected: &str,
         strictest: T,
-        parse: impl Fn(&DeValue<'t>) -> Option<T>,
+        parse: impl Fn(&Value<'t>) -> Option<T>,
     ) -> Option<Located<T>> {
-        if let Some(parsed) = parse(value.get_ref()) {
+        if let Some(parsed) = parse(&value.value) {
             return Some(self.located(value, repaired, parsed));
         }
         let status = self.fallen();
@@ -71,7 +64,7 @@ impl<'t> Reader<'t> {
     pub(super) fn closed(
         &mut self,
         key: &str,
-        value: &Spanned<DeValue<'t>>,
+        value: &Node<'t>,
         repaired: bool,
     ) -> Option<Located<bool>> {
         if !self.managed() {
@@ -80,7 +73,7 @@ impl<'t> Reader<'t> {
             return None;
         }
         self.ordered(key, value, repaired, "true or false", true, |value| match value {
-            DeValue::Boolean(closed) => Some(*closed),
+            Value::Boolean(closed) => Some(*closed),
             _ => None,
         })
     }
@@ -88,7 +81,7 @@ impl<'t> Reader<'t> {
     pub(super) fn paths(
         &mut self,
         key: &str,
-        value: &Spanned<DeValue<'t>>,
+        value: &Node<'t>,
         repaired: bool,
     ) -> Vec<Located<PathText>> {
         self.grants(key, value, repaired, PathText::parse)
@@ -98,17 +91,17 @@ impl<'t> Reader<'t> {
     pub(super) fn grants<T>(
         &mut self,
         key: &str,
-        value: &Spanned<DeValue<'t>>,
+        value: &Node<'t>,
         repaired: bool,
         parse: impl Fn(&str) -> Result<T, &'static str>,
     ) -> Vec<Located<T>> {
-        let DeValue::Array(items) = value.get_ref() else {
+        let Value::Array(items) = &value.value else {
             self.wrong(value, key, "an array of strings", FindingStatus::Dropped);
             return Vec::new();
         };
         let mut out = Vec::new();
         for item in items {
-            match string(item.get_ref()).map(&parse) {
+            match item.value.string().map(&parse) {
                 None => self.wrong(item, key, "a string", FindingStatus::Dropped),
                 Some(Err(expected)) => self.wrong(item, key, expected, FindingStatus::Dropped),
                 Some(Ok(parsed)) if !repaired => out.push(self.located(item, false, parsed)),
@@ -123,39 +116,39 @@ impl<'t> Reader<'t> {
     pub(super) fn denials<T>(
         &mut self,
         key: &str,
-        value: &Spanned<DeValue<'t>>,
+        value: &Node<'t>,
         repaired: bool,
         parse: impl Fn(&str) -> Result<T, &'static str>,
         salvage: impl Fn(&str) -> Option<T>,
     ) -> (Vec<Located<T>>, Option<usize>) {
         let mut out = Vec::new();
         let mut unread = None;
-        let mut broken = |reader: &mut Self, item: &Spanned<DeValue<'t>>, expected: &str| {
+        let mut broken = |reader: &mut Self, item: &Node<'t>, expected: &str| {
             if !reader.managed() {
                 reader.wrong(item, key, expected, FindingStatus::Dropped);
                 return Vec::new();
             }
             let read: Vec<_> = scalars(item)
                 .into_iter()
-                .filter_map(|(text, span)| {
-                    let line = reader.line(span.start);
+                .filter_map(|(text, at)| {
+                    let line = reader.line(at);
                     let value = parse(&text).ok().or_else(|| salvage(&text))?;
                     Some(Located { value, line, restricts_only: true })
                 })
                 .collect();
             if read.is_empty() {
-                unread = unread.or(Some(reader.line(item.span().start)));
+                unread = unread.or(Some(reader.line(item.at)));
                 reader.wrong(item, key, expected, FindingStatus::Strictest);
             } else {
                 reader.wrong(item, key, expected, FindingStatus::Partly);
             }
             read
         };
-        let DeValue::Array(items) = value.get_ref() else {
+        let Value::Array(items) = &value.value else {
             return (broken(self, value, "an array of strings"), unread);
         };
         for item in items {
-            match string(item.get_ref()).map(&parse) {
+            match item.value.string().map(&parse) {
                 Some(Ok(parsed)) => out.push(self.located(item, repaired, parsed)),
                 Some(Err(expected)) => out.extend(broken(self, item, expected)),
                 None => out.extend(broken(self, item, "a string")),
@@ -165,24 +158,24 @@ impl<'t> Reader<'t> {
     }
 
     /// A condition; `None` with findings where any part of it is broken.
-    pub(super) fn when(&mut self, key: &str, value: &Spanned<DeValue<'t>>) -> Option<When> {
+    pub(super) fn when(&mut self, key: &str, value: &Node<'t>) -> Option<When> {
         let status = self.condition_status();
-        let DeValue::Table(table) = value.get_ref() else {
+        let Value::Table(table) = &value.value else {
             self.wrong(value, key, "a table such as { os = \"linux\" }", status);
             return None;
         };
         let mut when = When::default();
         let mut whole = true;
-        for (name, value) in table {
+        for (name, value) in &table.entries {
             let known = ["os", "agent", "workspace"];
-            let full = format!("{key}.{}", name.get_ref());
+            let full = format!("{key}.{}", name.name);
             let Some(texts) = strings(value) else {
                 self.wrong(value, &full, "a string or an array of strings", status);
                 whole = false;
                 continue;
             };
-            for (text, span) in texts {
-                let expected = match name.get_ref().as_ref() {
+            for (text, at) in texts {
+                let expected = match name.name.as_ref() {
                     "os" => match Os::parse(text) {
                         Some(os) => {
                             when.os.push(os);
@@ -207,7 +200,7 @@ impl<'t> Reader<'t> {
                         break;
                     }
                 };
-                self.find(span, full.as_str(), expected, format!("\"{text}\""), status);
+                self.find(at, full.as_str(), expected, format!("\"{text}\""), status);
                 whole = false;
             }
         }
@@ -220,11 +213,11 @@ impl<'t> Reader<'t> {
 }
 
 /// `["once", "session"]`.
-pub(super) fn scopes(value: &DeValue<'_>) -> Option<Scopes> {
-    let DeValue::Array(items) = value else { return None };
+pub(super) fn scopes(value: &Value<'_>) -> Option<Scopes> {
+    let Value::Array(items) = value else { return None };
     let mut scopes = Scopes { session: false };
     for item in items {
-        match string(item.get_ref())? {
+        match item.value.string()? {
             "once" => {}
             "session" => scopes.session = true,
             _ => return None,
@@ -234,62 +227,61 @@ pub(super) fn scopes(value: &DeValue<'_>) -> Option<Scopes> {
 }
 
 /// A size as text, or a number of bytes.
-pub(super) fn bytes(value: &DeValue<'_>) -> Option<u64> {
+pub(super) fn bytes(value: &Value<'_>) -> Option<u64> {
     match value {
-        DeValue::String(text) => crate::units::parse_bytes(text),
+        Value::String(text) => crate::units::parse_bytes(text),
         _ => whole(value),
     }
 }
 
 /// A whole number that is not negative.
-pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
+pub(super) fn whole(value: &Value<'_>) -> Option<u64> {
     match value {
-        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+        Value::Integer(number) => u64::try_from(*number).ok(),
         _ => None,
     }
 }
 
 /// A value as a finding shows it.
-pub(super) fn describe(value: &DeValue<'_>) -> String {
+pub(super) fn describe(value: &Value<'_>) -> String {
     match value {
-        DeValue::String(text) => {
+        Value::String(text) => {
             let short: String = text.chars().take(60).collect();
             let more = if short.len() < text.len() { "…" } else { "" };
             format!("{short:?}{more}")
         }
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(value) => value.to_string(),
-        DeValue::Datetime(value) => value.to_string(),
-        DeValue::Array(items) if items.is_empty() => "an empty array".to_owned(),
-        DeValue::Array(_) => "an array".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Other(text) => text.to_string(),
+        Value::Array(items) if items.is_empty() => "an empty array".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
     }
 }
 
 /// A string, or every string of an array; `None` where there is anything else.
-pub(super) fn strings<'v>(value: &'v Spanned<DeValue<'_>>) -> Option<Vec<(&'v str, Range<usize>)>> {
-    match value.get_ref() {
-        DeValue::String(text) => Some(vec![(text, value.span())]),
-        DeValue::Array(items) if !items.is_empty() => {
-            items.iter().map(|item| Some((string(item.get_ref())?, item.span()))).collect()
+pub(super) fn strings<'v>(value: &'v Node<'_>) -> Option<Vec<(&'v str, usize)>> {
+    match &value.value {
+        Value::String(text) => Some(vec![(text, value.at)]),
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().map(|item| Some((item.value.string()?, item.at))).collect()
         }
         _ => None,
     }
 }
 
 /// Every scalar in a value, at any depth, as text.
-pub(super) fn scalars(value: &Spanned<DeValue<'_>>) -> Vec<(String, Range<usize>)> {
-    fn gather(value: &Spanned<DeValue<'_>>, out: &mut Vec<(String, Range<usize>)>) {
-        match value.get_ref() {
-            DeValue::Array(items) => items.iter().for_each(|item| gather(item, out)),
-            DeValue::Table(table) => table_values(table, out),
-            DeValue::String(text) => out.push((text.to_string(), value.span())),
-            other => out.push((describe(other), value.span())),
+pub(super) fn scalars(value: &Node<'_>) -> Vec<(String, usize)> {
+    fn gather(value: &Node<'_>, out: &mut Vec<(String, usize)>) {
+        match &value.value {
+            Value::Array(items) => items.iter().for_each(|item| gather(item, out)),
+            Value::Table(table) => table_values(table, out),
+            Value::String(text) => out.push((text.to_string(), value.at)),
+            other => out.push((describe(other), value.at)),
         }
     }
-    fn table_values(table: &DeTable<'_>, out: &mut Vec<(String, Range<usize>)>) {
-        table.iter().for_each(|(_, value)| gather(value, out));
+    fn table_values(table: &Table<'_>, out: &mut Vec<(String, usize)>) {
+        table.entries.iter().for_each(|(_, value)| gather(value, out));
     }
     let mut out = Vec::new();
     gather(value, &mut out);

@@ -111,21 +111,22 @@ pub(super) enum Word {
 pub(super) struct Broker {
     jobs: Sender<Job>,
     confined: Receiver<Result<()>>,
+    listener: Sender<Listener>,
 }
 
 impl Broker {
-    /// Starts the thread, which confines itself meanwhile: see [`Broker::confined`]. `root` is the
+    /// Starts the thread, which confines itself meanwhile: see [`Broker::serve`]. `root` is the
     /// agent's root folder, `speak` tells the tracing thread.
     pub(super) fn start(
         guard: Guard,
         own: Own,
         root: OwnedFd,
         confinement: Confinement,
-        listener: Listener,
         speak: impl Fn(Word) + Send + 'static,
     ) -> std::result::Result<Self, LaunchError> {
         let (sender, jobs) = channel();
         let (report, confined) = channel();
+        let (hand, listener) = channel();
         let work = move || {
             let result = confinement.enforce(&root);
             // A terminal that somebody holds does not hang up.
@@ -133,7 +134,10 @@ impl Broker {
             let failed = result.is_err();
             // Nobody waits for it any more if the session has ended already.
             let told = report.send(result);
-            if !failed && told.is_ok() {
+            if !failed
+                && told.is_ok()
+                && let Ok(listener) = listener.recv()
+            {
                 Thread { guard, own, root, listener, speak }.run(&jobs);
             }
         };
@@ -147,12 +151,14 @@ impl Broker {
             .name("broker".into())
             .spawn(work)
             .map_err(|_| failed(Errno(libc::EAGAIN)))?;
-        Ok(Self { jobs: sender, confined })
+        Ok(Self { jobs: sender, confined, listener: hand })
     }
 
-    /// Waits until the thread has the agent's confinement. Before that it takes no call.
-    pub(super) fn confined(&self) -> Result<()> {
-        self.confined.recv().unwrap_or(Err(Errno(libc::ECHILD)))
+    /// Waits until the thread has the agent's confinement, and has it answer here. Before that it
+    /// takes no call.
+    pub(super) fn serve(&self, listener: Listener) -> Result<()> {
+        self.confined.recv().unwrap_or(Err(Errno(libc::ECHILD)))?;
+        self.listener.send(listener).map_err(|_| Errno(libc::ECHILD))
     }
 
     /// Hands a call over; if the thread has gone, nothing answers it.
@@ -164,7 +170,7 @@ impl Broker {
 /// What confines the agent, and so the thread that acts for it.
 #[derive(Debug)]
 pub(super) struct Confinement {
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Arc<Vec<Rule>>,
     /// The session's own terminal.
     pub(super) terminal: Option<OwnedFd>,
     pub(super) landlock_abi: u32,
@@ -176,7 +182,7 @@ impl Confinement {
         // Its umask changes with each call, and must not be the whole process's.
         sys::unshare(libc::CLONE_FS)?;
         let ruleset = Ruleset::new(self.landlock_abi)?;
-        for rule in &self.rules {
+        for rule in self.rules.iter() {
             let path = Path::new(OsStr::from_bytes(rule.path.as_bytes()));
             match paths::open_in(root, path, libc::O_PATH) {
                 Ok(fd) => ruleset.grant_fd(fd.as_raw_fd(), rule.access)?,

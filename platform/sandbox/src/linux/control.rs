@@ -5,7 +5,7 @@ use super::channel::{self, Message};
 use super::terminal;
 use crate::enforce::{ActionId, Answer, TerminalSize};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What the tracing thread shares with the others.
 #[derive(Debug)]
@@ -14,7 +14,8 @@ pub(super) struct Shared {
     pub(super) socket: OwnedFd,
     /// Wakes the tracing thread.
     pub(super) wake: OwnedFd,
-    pub(super) terminal: Option<OwnedFd>,
+    /// Once it is there.
+    pub(super) terminal: OnceLock<OwnedFd>,
     pub(super) answers: Mutex<Vec<(ActionId, Answer)>>,
     /// From the broker.
     pub(super) words: Mutex<Vec<Word>>,
@@ -71,7 +72,7 @@ impl Control {
 
     /// Changes the size of the session's terminal; its programs get SIGWINCH.
     pub fn resize(&self, size: TerminalSize) {
-        if let Some(terminal) = &self.0.terminal {
+        if let Some(terminal) = self.0.terminal.get() {
             // A terminal that has hung up has no size.
             let _ = terminal::resize(terminal.as_fd(), size);
         }

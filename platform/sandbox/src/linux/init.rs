@@ -44,20 +44,19 @@ pub(super) fn give_up(control: BorrowedFd<'_>, failure: Failure) -> ! {
 /// Where the agent's standard streams lead; `None` is the session's terminal.
 pub(super) type Streams = [Option<RawFd>; 3];
 
-/// The namespaces of the full tier.
+/// The namespaces that this process begins in.
 pub(super) fn namespaces(p: &Prepared) -> i32 {
     match p.tier {
-        Tier::Full => {
-            let network = if p.own_network { libc::CLONE_NEWNET } else { 0 };
-            libc::CLONE_NEWUSER
-                | libc::CLONE_NEWNS
-                | libc::CLONE_NEWPID
-                | libc::CLONE_NEWIPC
-                | libc::CLONE_NEWUTS
-                | network
-        }
+        Tier::Full => libc::CLONE_NEWUSER | libc::CLONE_NEWPID,
         Tier::Reduced | Tier::None => 0,
     }
+}
+
+/// The others, which it makes itself: they take the kernel longer than all the rest of a clone,
+/// for which the supervisor would wait.
+fn further_namespaces(p: &Prepared) -> sys::Result<()> {
+    let network = if p.own_network { libc::CLONE_NEWNET } else { 0 };
+    sys::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network)
 }
 
 /// Everything this process does, from clone to its end. All signals are blocked.
@@ -91,6 +90,7 @@ fn start(
     let mut relays = [-1; channel::MOST_DESCRIPTORS];
     if p.tier == Tier::Full {
         on(Stage::Process, sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0))?;
+        on(Stage::Namespaces, further_namespaces(p))?;
         on(Stage::Identity, identity(&p.uid_map, &p.gid_map))?;
         mounts::set_up(p)?;
         mounts::processes()?;

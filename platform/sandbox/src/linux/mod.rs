@@ -46,9 +46,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use sys::Errno;
+
+/// A session whose first process sets itself up. Dropping it ends everything in it.
+#[derive(Debug)]
+pub struct Starting {
+    session: Session,
+    prepared: Prepared,
+    /// What the broker judges by, until it has it.
+    brokered: Option<(Guard, Own)>,
+    has_terminal: bool,
+    relays: Vec<Relay>,
+}
 
 /// A session that has been set up. Its agent waits for [`Session::run`]; dropping it instead ends
 /// everything in it.
@@ -66,8 +77,8 @@ pub struct Session {
     _thread: PhantomData<*const ()>,
 }
 
-/// Starts a session: its agent stands confined before its first program, which is judged like
-/// every other once [`Session::run`] is called.
+/// Starts a session. Its first process sets itself up while the caller does something else; see
+/// [`Starting::settle`].
 ///
 /// The calling thread becomes the tracing thread: tracing, and the signal that ends a session
 /// when its supervisor dies, belong to threads. `Session` is therefore used on this thread only.
@@ -77,12 +88,17 @@ pub struct Session {
 ///
 /// # Errors
 /// [`LaunchError`]; nothing is left running.
-pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session, LaunchError> {
+pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Starting, LaunchError> {
     if plan.tier == Tier::None {
         return Err(LaunchError::Invalid("the plan has no sandbox, so nothing may run".into()));
     }
     let prepared = prepare::prepare(plan, command)?;
-    let guard = Guard::new(&plan.guarded)?;
+    let brokered = if prepared.needs_broker {
+        let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
+        Some((Guard::new(&plan.guarded)?, Own(own)))
+    } else {
+        None
+    };
     let streams = Streams::new(stdio)?;
     let (ours, theirs) = channel::pair().map_err(|e| failed(Stage::Process, e))?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
@@ -104,90 +120,89 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Session
     let shared = Shared {
         socket: ours,
         wake,
-        terminal: None,
+        terminal: OnceLock::new(),
         answers: Default::default(),
         words: Default::default(),
     };
-    let mut session = Session {
+    let session = Session {
         tier: plan.tier,
         init,
         shared: Arc::new(shared),
         listener: None,
-        reach: None,
+        // Name resolution, where it is needed, goes on while the child sets things up.
+        reach: Some(Reach::new(plan, init)),
         broker: None,
         terminal: None,
         listeners: Vec::new(),
         _thread: PhantomData,
     };
-    // Name resolution, where it is needed, goes on while the child sets things up.
-    session.reach = Some(Reach::new(plan, init));
-    session.settle(plan, &prepared, streams.size.is_some())?;
-    if prepared.needs_broker {
-        session.start_broker(plan, guard, prepared)?;
-    }
-    Ok(session)
+    let relays = match &plan.network {
+        Network::None { relays } => relays.clone(),
+        Network::Direct => Vec::new(),
+    };
+    let has_terminal = streams.size.is_some();
+    Ok(Starting { session, prepared, brokered, has_terminal, relays })
 }
 
-/// Until the first process says that everything stands, or what failed.
-impl Session {
-    fn settle(
-        &mut self,
-        plan: &Plan,
-        prepared: &Prepared,
-        terminal: bool,
-    ) -> Result<(), LaunchError> {
+impl Starting {
+    /// Waits until everything stands: the agent confined before its first program, which is
+    /// judged like every other once [`Session::run`] is called.
+    ///
+    /// # Errors
+    /// [`LaunchError`]; nothing is left running.
+    pub fn settle(self) -> Result<Session, LaunchError> {
+        let Self { mut session, prepared, mut brokered, has_terminal, relays } = self;
         let mut ready = false;
-        while !(ready && self.listener.is_some()) {
-            let received = channel::receive(self.shared.socket.as_fd());
+        while !(ready && session.listener.is_some()) {
+            let received = channel::receive(session.shared.socket.as_fd());
             match received.map_err(|e| failed(Stage::Process, e))? {
                 Some((Message::Ready, fds)) => {
                     ready = true;
                     let mut fds = fds.into_iter();
-                    if terminal {
-                        self.terminal = fds.next();
+                    if has_terminal {
+                        session.terminal = fds.next();
                     }
-                    if let Network::None { relays } = &plan.network {
-                        self.listeners = relays.iter().cloned().zip(fds).collect();
+                    session.listeners = relays.iter().cloned().zip(fds).collect();
+                    if let Some((guard, own)) = brokered.take() {
+                        session.start_broker(guard, own, &prepared)?;
                     }
                 }
                 Some((Message::Listening, fds)) => {
-                    self.listener = fds.into_iter().next().map(Listener::new);
+                    session.listener = fds.into_iter().next().map(Listener::new);
                 }
                 Some((Message::Failed { stage, errno, item }, _)) => {
-                    return Err(explained(prepared, channel::stage(stage), errno, item));
+                    return Err(explained(&prepared, channel::stage(stage), errno, item));
                 }
                 Some(_) => {}
                 None => return Err(failed(Stage::Process, Errno(libc::ECHILD))),
             }
         }
-        let copy = self.terminal.as_ref().map(OwnedFd::try_clone).transpose();
-        let copy = copy.map_err(|_| failed(Stage::Terminals, sys::last()))?;
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.terminal = copy;
+        if let Some(master) = &session.terminal {
+            let copy = master.try_clone().map_err(|_| failed(Stage::Terminals, sys::last()))?;
+            // Set once: a session settles once.
+            let _ = session.shared.terminal.set(copy);
         }
-        Ok(())
+        Ok(session)
     }
+}
 
+impl Session {
     /// Starts the thread that carries calls out on the agent's behalf.
     fn start_broker(
         &mut self,
-        plan: &Plan,
         guard: Guard,
-        prepared: Prepared,
+        own: Own,
+        prepared: &Prepared,
     ) -> Result<(), LaunchError> {
-        let listener = self.listener.as_ref().map(Listener::share);
-        let listener = listener.transpose().map_err(|e| failed(Stage::Broker, e))?;
-        let Some(listener) = listener else { return Ok(()) };
         let root = connect::root_of(self.init).map_err(|e| failed(Stage::Broker, e))?;
         let slave = self.terminal.as_ref().map(|master| terminal::slave(master.as_fd()));
         let terminal = slave.transpose().map_err(|e| failed(Stage::Broker, e))?;
         let Prepared { rules, landlock_abi, .. } = prepared;
+        let (rules, landlock_abi) = (Arc::clone(rules), *landlock_abi);
         let confinement = Confinement { rules, terminal, landlock_abi };
         let shared = Arc::clone(&self.shared);
         let speak = move |word| shared.hear(word);
-        let own = Own(prepare::writable_paths(plan).into_iter().map(Into::into).collect());
-        let started = Broker::start(guard, own, root, confinement, listener, speak);
-        self.broker = Some(started?);
+        self.broker = Some(Broker::start(guard, own, root, confinement, speak)?);
         Ok(())
     }
 
@@ -216,14 +231,14 @@ impl Session {
             let source = Errno(libc::EBADF).into();
             return Err(TraceError { what: "it has no filter", source });
         };
-        // It has confined itself while its caller prepared what else a session needs. The agent's
-        // program has not started: that is the first question of the loop below.
+        // It has confined itself meanwhile. The agent's program has not started: that is the first
+        // question of the loop below.
         if let Some(broker) = &self.broker {
             let fault = |errno: Errno| TraceError {
                 what: "its broker for guarded paths could not confine itself",
                 source: errno.into(),
             };
-            broker.confined().map_err(fault)?;
+            listener.share().and_then(|listener| broker.serve(listener)).map_err(fault)?;
         }
         let tracer = trace::Tracer {
             tier: self.tier,

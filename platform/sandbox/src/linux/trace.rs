@@ -201,6 +201,7 @@ impl Tracer<'_> {
             Ok(Some((Message::Ended { status }, _))) => {
                 self.exit = Some(exit(status));
                 self.end();
+                self.judge.ended();
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return false,

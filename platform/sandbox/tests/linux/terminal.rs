@@ -24,6 +24,7 @@ impl Judge for Stops {
     fn stopped(&mut self) {
         self.0.send(()).unwrap();
     }
+    fn ended(&mut self) {}
 }
 
 /// The supervisor's end of a terminal, as a person would use it.
@@ -68,7 +69,7 @@ fn on_terminal(
         stdout: Stream::Terminal,
         stderr: Stream::Terminal,
     };
-    let mut session = launch(&world.plan, &arguments(command), stdio).unwrap();
+    let mut session = launch(&world.plan, &arguments(command), stdio).unwrap().settle().unwrap();
     let (sender, stops) = channel();
     let terminal = File::from(session.take_terminal().unwrap());
     let control = session.control();

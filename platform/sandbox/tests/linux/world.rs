@@ -163,7 +163,7 @@ pub(crate) fn session(
         stdout: Stream::To(stdout.try_clone().unwrap().into()),
         stderr: Stream::To(stderr.try_clone().unwrap().into()),
     };
-    let mut session = launch(plan, &arguments(command), stdio).unwrap();
+    let mut session = launch(plan, &arguments(command), stdio).unwrap().settle().unwrap();
     let control = session.control();
     meanwhile(&mut session, control);
     let mut judge = Log { rule, execs: vec![], refused: vec![], withdrawn: vec![] };
@@ -245,4 +245,5 @@ impl<F: FnMut(ActionId, &ObservedExec) -> Answer> Judge for Log<F> {
         self.withdrawn.push(id);
     }
     fn stopped(&mut self) {}
+    fn ended(&mut self) {}
 }

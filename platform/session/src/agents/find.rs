@@ -1,6 +1,6 @@
 //! Which agents are on this machine, and which one a command starts.
 
-use super::{AgentFile, TEXTS, all};
+use super::{AgentFile, all, mentioning};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,6 @@ impl Found {
 pub fn find_installed(environment: &BTreeMap<String, String>, home: &Path) -> Vec<Found> {
     let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
     all()
-        .iter()
         .filter_map(|agent| {
             let in_path = agent.find.commands.iter().filter_map(|name| in_path(name, path));
             let places = agent.find.places.iter().map(|place| expand(place, home));
@@ -65,11 +64,8 @@ pub fn detect(command: &[OsString]) -> Option<&'static AgentFile> {
     let real = real.map(|real| real.to_string_lossy().into_owned()).unwrap_or_default();
     // Most commands start no agent: reading all files to find that out would cost them more than
     // the rest of this function.
-    let quoted = format!("\"{name}\"");
-    if !real.contains("node_modules") && !TEXTS.iter().any(|text| text.contains(&quoted)) {
-        return None;
-    }
-    all().iter().find(|agent| {
+    let words = if real.contains("node_modules") { String::new() } else { format!("\"{name}\"") };
+    mentioning(&words).find(|agent| {
         let in_package = |package: &String| real.contains(&format!("/node_modules/{package}/"));
         agent.find.commands.iter().any(|command| *command == name)
             || agent.find.packages.iter().any(in_package)

@@ -24,7 +24,7 @@ pub use find::{Found, detect, find_installed, program};
 pub use seed::{SeedError, seed};
 
 use chaperone_policy::{Layer, SourceKind};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// The agent files, compiled in: their text.
 const TEXTS: [&str; 4] = [
@@ -34,12 +34,17 @@ const TEXTS: [&str; 4] = [
     include_str!("../../../../profiles/agents/opencode.toml"),
 ];
 
-/// Every agent file. Read when it is first asked for.
-pub fn all() -> &'static [AgentFile] {
+/// Every agent file. Each is read when it is first asked for.
+pub fn all() -> impl Iterator<Item = &'static AgentFile> {
+    mentioning("")
+}
+
+/// The agent files whose text has these words: no other needs to be read for them.
+fn mentioning(words: &str) -> impl Iterator<Item = &'static AgentFile> {
+    static ALL: [OnceLock<Option<AgentFile>>; TEXTS.len()] = [const { OnceLock::new() }; _];
     // A test reads each of them; one that cannot be read would be an agent that is not known.
-    static ALL: LazyLock<Vec<AgentFile>> =
-        LazyLock::new(|| TEXTS.iter().filter_map(|text| AgentFile::parse(text).ok()).collect());
-    &ALL
+    let files = TEXTS.iter().zip(&ALL).filter(move |(text, _)| text.contains(words));
+    files.filter_map(|(text, read)| read.get_or_init(|| AgentFile::parse(text).ok()).as_ref())
 }
 
 /// What an agent's file adds to the policy: its hosts and its variables, which a policy may take

@@ -341,7 +341,7 @@ fn kind(kind: &audit::EventKind) -> EventKind {
 /// The agent's title where an agent file knows it, else its own name.
 fn title(agent: Option<&str>) -> String {
     let Some(agent) = agent else { return "an agent since erased".to_owned() };
-    let known = agents::all().iter().find(|one| one.name == agent);
+    let known = agents::all().find(|one| one.name == agent);
     known.map_or(agent, |one| &one.title).to_owned()
 }
 

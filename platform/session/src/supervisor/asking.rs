@@ -25,6 +25,23 @@ const GRACE: Duration = Duration::from_secs(5);
 /// agent may ask within the first hundredth of a second.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
+/// Opens a session's socket.
+///
+/// # Errors
+/// When nobody could be asked: the socket cannot be made.
+pub(crate) fn open(
+    info: SessionInfo,
+    runtime: &Path,
+    policy: &Policy,
+) -> Result<Approvals, chaperone_approvals::Error> {
+    let limits = policy.approvals();
+    let scopes = limits.scopes.value.list().into_iter().map(|scope| match scope {
+        PolicyScope::Once => Scope::Once,
+        PolicyScope::Session => Scope::Session,
+    });
+    Approvals::start(info, runtime, &scopes.collect::<Vec<_>>(), limits.expires.value)
+}
+
 /// What a session's requests stand on.
 pub(crate) struct Ground {
     pub(crate) segment: Arc<Segment>,
@@ -55,37 +72,21 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    /// Opens the session's socket.
-    ///
-    /// # Errors
-    /// When nobody could be asked: the socket cannot be made.
-    pub(crate) fn start(
-        info: SessionInfo,
-        runtime: &Path,
+    /// Asks over the session's socket.
+    pub(crate) fn new(
+        approvals: Approvals,
+        session: &str,
         policy: &Policy,
         ground: Ground,
-    ) -> Result<Arc<Self>, chaperone_approvals::Error> {
-        let scopes: Vec<Scope> = policy
-            .approvals()
-            .scopes
-            .value
-            .list()
-            .into_iter()
-            .map(|scope| match scope {
-                PolicyScope::Once => Scope::Once,
-                PolicyScope::Session => Scope::Session,
-            })
-            .collect();
+    ) -> Arc<Self> {
         let Ground { segment, control, announcer, environment, unattended } = ground;
-        let session = info.id.clone();
         let limits = policy.approvals();
-        let approvals = Approvals::start(info, runtime, &scopes, limits.expires.value)?;
         let asking = Arc::new(Self {
             approvals,
             segment,
             control,
             announcer,
-            session,
+            session: session.to_owned(),
             environment,
             unattended,
             for_nobody: limits.unattended.value.max(limits.unattended_restricted.value),
@@ -99,7 +100,7 @@ impl Asking {
                 asking.unless_somebody_comes(GRACE);
             }
         });
-        Ok(asking)
+        asking
     }
 
     /// Whether a person could answer: a window or `chaperone approvals` is connected, or the

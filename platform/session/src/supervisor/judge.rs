@@ -131,6 +131,10 @@ impl Judge for Supervision<'_> {
         self.asking.withdraw(id);
     }
 
+    fn ended(&mut self) {
+        self.segment.hasten();
+    }
+
     fn stopped(&mut self) {
         let _ = self.segment.append(NewEvent::new(EventKind::Stopped));
         signals::stop_with(self.terminal.as_ref());

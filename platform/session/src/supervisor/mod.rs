@@ -19,13 +19,13 @@ use crate::id::new_session_id;
 use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::paths::{Paths, private_dir};
 use announce::Announcer;
-use asking::{Asking, Ground};
-use chaperone_approvals::SessionInfo;
+use asking::{Asking, Ground, open};
+use chaperone_approvals::{Approvals, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Action, LayerStatus, Policy};
 use chaperone_sandbox::{
     AgentAccess, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal, Relay,
-    Session, Stdio, Stream, TerminalSize, TraceError, assume, launch, plan, probe,
+    Session, Starting, Stdio, Stream, TerminalSize, TraceError, assume, launch, plan, probe,
 };
 use jiff::Timestamp;
 use judge::Supervision;
@@ -33,10 +33,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use terminal::{Streams, Terminal};
 
 /// What to run, and how.
@@ -124,7 +127,8 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     }
     memory::prepare();
     signals::block().map_err(own("signals cannot be blocked"))?;
-    let loaded = load(&options.question, paths)?;
+    // The process ends with it: to free thousands of small pieces first would only take time.
+    let loaded = ManuallyDrop::new(load(&options.question, paths)?);
     if let Some(blocked) = loaded.policy.blocked().first() {
         return Err(StartError::Blocked(format!("{} ({})", blocked.reason, blocked.origin)));
     }
@@ -136,33 +140,37 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     let prepared = Prepared::new(&id, &loaded, &command, paths)?;
     let streams = Streams::of_this_process();
 
-    let mut machine = assume();
-    let mut probed = false;
-    let mut plan = prepared.plan(&machine)?;
+    let mut plan = prepared.plan(&assume())?;
     warn(&loaded.policy, &plan);
-    let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
-    let launched = loop {
-        match start(&plan, &command, streams) {
-            // What was assumed of the machine does not hold: find out what does, and plan anew.
-            Err(StartError::Launch(LaunchError::Capability { .. })) if !probed => {
-                machine = probe();
-                probed = true;
-                plan = match prepared.plan(&machine) {
-                    Ok(plan) => plan,
-                    Err(refusal) => break Err(refusal.into()),
-                };
+    let starting = start(&plan, &command, streams);
+    // While the sandbox is set up, the disk keeps the beginning and the socket is made.
+    let (begun, mut opened, settled) = thread::scope(|scope| {
+        let begun = scope.spawn(|| begin(&id, &loaded, &plan, options, paths));
+        let opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
+        let settled = starting.and_then(settle);
+        (begun.join(), opened, settled)
+    });
+    let segment = Arc::new(begun.unwrap_or_else(|panic| resume_unwind(panic))?);
+    let launched = match settled {
+        // What was assumed of the machine does not hold: find out what does, and plan anew.
+        Err(StartError::Launch(LaunchError::Capability { .. })) => {
+            prepared.plan(&probe()).map_err(StartError::from).and_then(|anew| {
+                plan = anew;
                 warn(&loaded.policy, &plan);
+                if let Ok(untrue) = &opened {
+                    untrue.end();
+                }
+                opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
                 let event = NewEvent::finding("The full set-up failed; planned anew.")
                     .detail("tier", plan.tier.to_string());
-                if let Err(error) = segment.append(event) {
-                    break Err(error.into());
-                }
-            }
-            other => break other,
+                segment.append(event)?;
+                start(&plan, &command, streams).and_then(settle)
+            })
         }
+        other => other,
     };
     let ended = launched
-        .and_then(|session| supervise(session, &plan, &id, &loaded, options, paths, &segment));
+        .and_then(|session| supervise(session, opened?, &plan, &id, &loaded, options, &segment));
     match ended {
         Ok(status) => {
             segment.end(NewEvent::session_end(i32::from(status)))?;
@@ -313,7 +321,7 @@ fn agent_name(loaded: &Loaded, command: &[OsString]) -> String {
     }
 }
 
-fn start(plan: &Plan, command: &[OsString], streams: Streams) -> Result<Session, StartError> {
+fn start(plan: &Plan, command: &[OsString], streams: Streams) -> Result<Starting, StartError> {
     let stream = |is_terminal: bool, fd: &dyn AsFd| {
         if is_terminal {
             return Ok(Stream::Terminal);
@@ -335,13 +343,34 @@ fn start(plan: &Plan, command: &[OsString], streams: Streams) -> Result<Session,
     Ok(launch(plan, command, stdio)?)
 }
 
+fn settle(starting: Starting) -> Result<Session, StartError> {
+    Ok(starting.settle()?)
+}
+
+/// What those who answer see of the session.
+fn info(id: &str, loaded: &Loaded, plan: &Plan, options: &RunOptions) -> SessionInfo {
+    SessionInfo {
+        id: id.to_owned(),
+        agent: loaded
+            .agent
+            .map_or_else(|| agent_name(loaded, &options.question.command), |a| a.title.clone()),
+        workspace: loaded.workspace.display().to_string(),
+        branch: branch(&loaded.workspace),
+        pid: std::process::id(),
+        started: Timestamp::now(),
+        user: crate::user_name(),
+        tier: Some(plan.tier.to_string()),
+        revision: loaded.policy.revision().map(ToOwned::to_owned),
+    }
+}
+
 fn supervise(
     mut session: Session,
+    approvals: Approvals,
     plan: &Plan,
     id: &str,
     loaded: &Loaded,
     options: &RunOptions,
-    paths: &Paths,
     segment: &Arc<Segment>,
 ) -> Result<u8, StartError> {
     let control = session.control();
@@ -363,22 +392,9 @@ fn supervise(
             _ => (Announcer::Silent, None),
         },
     };
-    let info = SessionInfo {
-        id: id.to_owned(),
-        agent: loaded
-            .agent
-            .map_or_else(|| agent_name(loaded, &options.question.command), |a| a.title.clone()),
-        workspace: loaded.workspace.display().to_string(),
-        branch: branch(&loaded.workspace),
-        pid: std::process::id(),
-        started: Timestamp::now(),
-        user: crate::user_name(),
-        tier: Some(plan.tier.to_string()),
-        revision: loaded.policy.revision().map(ToOwned::to_owned),
-    };
-    let asking = Asking::start(
-        info,
-        &paths.runtime,
+    let asking = Asking::new(
+        approvals,
+        id,
         &loaded.policy,
         Ground {
             segment: Arc::clone(segment),
@@ -387,7 +403,7 @@ fn supervise(
             environment: plan.environment.clone(),
             unattended: options.unattended,
         },
-    )?;
+    );
     if let Some((tty, wake)) = prompt {
         announce::serve(tty, wake, Arc::downgrade(&asking)).map_err(own("the prompt's thread"))?;
     }

@@ -1,0 +1,167 @@
+use super::*;
+use proptest::prelude::*;
+
+/// The values alone, as `toml` has them.
+fn plain(value: &Value<'_>) -> toml::Value {
+    match value {
+        Value::String(text) => toml::Value::String(text.to_string()),
+        Value::Integer(number) => toml::Value::Integer(*number),
+        Value::Boolean(value) => toml::Value::Boolean(*value),
+        Value::Array(items) => {
+            toml::Value::Array(items.iter().map(|item| plain(&item.value)).collect())
+        }
+        Value::Table(table) => toml::Value::Table(plain_table(table)),
+        Value::Other(text) => {
+            let read: toml::Table = toml::from_str(&format!("x = {text}")).unwrap();
+            read["x"].clone()
+        }
+    }
+}
+
+fn plain_table(table: &Table<'_>) -> toml::Table {
+    table.entries.iter().map(|(key, node)| (key.name.to_string(), plain(&node.value))).collect()
+}
+
+fn agrees(text: &str) -> Result<(), TestCaseError> {
+    let (table, errors) = parse(text);
+    let other: Result<toml::Table, _> = toml::from_str(text);
+    match other {
+        Ok(other) => {
+            prop_assert_eq!(&errors, &[], "{}", text);
+            prop_assert_eq!(plain_table(&table), other, "{}", text);
+        }
+        Err(error) => prop_assert!(!errors.is_empty(), "{}\n{}", text, error),
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_toml_and_what_it_says_is_as_the_toml_library_has_it() {
+    let texts = [
+        "",
+        "\u{feff}a = 1",
+        "a = 1\nb = \"x\\n\\u00e9\"\nc = 'raw\\'\nd = \"\"\"\nlong\n  text\\\n   on\"\"\"\n",
+        "a.b.c = 1\na.b.d = 2\na.e = [1, [2, {x.y = 3, z = 4}], ]",
+        "[a]\nb = 1\n[a.c]\nd = 2\n[e.f.g]\nh = 3\n[e]\ni = 4\n[e.f]\nj = 5",
+        "[[a]]\nb = 1\n[[a]]\nb = 2\n[a.c]\nd = 1\n[[a.e]]\nf = 1\n[[a.e]]\n[[a]]\n",
+        "[a]\nrules = [\n  [\"x\"], # one\n  [\"y\"],\n]\n[b]\nc = {\n  d = 1,\n}\n",
+        "f = 1.5\nn = -inf\nd = 1979-05-27T07:32:00Z\nt = 07:32:00\nh = 0xff\no = 0o17\nb = 0b1\nm = -1_000",
+        "\"quoted key\" = 1\n'other'.\"k.e.y\" = 2\n\"\" = 3",
+        "[fruit]\napple.color = 1\n[fruit.apple.taste]\nsweet = true",
+        " [ a . b ] \n  c = 1\n\t[ d ]",
+        // None of these is TOML.
+        "a = 1\na = 2",
+        "[a]\n[a]",
+        "[a]\nb = 1\n[a.b]\nc = 1",
+        "a = {b = 1}\n[a.c]\nd = 1",
+        "a = {b = 1}\na.c = 2",
+        "a = []\n[[a]]",
+        "a = [{b = 1}]\n[[a]]\nb = 2",
+        "[[a]]\n[a]",
+        "[a]\n[[a]]",
+        "[a.b]\n[a]\nb.c = 1",
+        "[a.b]\nx = 1\n[a]\nb = 1",
+        "[fruit]\napple.color = 1\n[fruit.apple]",
+        "a.b = 1\na = 2",
+        "a = 1\na.b = 2",
+        "a = [1, 2",
+        "a = {b = 1",
+        "[a\nb = 1",
+        "a =",
+        "a = 1 2",
+        "a",
+        "= 1",
+        "a = \"x\n",
+        "a = 99999999999999999999",
+        "a = 1 # \u{1}",
+        "a = \"\\q\"",
+        "[]",
+        "[[a]",
+        "a = ]",
+        "[a]]",
+    ];
+    for text in texts {
+        if text.contains("99999") {
+            // A number that no key wants is left to the keys.
+            assert_eq!(parse(text).1, []);
+            continue;
+        }
+        agrees(text).unwrap();
+    }
+}
+
+#[test]
+fn every_value_and_key_knows_where_it_stands() {
+    let text = "[network]\nmode = \"none\"\nallow = [\"a\", \"ö\", \"b\"]\n\n[[rule]]\nx.y = 1\n";
+    let (root, errors) = parse(text);
+    assert_eq!(errors, []);
+    let at = |words: &str| text.find(words).unwrap();
+    let Value::Table(network) = &root.get("network").unwrap().value else { panic!() };
+    assert_eq!(network.entries[0].0.at, at("mode"));
+    assert_eq!(network.get("mode").unwrap().at, at("\"none\""));
+    let Value::Array(items) = &network.get("allow").unwrap().value else { panic!() };
+    let places: Vec<usize> = items.iter().map(|item| item.at).collect();
+    assert_eq!(places, [at("\"a\""), at("\"ö\""), at("\"b\"")]);
+    let Value::Array(rules) = &root.get("rule").unwrap().value else { panic!() };
+    assert_eq!(rules[0].at, at("[[rule]]"));
+}
+
+#[test]
+fn an_error_says_where_and_what_was_expected_and_the_rest_is_read() {
+    let text = "[filesystem]\ndeny = [\"/a\"]\n[filesystem]\ndeny_write = [\"/b\"]\n[network\nmode = \"none\"\n[limits]\nmemory = 1\n";
+    let (root, errors) = parse(text);
+    assert_eq!(errors[0].at, text.rfind("filesystem").unwrap());
+    assert_eq!(errors[0].message, "the key stands here twice");
+    assert_eq!(errors[1].message, "unclosed table, expected `]`");
+    let Value::Table(files) = &root.get("filesystem").unwrap().value else { panic!() };
+    assert_eq!(files.entries.len(), 2);
+    assert!(root.get("limits").is_some());
+}
+
+#[test]
+fn nesting_without_end_is_an_error_and_not_the_end() {
+    let text = format!("a = {}", "[".repeat(100_000));
+    assert!(!parse(&text).1.is_empty());
+    let text = format!("a = {}", "{a = ".repeat(10_000));
+    assert!(!parse(&text).1.is_empty());
+}
+
+/// Lines that are TOML more often than not, in any order.
+fn lines() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["a", "b", "c", "a.b", "b.c", "a.b.c", "\"a\""]);
+    let value = prop::sample::select(vec![
+        "1",
+        "true",
+        "\"x\"",
+        "[]",
+        "[1, 2]",
+        "{}",
+        "{ a = 1 }",
+        "{ a.b = 1, c = 2 }",
+        "[{ a = 1 }]",
+        "[\n[1],\n[2]\n]",
+        "1.5",
+        "oops",
+        "\"open",
+    ]);
+    let line = (key, value, 0..6u8).prop_map(|(key, value, kind)| match kind {
+        0 | 1 => format!("[{key}]\n"),
+        2 => format!("[[{key}]]\n"),
+        _ => format!("{key} = {value}\n"),
+    });
+    prop::collection::vec(line, 0..8).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn generated_texts_are_read_as_the_toml_library_reads_them(text in lines()) {
+        agrees(&text)?;
+    }
+
+    #[test]
+    fn any_text_is_read_to_its_end(text in ".{0,60}") {
+        agrees(&text)?;
+    }
+}
