@@ -1,7 +1,8 @@
 //! The writer of one session's segment. It has no lock that another session could hold.
 //!
 //! An event is written before `append` returns; durable kinds are on the disk by then, the
-//! others within a second, by a thread that sleeps while there is nothing to do.
+//! others within a second, by a thread that sleeps while there is nothing to do. The same thread
+//! has the beginning on the disk before.
 
 use crate::device::{self, Entry, Final};
 use crate::error::During;
@@ -33,7 +34,7 @@ pub struct Segment {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     session: String,
     layout: Layout,
     redactor: Redactor,
@@ -47,6 +48,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    begun: Begun,
     tree: Tree,
     last: Option<Hash>,
     bytes: u64,
@@ -55,7 +57,7 @@ struct State {
     contents_synced: u64,
     /// Something was written that the disk has not been told to keep.
     dirty: bool,
-    /// How often the flusher has told it.
+    /// How often the thread has told it, the beginning aside.
     flushes: u64,
     failed: Option<String>,
     ended: bool,
@@ -64,9 +66,20 @@ struct State {
     hasty: bool,
 }
 
+/// Whether the beginning is on the disk.
+#[derive(Debug, Default)]
+enum Begun {
+    #[default]
+    Waiting,
+    Yes,
+    No(Error),
+    /// Whoever asked first was told why.
+    Told,
+}
+
 impl Segment {
-    /// Creates the files, writes the first record and has it on the disk. The caller holds the
-    /// device lock, and removes what is left if this fails.
+    /// Creates the files and writes the first record. The caller holds the device lock, removes
+    /// what is left if this fails, and calls `serve` otherwise.
     pub(crate) fn create(
         layout: &Layout,
         session: &str,
@@ -91,8 +104,38 @@ impl Segment {
             wake: Condvar::new(),
         };
         let (_, first) = shared.write(&mut shared.lock(), draft)?;
-        shared.sync_new()?;
         Ok((Self { shared: Arc::new(shared), flusher: Mutex::new(None) }, first))
+    }
+
+    /// Starts the thread, which has the beginning on the disk and then flushes.
+    pub(crate) fn serve(&self, begin: impl FnOnce(&Shared) + Send + 'static) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let work = move || {
+            begin(&shared);
+            shared.flush();
+        };
+        let started = thread::Builder::new().name("history".into()).spawn(work);
+        let started = started.during("start the thread for", &self.shared.layout.segments())?;
+        *self.flusher.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        Ok(())
+    }
+
+    /// Waits until the segment and its start in the device log are on the disk.
+    ///
+    /// # Errors
+    /// Whatever kept them from it; the session must not start then, and nothing of it is left.
+    pub fn begun(&self) -> Result<()> {
+        let waiting = |state: &mut State| matches!(state.begun, Begun::Waiting);
+        let waited = self.shared.wake.wait_while(self.shared.lock(), waiting);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut state.begun, Begun::Told) {
+            Begun::Waiting | Begun::Yes => {
+                state.begun = Begun::Yes;
+                Ok(())
+            }
+            Begun::No(error) => Err(error),
+            Begun::Told => Err(Error::Failed("it could not begin".into())),
+        }
     }
 
     /// The session's id.
@@ -109,6 +152,7 @@ impl Segment {
     pub fn append(&self, event: NewEvent) -> Result<u64> {
         let durable = event.is_durable();
         let draft = Draft::new(&self.shared.session, event, &self.shared.redactor)?;
+        self.begun()?;
         let mut state = self.shared.lock();
         if state.ended {
             return Err(Error::Ended(self.shared.session.clone()));
@@ -121,7 +165,7 @@ impl Segment {
         } else if !state.dirty {
             state.dirty = true;
             drop(state);
-            self.wake_flusher()?;
+            self.shared.wake.notify_all();
         }
         Ok(seq)
     }
@@ -133,6 +177,7 @@ impl Segment {
     /// A second call is refused.
     pub fn end(&self, event: NewEvent) -> Result<()> {
         let draft = Draft::new(&self.shared.session, event, &self.shared.redactor)?;
+        self.begun()?;
         let mut state = self.shared.lock();
         if state.ended {
             return Err(Error::Ended(self.shared.session.clone()));
@@ -162,20 +207,6 @@ impl Segment {
     pub fn hasten(&self) {
         self.shared.lock().hasty = true;
         self.shared.wake.notify_all();
-    }
-
-    /// The flusher is started by the first event that needs it: many sessions never do.
-    fn wake_flusher(&self) -> Result<()> {
-        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
-        if flusher.is_none() {
-            let shared = Arc::clone(&self.shared);
-            let started =
-                thread::Builder::new().name("history".into()).spawn(move || shared.flush());
-            *flusher =
-                Some(started.during("start the flushing thread for", Path::new("segments"))?);
-        }
-        self.shared.wake.notify_all();
-        Ok(())
     }
 
     fn stop_flusher(&self) {
@@ -255,9 +286,23 @@ impl Shared {
         synced
     }
 
+    /// Says whether the beginning is on the disk.
+    pub(crate) fn settle(&self, begun: Result<()>) {
+        let mut state = self.lock();
+        match begun {
+            Ok(()) => state.begun = Begun::Yes,
+            Err(error) => {
+                state.begun = Begun::No(error);
+                state.stopping = true;
+            }
+        }
+        drop(state);
+        self.wake.notify_all();
+    }
+
     /// The same for files that are new, and so have to be found in their folders after a loss of
     /// power.
-    fn sync_new(&self) -> Result<()> {
+    pub(crate) fn sync_new(&self) -> Result<()> {
         self.sync()?;
         platform::sync_folder(&self.layout.segments())?;
         platform::sync_folder(&self.layout.open())
@@ -311,7 +356,7 @@ mod tests {
         let start = NewEvent::new(EventKind::SessionStart);
         let segment = store.begin("s", Redactor::default(), start).unwrap();
         segment.append(NewEvent::new(EventKind::Request)).unwrap();
-        assert!(segment.flusher.lock().unwrap().is_none());
+        assert!(!segment.shared.lock().dirty);
 
         for _ in 0..3 {
             segment.append(NewEvent::new(EventKind::Command)).unwrap();

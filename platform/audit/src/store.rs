@@ -34,12 +34,28 @@ impl Store {
     }
 
     /// Begins a session: when this returns, its segment and its start in the device log are on
-    /// the disk. Segments whose supervisors were killed are sealed on the way.
+    /// the disk.
     ///
     /// # Errors
     /// Whatever kept it from being recorded; the session must not start then, and nothing of it
     /// is left.
     pub fn begin(&self, session: &str, redactor: Redactor, start: NewEvent) -> Result<Segment> {
+        let segment = self.begin_meanwhile(session, redactor, start)?;
+        segment.begun()?;
+        Ok(segment)
+    }
+
+    /// The same without waiting for the disk: [`Segment::begun`] does. Segments whose supervisors
+    /// were killed are sealed afterwards.
+    ///
+    /// # Errors
+    /// Whatever kept it from being written; nothing of the session is left.
+    pub fn begin_meanwhile(
+        &self,
+        session: &str,
+        redactor: Redactor,
+        start: NewEvent,
+    ) -> Result<Segment> {
         check_name(session)?;
         let guard = device::lock(&self.layout)?;
         let files = [
@@ -50,22 +66,34 @@ impl Store {
         if files.iter().any(|file| file.symlink_metadata().is_ok()) {
             return Err(Error::SessionExists(session.into()));
         }
-        let begun =
-            Segment::create(&self.layout, session, redactor, start).and_then(|(segment, first)| {
-                let entry = Entry::Start { session: session.into(), first };
-                device::append(&self.layout, &guard, entry).map(|()| segment)
-            });
-        if begun.is_err() {
+        let remove = move || {
             for file in files {
                 let _ = fs::remove_file(file); // the error that counts is on its way already
             }
-        }
-        drop(guard);
-        if begun.is_ok() {
-            // Not this session's concern: what cannot be sealed now is sealed by the next.
-            let _ = seal_dead(&self.layout, SEAL_AT_BEGIN);
-        }
-        begun
+        };
+        let (segment, first) = match Segment::create(&self.layout, session, redactor, start) {
+            Ok(created) => created,
+            Err(error) => {
+                remove();
+                return Err(error);
+            }
+        };
+        let (layout, session) = (self.layout.clone(), session.to_owned());
+        segment.serve(move |shared| {
+            let entry = Entry::Start { session, first };
+            let begun = shared.sync_new().and_then(|()| device::append(&layout, &guard, entry));
+            if begun.is_err() {
+                remove();
+            }
+            drop(guard);
+            let ok = begun.is_ok();
+            shared.settle(begun);
+            if ok {
+                // Not this session's concern: what cannot be sealed now is sealed by the next.
+                let _ = seal_dead(&layout, SEAL_AT_BEGIN);
+            }
+        })?;
+        Ok(segment)
     }
 
     /// Erases what one event was about (its action, and all that was recorded as private). The

@@ -286,7 +286,7 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
         !proven
             .iter()
             .filter_map(|at| commands.rules.get(*at))
-            .any(|own| own.origin.kind.class() == Class::Managed)
+            .any(|own| own.place.layer.kind.class() == Class::Managed)
     });
     let denied =
         |own: Option<&EffectiveRule>| own.is_some_and(|o| o.rule.decision == Verdict::Deny);
@@ -316,7 +316,7 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
 }
 
 fn by_rule(own: &EffectiveRule) -> Decision {
-    let EffectiveRule { rule, origin, ceiling: _, rank: _ } = own;
+    let EffectiveRule { rule, place, ceiling: _, rank: _ } = own;
     let words = rule.prefix.join(" ");
     let reason = match (&rule.reason, rule.decision) {
         (Some(reason), _) => reason.clone(),
@@ -332,7 +332,7 @@ fn by_rule(own: &EffectiveRule) -> Decision {
     } else {
         reason
     };
-    Decision { verdict: rule.decision, rule: Some(rule.name()), origin: origin.clone(), reason }
+    Decision { verdict: rule.decision, rule: Some(rule.name()), origin: place.origin(), reason }
 }
 
 /// A git command that is an alias which it brings itself could be any other: where the policy has
@@ -357,7 +357,7 @@ fn alias_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Opt
     Some(Decision {
         verdict: Verdict::Ask,
         rule: Some(rule.rule.name()),
-        origin: rule.origin.clone(),
+        origin: rule.place.origin(),
         reason: "It is a git alias that it brings itself, which can be any git command.".to_owned(),
     })
 }

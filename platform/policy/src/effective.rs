@@ -6,6 +6,7 @@ use crate::{
     PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, Verdict,
 };
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A value with where it came from.
@@ -76,8 +77,8 @@ pub struct NetworkPolicy {
 /// A command rule with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EffectiveRule {
-    pub(crate) rule: CommandRule,
-    pub(crate) origin: Origin,
+    pub(crate) rule: Arc<CommandRule>,
+    pub(crate) place: RulePlace,
     /// It bounds whatever the base says.
     pub(crate) ceiling: bool,
     /// Its layer's place in the base.
@@ -87,9 +88,23 @@ pub(crate) struct EffectiveRule {
 /// A command rule that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LostRule {
-    pub(crate) rule: CommandRule,
-    pub(crate) origin: Origin,
+    pub(crate) rule: Arc<CommandRule>,
+    pub(crate) place: RulePlace,
     pub(crate) reason: String,
+}
+
+/// Where a rule stands, written out only for the few that anybody asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RulePlace {
+    /// The origin of its layer.
+    pub(crate) layer: Arc<Origin>,
+    pub(crate) line: usize,
+}
+
+impl RulePlace {
+    pub(crate) fn origin(&self) -> Origin {
+        self.layer.at(self.line)
+    }
 }
 
 /// What the policy says of commands.
@@ -158,7 +173,7 @@ impl Policy {
         if value.key == "commands.rule" {
             let (holding, losers) = self.commands.shown();
             value.value = holding.iter().map(|own| own.rule.show()).collect();
-            value.origins = holding.iter().map(|own| own.origin.clone()).collect();
+            value.origins = holding.iter().map(|own| own.place.origin()).collect();
             value.losers = losers;
         }
         value
@@ -231,13 +246,13 @@ impl CommandsPolicy {
     /// another rule answers whatever they match.
     fn shown(&self) -> (Vec<&EffectiveRule>, Vec<Loser>) {
         let Self { rules, lost, index: _, closed: _ } = self;
-        let lose = |rule: &CommandRule, origin: &Origin, reason: String| Loser {
+        let lose = |rule: &CommandRule, place: &RulePlace, reason: String| Loser {
             value: rule.show(),
-            origin: origin.clone(),
+            origin: place.origin(),
             reason,
         };
         let mut losers: Vec<Loser> =
-            lost.iter().map(|own| lose(&own.rule, &own.origin, own.reason.clone())).collect();
+            lost.iter().map(|own| lose(&own.rule, &own.place, own.reason.clone())).collect();
         let mut last: HashMap<&[String], &EffectiveRule> = HashMap::new();
         let mut ceilings: HashMap<&[String], &EffectiveRule> = HashMap::new();
         for own in rules {
@@ -261,15 +276,15 @@ impl CommandsPolicy {
                 (Some(by), _) => {
                     losers.push(lose(
                         &own.rule,
-                        &own.origin,
-                        format!("restricted by {}", by.origin),
+                        &own.place,
+                        format!("restricted by {}", by.place.origin()),
                     ));
                 }
                 (None, Some(by)) => {
                     losers.push(lose(
                         &own.rule,
-                        &own.origin,
-                        format!("overridden by {}", by.origin),
+                        &own.place,
+                        format!("overridden by {}", by.place.origin()),
                     ));
                 }
                 (None, None) => holding.push(own),

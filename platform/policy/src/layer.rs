@@ -129,9 +129,7 @@ impl Layer {
     /// The origin of what stands on a line of it; of the layer itself for line 0. What is compiled
     /// in has no lines that anybody could look up.
     pub fn origin(&self, line: usize) -> Origin {
-        let whole = line == 0 || self.kind == SourceKind::BuiltIn;
-        let locator = if whole { self.locator.clone() } else { format!("{}:{line}", self.locator) };
-        Origin { kind: self.kind, locator }
+        Origin { kind: self.kind, locator: self.locator.clone() }.at(line)
     }
 
     /// Whether no session may start because of what came of reading it: nobody can know what the

@@ -256,7 +256,7 @@ fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Comman
     lists::show_closed("commands.closed", parts, &closed, merged, |settings| {
         settings.commands.closed.as_ref()
     });
-    let index = crate::rules::RuleIndex::new(rules.iter().map(|rule| &rule.rule));
+    let index = crate::rules::RuleIndex::new(rules.iter().map(|own| own.rule.as_ref()));
     CommandsPolicy { rules, lost, index, closed }
 }
 

@@ -87,6 +87,14 @@ impl Origin {
     pub fn built_in() -> Self {
         Self { kind: SourceKind::BuiltIn, locator: "defaults".into() }
     }
+
+    /// The origin of what stands on a line of the layer that this is the origin of; of the layer
+    /// itself for line 0. What is compiled in has no lines that anybody could look up.
+    pub(crate) fn at(&self, line: usize) -> Self {
+        let whole = line == 0 || self.kind == SourceKind::BuiltIn;
+        let locator = if whole { self.locator.clone() } else { format!("{}:{line}", self.locator) };
+        Self { kind: self.kind, locator }
+    }
 }
 
 impl fmt::Display for Origin {

@@ -3,6 +3,7 @@
 use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, Verdict};
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the values of one key from several layers combine.
@@ -199,7 +200,7 @@ pub struct NetworkSettings {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandSettings {
     /// `[[commands.rule]]`, in the file's order.
-    pub rules: Vec<Located<CommandRule>>,
+    pub rules: Vec<Located<Arc<CommandRule>>>,
     /// `closed`: managed layers only.
     pub closed: Option<Located<bool>>,
 }

@@ -135,10 +135,8 @@ impl<'t> Builder<'t> {
     fn value(&mut self, node: Node<'t>, error: &mut dyn ErrorSink) {
         match self.open.last_mut() {
             Some(Open::Array { items, .. }) => items.push(node),
-            Some(Open::Table { table, .. }) => {
-                assign(table, mem::take(&mut self.keys), node, error)
-            }
-            None => assign(&mut self.section, mem::take(&mut self.keys), node, error),
+            Some(Open::Table { table, .. }) => assign(table, &mut self.keys, node, error),
+            None => assign(&mut self.section, &mut self.keys, node, error),
         }
     }
 
@@ -251,16 +249,16 @@ fn is_array_of_headers(items: &[Node<'_>]) -> bool {
     items.first().is_some_and(by_header)
 }
 
-/// Puts a value where a dotted key says.
+/// Puts a value where a dotted key says, which is used up.
 fn assign<'t>(
     table: &mut Table<'t>,
-    mut keys: Vec<Key<'t>>,
+    keys: &mut Vec<Key<'t>>,
     node: Node<'t>,
     error: &mut dyn ErrorSink,
 ) {
     let Some(last) = keys.pop() else { return };
     let mut table = table;
-    for key in keys {
+    for key in keys.drain(..) {
         let span = span_of(&key);
         let place = table.position(&key.name).unwrap_or_else(|| {
             let value = Value::Table(Table::new(Made::Dotted));

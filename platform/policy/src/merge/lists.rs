@@ -1,12 +1,13 @@
 //! Keys that are lists of rules: grants add up where they may grant, restrictions always.
 
 use super::{Merged, Parts};
-use crate::effective::{EffectiveRule, LostRule, Rank};
+use crate::effective::{EffectiveRule, LostRule, Rank, RulePlace};
 use crate::{
     Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
     NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
 };
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 
 /// One entry of a list with its layer's place.
 struct Entry<T> {
@@ -215,15 +216,18 @@ pub(super) fn rules(
     let mut out = Vec::new();
     let mut lost: Vec<LostRule> = Vec::new();
     for (layer, reason) in &parts.elsewhere {
+        let of = Arc::new(layer.origin(0));
         for Located { value, line, restricts_only: _ } in &layer.settings.commands.rules {
-            let (rule, origin) = (value.clone(), layer.origin(*line));
-            lost.push(LostRule { rule, origin, reason: reason.clone() });
+            let (rule, place) =
+                (Arc::clone(value), RulePlace { layer: Arc::clone(&of), line: *line });
+            lost.push(LostRule { rule, place, reason: reason.clone() });
         }
     }
     for part in &parts.active {
+        let of = Arc::new(part.layer.origin(0));
         for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
-            let origin = part.layer.origin(*line);
-            let rule = rule.clone();
+            let place = RulePlace { layer: Arc::clone(&of), line: *line };
+            let rule = Arc::clone(rule);
             let allows = rule.decision == Verdict::Allow;
             let elsewhere = rule.when.as_ref().filter(|when| !when.holds(context));
             let reason = match (elsewhere, part.no_grants) {
@@ -232,11 +236,11 @@ pub(super) fn rules(
                 (None, None) if allows && *restricts_only => "its key is misspelled".to_owned(),
                 _ => {
                     let ceiling = part.ceiling && !allows;
-                    out.push(EffectiveRule { rule, origin, ceiling, rank: part.rank });
+                    out.push(EffectiveRule { rule, place, ceiling, rank: part.rank });
                     continue;
                 }
             };
-            lost.push(LostRule { rule, origin, reason });
+            lost.push(LostRule { rule, place, reason });
         }
     }
     merged.add("commands.rule", json!([]), Vec::new(), Vec::new());

@@ -4,18 +4,19 @@ use super::values::{scalars, strings};
 use super::{Entry, Reader};
 use crate::document::{Node, Table, Value};
 use crate::{Command, CommandRule, FindingStatus, Located, Verdict, When, identities};
+use std::sync::Arc;
 
 const KEY: &str = "commands.rule";
 const KNOWN: [&str; 6] = ["prefix", "decision", "reason", "match", "not_match", "when"];
 
 /// What has been read of one rule.
 #[derive(Default)]
-struct Draft {
+struct Draft<'v> {
     prefix: Vec<String>,
     decision: Option<Verdict>,
     reason: Option<String>,
-    matching: Vec<Vec<String>>,
-    not_matching: Vec<Vec<String>>,
+    matching: Vec<Vec<&'v str>>,
+    not_matching: Vec<Vec<&'v str>>,
     when: Option<When>,
     /// Something in it is not what it should be.
     broken: bool,
@@ -24,7 +25,11 @@ struct Draft {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn rules(&mut self, value: &Node<'t>, repaired: bool) -> Vec<Located<CommandRule>> {
+    pub(super) fn rules(
+        &mut self,
+        value: &Node<'t>,
+        repaired: bool,
+    ) -> Vec<Located<Arc<CommandRule>>> {
         let status = if self.managed() { FindingStatus::Partly } else { FindingStatus::Dropped };
         match &value.value {
             Value::Array(items) => {
@@ -53,7 +58,7 @@ impl<'t> Reader<'t> {
 
     /// What a managed layer's rule becomes that is no table: its words deny; without any, every
     /// command is asked about.
-    pub(super) fn unread_rule(&self, value: &Node<'t>) -> Vec<Located<CommandRule>> {
+    pub(super) fn unread_rule(&self, value: &Node<'t>) -> Vec<Located<Arc<CommandRule>>> {
         if !self.managed() {
             return Vec::new();
         }
@@ -63,11 +68,17 @@ impl<'t> Reader<'t> {
                 .into_iter()
                 .map(|(text, _)| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
                 .filter(|prefix| !prefix.is_empty())
-                .map(|prefix| self.located(value, true, repaired_rule(prefix, Verdict::Deny)))
+                .map(|prefix| {
+                    self.located(value, true, Arc::new(repaired_rule(prefix, Verdict::Deny)))
+                })
                 .collect(),
         };
         if rules.is_empty() {
-            return vec![self.located(value, true, repaired_rule(Vec::new(), Verdict::Ask))];
+            return vec![self.located(
+                value,
+                true,
+                Arc::new(repaired_rule(Vec::new(), Verdict::Ask)),
+            )];
         }
         rules
     }
@@ -77,7 +88,7 @@ impl<'t> Reader<'t> {
         at: &Node<'t>,
         table: &Table<'t>,
         restricts_only: bool,
-    ) -> Vec<Located<CommandRule>> {
+    ) -> Vec<Located<Arc<CommandRule>>> {
         let first_finding = self.findings.len();
         let draft = self.draft(at, table);
         let Draft { prefix, decision, reason, matching, not_matching: _, when, broken, unknown } =
@@ -86,7 +97,7 @@ impl<'t> Reader<'t> {
         if !broken && !(allows && (unknown || restricts_only)) {
             let Some(decision) = decision else { return Vec::new() };
             let rule = CommandRule { prefix, decision, reason, when, repaired: false };
-            return vec![self.located(at, restricts_only, rule)];
+            return vec![self.located(at, restricts_only, Arc::new(rule))];
         }
         let drop = allows || !self.managed();
         let status = match (drop, prefix.is_empty() && matching.is_empty()) {
@@ -103,8 +114,9 @@ impl<'t> Reader<'t> {
         // A condition that could be read still narrows the rule; one that could not is gone, and
         // with it the narrowing.
         let verdict = decision.unwrap_or(Verdict::Deny);
+        let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
         let mut prefixes = vec![prefix];
-        prefixes.extend(matching);
+        prefixes.extend(matching.into_iter().map(owned));
         prefixes.retain(|prefix| !prefix.is_empty());
         let verdict = if prefixes.is_empty() { Verdict::Ask } else { verdict };
         if prefixes.is_empty() {
@@ -117,13 +129,13 @@ impl<'t> Reader<'t> {
                 self.located(
                     at,
                     true,
-                    CommandRule { reason: reason.clone(), when: when.clone(), ..rule },
+                    Arc::new(CommandRule { reason: reason.clone(), when: when.clone(), ..rule }),
                 )
             })
             .collect()
     }
 
-    fn draft(&mut self, at: &Node<'t>, table: &Table<'t>) -> Draft {
+    fn draft<'v>(&mut self, at: &Node<'t>, table: &'v Table<'t>) -> Draft<'v> {
         let mut draft = Draft::default();
         let before = self.findings.len();
         let entries = self.entries(KEY, table, &KNOWN);
@@ -187,7 +199,7 @@ impl<'t> Reader<'t> {
         self.find(value.at, key, expected, found, FindingStatus::Dropped);
     }
 
-    fn prefix(&mut self, value: &Node<'t>, draft: &mut Draft) {
+    fn prefix(&mut self, value: &Node<'t>, draft: &mut Draft<'_>) {
         let expected = "an array of tokens, such as [\"git\", \"push\"]";
         let Value::Array(items) = &value.value else {
             self.part(value, "prefix", expected);
@@ -220,7 +232,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn examples(&mut self, value: &Node<'t>, name: &str, broken: &mut bool) -> Vec<Vec<String>> {
+    fn examples<'v>(
+        &mut self,
+        value: &'v Node<'t>,
+        name: &str,
+        broken: &mut bool,
+    ) -> Vec<Vec<&'v str>> {
         let expected = "an array of commands, each an array of tokens";
         let Value::Array(items) = &value.value else {
             self.part(value, name, expected);
@@ -235,7 +252,7 @@ impl<'t> Reader<'t> {
             };
             match tokens {
                 Some(tokens) => {
-                    examples.push(tokens.into_iter().map(|(text, _)| text.to_owned()).collect());
+                    examples.push(tokens.into_iter().map(|(text, _)| text).collect());
                 }
                 None => {
                     self.part(item, name, expected);
@@ -247,15 +264,14 @@ impl<'t> Reader<'t> {
     }
 
     /// The examples are tests: a rule that fails one says something else than its author meant.
-    fn test_examples(&mut self, table: &Table<'t>, draft: &mut Draft) {
+    fn test_examples(&mut self, table: &Table<'t>, draft: &mut Draft<'_>) {
         let Draft { prefix, matching, not_matching, broken, .. } = draft;
-        let rule = repaired_rule(prefix.clone(), Verdict::Deny);
         let mut failed = Vec::new();
         for (name, examples, wanted) in
             [("match", matching, true), ("not_match", not_matching, false)]
         {
             for (at, example) in examples.iter().enumerate() {
-                if rule_matches(&rule, example) != wanted {
+                if rule_matches(prefix, example) != wanted {
                     failed.push((name, at, wanted));
                 }
             }
@@ -268,7 +284,7 @@ impl<'t> Reader<'t> {
             });
             let Some(item) = item else { continue };
             let words: Vec<String> = scalars(item).into_iter().map(|(text, _)| text).collect();
-            let prefix = rule.prefix.join(" ");
+            let prefix = prefix.join(" ");
             let expected = if wanted {
                 format!("an example that `{prefix}` matches")
             } else {
@@ -282,14 +298,19 @@ impl<'t> Reader<'t> {
 
 /// As `identities` would decide it, without them where the tokens alone do: five hundred rules
 /// with two examples each are read at every start.
-fn rule_matches(rule: &CommandRule, example: &[String]) -> bool {
-    if example.starts_with(&rule.prefix) {
+fn rule_matches(prefix: &[String], example: &[&str]) -> bool {
+    if example.len() >= prefix.len()
+        && prefix.iter().zip(example).all(|(word, token)| word == token)
+    {
         return true;
     }
-    let Some(name) = rule.prefix.first() else { return true };
-    if !example.iter().any(|token| token.contains(name.as_str())) {
+    // Whatever the example runs, its words are parts of the example's, but for what is quoted.
+    let is_there = |word: &String| example.iter().any(|token| token.contains(word.as_str()));
+    let quotes = |token: &&str| token.contains(['\'', '"', '\\']);
+    if !prefix.iter().all(is_there) && !example.iter().any(quotes) {
         return false;
     }
+    let rule = repaired_rule(prefix.to_vec(), Verdict::Deny);
     identities(&Command::from_tokens(example)).iter().any(|identity| rule.matches(identity))
 }
 

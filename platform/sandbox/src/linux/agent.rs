@@ -10,7 +10,7 @@ use super::terminal;
 use crate::enforce::Stage;
 use crate::plan::Access;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What a shell answers for a command that is not there, and for one it cannot execute.
 const NOT_FOUND: i32 = 127;
@@ -49,11 +49,13 @@ fn confine(
     // SAFETY: the path ends with NUL.
     let entered = sys::check(unsafe { libc::chdir(p.workspace.as_ptr()) });
     entered.map_err(|errno| at(Stage::Process, 0, errno))?;
+    bound_capabilities();
     on(Stage::Process, drop_capabilities())?;
     on(Stage::Process, sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0))?;
-    landlock(p, terminal)?;
+    let ruleset = landlock(p, terminal)?;
     let listener = on(Stage::Seccomp, seccomp(&p.filter))?;
-    on(Stage::Seccomp, channel::send(control, Message::Listening, &[listener.as_raw_fd()]))
+    let passed = [listener.as_raw_fd(), ruleset.as_fd().as_raw_fd()];
+    on(Stage::Seccomp, channel::send(control, Message::Listening, &passed))
 }
 
 fn standard_streams(streams: Streams, terminal: Option<BorrowedFd<'_>>) -> sys::Result<()> {
@@ -83,15 +85,18 @@ fn limits(p: &Prepared) -> sys::Result<()> {
     Ok(())
 }
 
-/// Takes every capability from this thread: nothing in the session has one, root least of all.
-pub(super) fn drop_capabilities() -> sys::Result<()> {
-    // What cannot be dropped from the bounding set (an ordinary user may not) is no loss: with
-    // no_new_privs nothing is gained at exec.
+/// Keeps what this process starts from gaining a capability. What cannot be dropped (an ordinary
+/// user may not) is no loss: with no_new_privs nothing is gained at exec.
+fn bound_capabilities() {
     for capability in 0..64 {
         if sys::prctl(libc::PR_CAPBSET_DROP, capability, 0).is_err() {
             break;
         }
     }
+}
+
+/// Takes every capability from this thread: nothing in the session has one, root least of all.
+pub(super) fn drop_capabilities() -> sys::Result<()> {
     let clear = libc::PR_CAP_AMBIENT_CLEAR_ALL as u64;
     sys::prctl(libc::PR_CAP_AMBIENT, clear, 0)?;
     let locked = libc::SECBIT_NOROOT | libc::SECBIT_NOROOT_LOCKED;
@@ -104,7 +109,7 @@ pub(super) fn drop_capabilities() -> sys::Result<()> {
     sys::check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
 }
 
-fn landlock(p: &Prepared, terminal: Option<BorrowedFd<'_>>) -> Result<(), Failure> {
+fn landlock(p: &Prepared, terminal: Option<BorrowedFd<'_>>) -> Result<Ruleset, Failure> {
     let ruleset = on(Stage::Landlock, Ruleset::new(p.landlock_abi))?;
     for (index, rule) in p.rules.iter().enumerate() {
         ruleset.grant(rule).map_err(|errno| at(Stage::Landlock, index, errno))?;
@@ -112,7 +117,8 @@ fn landlock(p: &Prepared, terminal: Option<BorrowedFd<'_>>) -> Result<(), Failur
     if let Some(terminal) = terminal {
         on(Stage::Landlock, ruleset.grant_fd(terminal.as_raw_fd(), Access::Device))?;
     }
-    on(Stage::Landlock, ruleset.enforce())
+    on(Stage::Landlock, ruleset.enforce())?;
+    Ok(ruleset)
 }
 
 /// Installs the filter, and returns the descriptor on which its questions arrive.

@@ -15,15 +15,13 @@ mod acts;
 use super::agent;
 use super::attributes::{self, Attribute, Own};
 use super::guard::Guard;
-use super::landlock::{Rule, Ruleset};
+use super::landlock;
 use super::notify::{Listener, Question};
 use super::paths::{self, Place};
 use super::sys::{self, Errno, Result};
 use crate::enforce::{LaunchError, Stage};
-use crate::plan::Access;
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -110,34 +108,29 @@ pub(super) enum Word {
 #[derive(Debug)]
 pub(super) struct Broker {
     jobs: Sender<Job>,
+    begin: Sender<(OwnedFd, Listener)>,
     confined: Receiver<Result<()>>,
-    listener: Sender<Listener>,
 }
 
 impl Broker {
-    /// Starts the thread, which confines itself meanwhile: see [`Broker::serve`]. `root` is the
-    /// agent's root folder, `speak` tells the tracing thread.
+    /// Starts the thread, which waits for [`Broker::begin`]. `root` is the agent's root folder,
+    /// `speak` tells the tracing thread.
     pub(super) fn start(
         guard: Guard,
         own: Own,
         root: OwnedFd,
-        confinement: Confinement,
         speak: impl Fn(Word) + Send + 'static,
     ) -> std::result::Result<Self, LaunchError> {
         let (sender, jobs) = channel();
         let (report, confined) = channel();
-        let (hand, listener) = channel();
+        let (begin, begun) = channel::<(OwnedFd, Listener)>();
         let work = move || {
-            let result = confinement.enforce(&root);
-            // A terminal that somebody holds does not hang up.
-            drop(confinement);
+            let Ok((ruleset, listener)) = begun.recv() else { return };
+            let result = confine(&ruleset);
             let failed = result.is_err();
             // Nobody waits for it any more if the session has ended already.
             let told = report.send(result);
-            if !failed
-                && told.is_ok()
-                && let Ok(listener) = listener.recv()
-            {
+            if !failed && told.is_ok() {
                 Thread { guard, own, root, listener, speak }.run(&jobs);
             }
         };
@@ -151,14 +144,18 @@ impl Broker {
             .name("broker".into())
             .spawn(work)
             .map_err(|_| failed(Errno(libc::EAGAIN)))?;
-        Ok(Self { jobs: sender, confined, listener: hand })
+        Ok(Self { jobs: sender, begin, confined })
     }
 
-    /// Waits until the thread has the agent's confinement, and has it answer here. Before that it
-    /// takes no call.
-    pub(super) fn serve(&self, listener: Listener) -> Result<()> {
-        self.confined.recv().unwrap_or(Err(Errno(libc::ECHILD)))?;
-        self.listener.send(listener).map_err(|_| Errno(libc::ECHILD))
+    /// Has the thread confine itself by the agent's rules and answer here, without waiting for it:
+    /// see [`Broker::confined`].
+    pub(super) fn begin(&self, ruleset: OwnedFd, listener: Listener) -> Result<()> {
+        self.begin.send((ruleset, listener)).map_err(|_| Errno(libc::ECHILD))
+    }
+
+    /// Waits until the thread has the agent's confinement. Before that it takes no call.
+    pub(super) fn confined(&self) -> Result<()> {
+        self.confined.recv().unwrap_or(Err(Errno(libc::ECHILD)))
     }
 
     /// Hands a call over; if the thread has gone, nothing answers it.
@@ -167,36 +164,13 @@ impl Broker {
     }
 }
 
-/// What confines the agent, and so the thread that acts for it.
-#[derive(Debug)]
-pub(super) struct Confinement {
-    pub(super) rules: Arc<Vec<Rule>>,
-    /// The session's own terminal.
-    pub(super) terminal: Option<OwnedFd>,
-    pub(super) landlock_abi: u32,
-}
-
-impl Confinement {
-    /// Confines the calling thread.
-    fn enforce(&self, root: &OwnedFd) -> Result<()> {
-        // Its umask changes with each call, and must not be the whole process's.
-        sys::unshare(libc::CLONE_FS)?;
-        let ruleset = Ruleset::new(self.landlock_abi)?;
-        for rule in self.rules.iter() {
-            let path = Path::new(OsStr::from_bytes(rule.path.as_bytes()));
-            match paths::open_in(root, path, libc::O_PATH) {
-                Ok(fd) => ruleset.grant_fd(fd.as_raw_fd(), rule.access)?,
-                Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::EACCES)) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        if let Some(terminal) = &self.terminal {
-            ruleset.grant_fd(terminal.as_raw_fd(), Access::Device)?;
-        }
-        agent::drop_capabilities()?;
-        sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
-        ruleset.enforce()
-    }
+/// Confines the calling thread as the agent is confined.
+fn confine(ruleset: &OwnedFd) -> Result<()> {
+    // Its umask changes with each call, and must not be the whole process's.
+    sys::unshare(libc::CLONE_FS)?;
+    agent::drop_capabilities()?;
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+    landlock::enforce(ruleset)
 }
 
 struct Thread<F> {

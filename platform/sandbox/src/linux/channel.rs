@@ -11,7 +11,8 @@ pub(super) enum Message {
     /// Namespaces, mounts and sockets stand. Descriptors: the terminal's master if there is one,
     /// then the relays' sockets.
     Ready,
-    /// The agent's process stands before its exec. Descriptor: the filter's listener.
+    /// The agent's process stands before its exec. Descriptors: the filter's listener, and the
+    /// Landlock rules that confine it.
     Listening,
     /// A stage failed; `item` is the index of what it concerned, or -1.
     Failed { stage: i32, errno: i32, item: i32 },

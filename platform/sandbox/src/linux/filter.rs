@@ -69,19 +69,24 @@ const fn argument(index: u32) -> u32 {
 
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-#[cfg(target_arch = "x86_64")]
 const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// A program in the making.
 #[derive(Debug, Default)]
-struct Program(Vec<sock_filter>);
+struct Program {
+    steps: Vec<sock_filter>,
+    /// Calls with one answer whatever their arguments are, in the order of their naming: the first
+    /// answer holds.
+    answers: Vec<(u32, u32)>,
+}
 
 impl Program {
     fn step(&mut self, code: u16, k: u32, jt: u8, jf: u8) {
-        self.0.push(sock_filter { code, jt, jf, k });
+        self.steps.push(sock_filter { code, jt, jf, k });
     }
 
     fn load(&mut self, offset: u32) {
@@ -107,12 +112,12 @@ impl Program {
     /// What `body` does if what is loaded equals `value`, else goes on; the body returns, or loads
     /// the same again.
     fn when(&mut self, value: u32, body: impl FnOnce(&mut Self)) {
-        let jump = self.0.len();
+        let jump = self.steps.len();
         self.step(EQUAL, value, 0, 0);
         body(self);
         // A body is some dozens of steps at most. Were it longer than a jump reaches, the jump
         // would lead into it; the tests of each call would show that.
-        self.0[jump].jf = u8::try_from(self.0.len() - jump - 1).unwrap_or(u8::MAX);
+        self.steps[jump].jf = u8::try_from(self.steps.len() - jump - 1).unwrap_or(u8::MAX);
     }
 
     /// What `body` does for one system call, whose number is loaded; the body must return.
@@ -121,10 +126,42 @@ impl Program {
     }
 
     fn always(&mut self, numbers: &[c_long], result: u32) {
-        for number in numbers {
-            self.step(EQUAL, *number as u32, 0, 1);
-            self.give(result);
+        self.answers.extend(numbers.iter().map(|number| (*number as u32, result)));
+    }
+
+    /// The program: what was added step by step, then the answers, found by halving. The kernel
+    /// runs it for every number there is when it is installed, to know which calls never need it.
+    fn finish(mut self) -> Vec<sock_filter> {
+        let mut answers = std::mem::take(&mut self.answers);
+        answers.sort_by_key(|(number, _)| *number);
+        answers.dedup_by_key(|(number, _)| *number);
+        self.halve(&answers);
+        self.steps
+    }
+
+    fn halve(&mut self, answers: &[(u32, u32)]) {
+        if answers.len() <= 4 {
+            for (number, result) in answers {
+                self.give_if(*number, *result);
+            }
+            return self.give(ALLOW);
         }
+        let (low, high) = answers.split_at(answers.len() / 2);
+        let jump = self.steps.len();
+        self.step(AT_LEAST, high[0].0, 0, 0);
+        self.halve(low);
+        // The upper half begins farther away than a conditional jump reaches.
+        let distance = self.steps.len() - jump - 1;
+        match u8::try_from(distance) {
+            Ok(distance) => self.steps[jump].jt = distance,
+            Err(_) => {
+                // Two steps more: past the way up when it is not taken.
+                self.steps[jump].jf = 1;
+                let way = sock_filter { code: JUMP, jt: 0, jf: 0, k: distance as u32 };
+                self.steps.insert(jump + 1, way);
+            }
+        }
+        self.halve(high);
     }
 }
 
@@ -140,7 +177,7 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
         p.step(AT_LEAST, X32, 0, 1);
         p.give(refuse(libc::ENOSYS));
     }
-    // The calls with conditions first: they are the ones that the bitmap cannot answer.
+    // The calls with conditions come first: they are the ones that the bitmap cannot answer.
     if !conditions.truncation_confined {
         truncation(&mut p);
     }
@@ -181,8 +218,7 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
             p.give(EPERM);
         });
     }
-    p.give(ALLOW);
-    p.0
+    p.finish()
 }
 
 /// Truncation without opening for writing, which needs no right that an older Landlock knows.

@@ -4,7 +4,7 @@
 use super::sys::{self, Errno, Result};
 use crate::plan::Access;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The interface's bits (linux/landlock.h), each named with the version that brought it.
 const EXECUTE: u64 = 1 << 0;
@@ -141,12 +141,22 @@ impl Ruleset {
         .map(drop)
     }
 
-    /// Confines this thread and all that come from it, for good. `no_new_privs` must be set.
+    /// Confines this thread by it.
     pub(super) fn enforce(&self) -> Result<()> {
-        // SAFETY: takes two numbers.
-        sys::check(unsafe {
-            libc::syscall(libc::SYS_landlock_restrict_self, self.fd.as_raw_fd(), 0)
-        })
-        .map(drop)
+        enforce(&self.fd)
     }
+}
+
+impl AsFd for Ruleset {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Confines this thread and all that come from it, for good, by a set of rules that may be another
+/// process's. `no_new_privs` must be set.
+pub(super) fn enforce(ruleset: &OwnedFd) -> Result<()> {
+    // SAFETY: takes two numbers.
+    sys::check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) })
+        .map(drop)
 }

@@ -35,7 +35,7 @@ pub(crate) use proc::ancestors;
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Network, Plan, Relay, Tier};
 use attributes::Own;
-use broker::{Broker, Confinement};
+use broker::Broker;
 use channel::Message;
 use connect::Reach;
 use control::Shared;
@@ -153,6 +153,7 @@ impl Starting {
     pub fn settle(self) -> Result<Session, LaunchError> {
         let Self { mut session, prepared, mut brokered, has_terminal, relays } = self;
         let mut ready = false;
+        let mut ruleset = None;
         while !(ready && session.listener.is_some()) {
             let received = channel::receive(session.shared.socket.as_fd());
             match received.map_err(|e| failed(Stage::Process, e))? {
@@ -164,11 +165,13 @@ impl Starting {
                     }
                     session.listeners = relays.iter().cloned().zip(fds).collect();
                     if let Some((guard, own)) = brokered.take() {
-                        session.start_broker(guard, own, &prepared)?;
+                        session.start_broker(guard, own)?;
                     }
                 }
                 Some((Message::Listening, fds)) => {
-                    session.listener = fds.into_iter().next().map(Listener::new);
+                    let mut fds = fds.into_iter();
+                    session.listener = fds.next().map(Listener::new);
+                    ruleset = fds.next();
                 }
                 Some((Message::Failed { stage, errno, item }, _)) => {
                     return Err(explained(&prepared, channel::stage(stage), errno, item));
@@ -182,27 +185,22 @@ impl Starting {
             // Set once: a session settles once.
             let _ = session.shared.terminal.set(copy);
         }
+        if let (Some(broker), Some(listener)) = (&session.broker, &session.listener) {
+            let ruleset = ruleset.ok_or(Errno(libc::EBADF));
+            let begun = ruleset.and_then(|ruleset| broker.begin(ruleset, listener.share()?));
+            begun.map_err(|e| failed(Stage::Broker, e))?;
+        }
         Ok(session)
     }
 }
 
 impl Session {
     /// Starts the thread that carries calls out on the agent's behalf.
-    fn start_broker(
-        &mut self,
-        guard: Guard,
-        own: Own,
-        prepared: &Prepared,
-    ) -> Result<(), LaunchError> {
+    fn start_broker(&mut self, guard: Guard, own: Own) -> Result<(), LaunchError> {
         let root = connect::root_of(self.init).map_err(|e| failed(Stage::Broker, e))?;
-        let slave = self.terminal.as_ref().map(|master| terminal::slave(master.as_fd()));
-        let terminal = slave.transpose().map_err(|e| failed(Stage::Broker, e))?;
-        let Prepared { rules, landlock_abi, .. } = prepared;
-        let (rules, landlock_abi) = (Arc::clone(rules), *landlock_abi);
-        let confinement = Confinement { rules, terminal, landlock_abi };
         let shared = Arc::clone(&self.shared);
         let speak = move |word| shared.hear(word);
-        self.broker = Some(Broker::start(guard, own, root, confinement, speak)?);
+        self.broker = Some(Broker::start(guard, own, root, speak)?);
         Ok(())
     }
 
@@ -238,7 +236,7 @@ impl Session {
                 what: "its broker for guarded paths could not confine itself",
                 source: errno.into(),
             };
-            listener.share().and_then(|listener| broker.serve(listener)).map_err(fault)?;
+            broker.confined().map_err(fault)?;
         }
         let tracer = trace::Tracer {
             tier: self.tier,

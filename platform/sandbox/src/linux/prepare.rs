@@ -11,7 +11,6 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Everything that the session's first processes need, in the memory that they inherit.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(super) struct Prepared {
     /// The text of the session's own `/etc/hosts`, if relays need names.
     pub(super) hosts: Option<Vec<u8>>,
     pub(super) relays: Vec<libc::sockaddr_in>,
-    pub(super) rules: Arc<Vec<Rule>>,
+    pub(super) rules: Vec<Rule>,
     pub(super) landlock_abi: u32,
     pub(super) filter: Vec<libc::sock_filter>,
     pub(super) workspace: CString,
@@ -154,7 +153,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         mounts: if full { mounts(plan)? } else { Vec::new() },
         hosts: if own_network { hosts(relays) } else { None },
         relays: if own_network { relays.iter().map(address).collect() } else { Vec::new() },
-        rules: Arc::new(rules(plan)?),
+        rules: rules(plan)?,
         landlock_abi,
         filter: filter::build(Conditions {
             namespaces: full,

@@ -36,10 +36,8 @@ use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use terminal::{Streams, Terminal};
 
 /// What to run, and how.
@@ -144,14 +142,9 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     warn(&loaded.policy, &plan);
     let starting = start(&plan, &command, streams);
     // While the sandbox is set up, the disk keeps the beginning and the socket is made.
-    let (begun, mut opened, settled) = thread::scope(|scope| {
-        let begun = scope.spawn(|| begin(&id, &loaded, &plan, options, paths));
-        let opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
-        let settled = starting.and_then(settle);
-        (begun.join(), opened, settled)
-    });
-    let segment = Arc::new(begun.unwrap_or_else(|panic| resume_unwind(panic))?);
-    let launched = match settled {
+    let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
+    let mut opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
+    let launched = match starting.and_then(settle) {
         // What was assumed of the machine does not hold: find out what does, and plan anew.
         Err(StartError::Launch(LaunchError::Capability { .. })) => {
             prepared.plan(&probe()).map_err(StartError::from).and_then(|anew| {
@@ -178,7 +171,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
         }
         Err(error) => {
             let event = NewEvent::session_end(125).reason(error.to_string());
-            segment.end(event)?;
+            let _ = segment.end(event); // the error that counts is on its way already
             Err(error)
         }
     }
@@ -295,7 +288,8 @@ fn begin(
     private_dir(&paths.state)
         .map_err(own(format!("the state folder {}", paths.state.display())))?;
     let redactor = Redactor::from_environment(environment());
-    Ok(Store::open(&paths.history())?.begin(id, redactor, NewEvent::session_start(start))?)
+    let store = Store::open(&paths.history())?;
+    Ok(store.begin_meanwhile(id, redactor, NewEvent::session_start(start))?)
 }
 
 fn status_word(status: LayerStatus) -> &'static str {
@@ -419,6 +413,7 @@ fn supervise(
         terminal: terminal.clone(),
         asked: HashMap::new(),
     };
+    segment.begun()?;
     let outcome = session.run(&mut supervision);
     asking.end();
     if let Some(terminal) = terminal {
