@@ -25,4 +25,4 @@ pub use plan::{
     Access, AgentAccess, Disk, Entry, Kind, Limits, Loss, MapDisk, Network, PROTECTED, PathGrant,
     Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Tier, plan,
 };
-pub use system::{Control, Session, Starting, assume, launch, probe};
+pub use system::{Ahead, Control, Session, Starting, ahead, assume, launch, probe};

@@ -25,14 +25,14 @@ pub use protected::{PROTECTED, Protected};
 pub use reach::Reach;
 pub use refusal::Refusal;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 /// How strong the sandbox on this machine can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Nothing that Chaperone would call a sandbox: no session starts.
@@ -54,7 +54,7 @@ impl fmt::Display for Tier {
 }
 
 /// What may be done beneath a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Read, list and execute.
@@ -66,7 +66,7 @@ pub enum Access {
 }
 
 /// One path that the agent may reach. What no grant covers is refused by Landlock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathGrant {
     /// Absolute, without symbolic links; exists when the plan is made.
     pub path: PathBuf,
@@ -75,7 +75,7 @@ pub struct PathGrant {
 }
 
 /// A `host:port` outside that appears on loopback inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
     /// Dialled by the supervisor: a name or an IP literal.
     pub host: String,
@@ -88,7 +88,7 @@ pub struct Relay {
 }
 
 /// What the session can reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "mode")]
 pub enum Network {
     /// Nothing but these relays.
@@ -101,7 +101,7 @@ pub enum Network {
 }
 
 /// Bounds on what a session may use.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes.
     pub memory: Option<u64>,
@@ -110,7 +110,7 @@ pub struct Limits {
 }
 
 /// Something that this machine's tier does not give.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// A stable identifier in kebab case, such as `secrets-in-workspace`.
     pub id: String,
@@ -121,7 +121,7 @@ pub struct Loss {
 }
 
 /// The restrictions for one session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// What it is enforced with.
     pub tier: Tier,

@@ -20,11 +20,25 @@ pub enum Session {}
 #[derive(Debug, Clone)]
 pub enum Control {}
 
+/// A first process ahead of its plan: there is none here.
+#[derive(Debug)]
+pub enum Ahead {}
+
+/// Starts none.
+pub fn ahead() -> Option<Ahead> {
+    None
+}
+
 /// Always refuses.
 ///
 /// # Errors
 /// [`LaunchError::Unsupported`].
-pub fn launch(_: &Plan, _: &[OsString], _: Stdio) -> Result<Starting, LaunchError> {
+pub fn launch(
+    _: Option<Ahead>,
+    _: &Plan,
+    _: &[OsString],
+    _: Stdio,
+) -> Result<Starting, LaunchError> {
     Err(LaunchError::Unsupported("the sandbox for it is not built".into()))
 }
 

@@ -26,6 +26,9 @@ pub(super) enum Message {
     Signal { signal: i32 },
     /// End everything and then yourself.
     End,
+    /// What to do, to a process that was started ahead. Descriptors: a file that says it, then
+    /// the agent's standard streams that are not the terminal.
+    Order,
 }
 
 type Raw = [i32; 4];
@@ -41,6 +44,7 @@ impl Message {
             Self::Resume => [6, 0, 0, 0],
             Self::Signal { signal } => [7, signal, 0, 0],
             Self::End => [8, 0, 0, 0],
+            Self::Order => [9, 0, 0, 0],
         }
     }
 
@@ -54,6 +58,7 @@ impl Message {
             [6, ..] => Self::Resume,
             [7, signal, ..] => Self::Signal { signal },
             [8, ..] => Self::End,
+            [9, ..] => Self::Order,
             _ => return None,
         })
     }

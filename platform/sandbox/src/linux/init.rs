@@ -1,5 +1,6 @@
 //! The session's first process: a fork with no exec. It makes the session's world, starts the
-//! agent, reaps, and takes everything with it when the supervisor goes. It allocates nothing.
+//! agent, reaps, and takes everything with it when the supervisor goes. It allocates nothing: it may
+//! have been cloned from a process with other threads.
 //!
 //! In the full tier it is process 1 of its namespace, so its end is the end of all others. In the
 //! reduced tier it is the subreaper that every orphan falls to, and ends them one by one.
@@ -44,23 +45,43 @@ pub(super) fn give_up(control: BorrowedFd<'_>, failure: Failure) -> ! {
 /// Where the agent's standard streams lead; `None` is the session's terminal.
 pub(super) type Streams = [Option<RawFd>; 3];
 
-/// The namespaces that this process begins in.
-pub(super) fn namespaces(p: &Prepared) -> i32 {
-    match p.tier {
-        Tier::Full => libc::CLONE_NEWUSER | libc::CLONE_NEWPID,
-        Tier::Reduced | Tier::None => 0,
-    }
-}
-
-/// The others, which it makes itself: they take the kernel longer than all the rest of a clone,
-/// for which the supervisor would wait.
-fn further_namespaces(p: &Prepared) -> sys::Result<()> {
-    let network = if p.own_network { libc::CLONE_NEWNET } else { 0 };
-    sys::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network)
-}
+/// The namespaces that this process begins in, in the full tier.
+pub(super) const NAMESPACES: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWPID;
 
 /// Everything this process does, from clone to its end. All signals are blocked.
 pub(super) fn run(
+    p: &Prepared,
+    control: OwnedFd,
+    streams: Streams,
+    size: Option<TerminalSize>,
+) -> ! {
+    if p.tier == Tier::Full
+        && let Err(failure) = world(p.own_network, &p.uid_map, &p.gid_map)
+    {
+        give_up(control.as_fd(), failure);
+    }
+    go(p, control, streams, size)
+}
+
+/// What this process makes in the full tier whatever else the plan says.
+pub(super) fn world(own_network: bool, uid_map: &[u8], gid_map: &[u8]) -> Result<(), Failure> {
+    on(Stage::Process, sys::prctl(libc::PR_SET_DUMPABLE, 1, 0))?;
+    on(Stage::Process, sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0))?;
+    // They take the kernel longer than all the rest of a clone, for which the supervisor would
+    // wait.
+    let network = if own_network { libc::CLONE_NEWNET } else { 0 };
+    let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network;
+    on(Stage::Namespaces, sys::unshare(namespaces))?;
+    on(Stage::Identity, identity(uid_map, gid_map))?;
+    on(Stage::Mounts, sys::make_private())?;
+    if own_network {
+        on(Stage::Network, loopback())?;
+    }
+    Ok(())
+}
+
+/// What follows.
+pub(super) fn go(
     p: &Prepared,
     control: OwnedFd,
     streams: Streams,
@@ -86,20 +107,16 @@ fn start(
     streams: Streams,
     size: Option<TerminalSize>,
 ) -> Result<(i32, Option<OwnedFd>), Failure> {
-    on(Stage::Process, sys::prctl(libc::PR_SET_DUMPABLE, 1, 0))?;
     let mut relays = [-1; channel::MOST_DESCRIPTORS];
     if p.tier == Tier::Full {
-        on(Stage::Process, sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0))?;
-        on(Stage::Namespaces, further_namespaces(p))?;
-        on(Stage::Identity, identity(&p.uid_map, &p.gid_map))?;
         mounts::set_up(p)?;
         mounts::processes()?;
         mounts::terminals()?;
         if p.own_network {
-            on(Stage::Network, loopback())?;
             listen(p, &mut relays)?;
         }
     } else {
+        on(Stage::Process, sys::prctl(libc::PR_SET_DUMPABLE, 1, 0))?;
         on(Stage::Process, sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0))?;
     }
     // SAFETY: takes nothing.

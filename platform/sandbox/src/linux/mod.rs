@@ -5,6 +5,7 @@
 //! [`filter`]) and execs. [`trace`] then watches over them.
 
 mod agent;
+mod ahead;
 mod attributes;
 mod broker;
 mod calls;
@@ -28,6 +29,7 @@ mod sys;
 mod terminal;
 mod trace;
 
+pub use ahead::{Ahead, ahead};
 pub use control::Control;
 pub use probe::{assume, probe};
 pub(crate) use proc::ancestors;
@@ -78,7 +80,7 @@ pub struct Session {
 }
 
 /// Starts a session. Its first process sets itself up while the caller does something else; see
-/// [`Starting::settle`].
+/// [`Starting::settle`]. One that was started [`ahead`] has begun with that already.
 ///
 /// The calling thread becomes the tracing thread: tracing, and the signal that ends a session
 /// when its supervisor dies, belong to threads. `Session` is therefore used on this thread only.
@@ -88,7 +90,12 @@ pub struct Session {
 ///
 /// # Errors
 /// [`LaunchError`]; nothing is left running.
-pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Starting, LaunchError> {
+pub fn launch(
+    ahead: Option<Ahead>,
+    plan: &Plan,
+    command: &[OsString],
+    stdio: Stdio,
+) -> Result<Starting, LaunchError> {
     if plan.tier == Tier::None {
         return Err(LaunchError::Invalid("the plan has no sandbox, so nothing may run".into()));
     }
@@ -100,25 +107,18 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Startin
         None
     };
     let streams = Streams::new(stdio)?;
-    let (ours, theirs) = channel::pair().map_err(|e| failed(Stage::Process, e))?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
     wake_by_children(&wake)?;
     if plan.tier == Tier::Reduced {
         // Should the first process be killed, its orphans fall to this one.
         sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map_err(|e| failed(Stage::Process, e))?;
     }
-    let signals = sys::block_signals();
-    let init = match sys::clone_process(init::namespaces(&prepared)) {
-        Ok(0) => init::run(&prepared, theirs, streams.fds(), streams.size),
-        Ok(pid) => pid,
-        Err(Errno(errno)) => {
-            WAKE.store(NOBODY, Ordering::SeqCst);
-            return Err(LaunchError::Capability { stage: Stage::Namespaces, errno });
-        }
-    };
-    drop((signals, theirs));
+    let ordered =
+        ahead.and_then(|ahead| ahead.order(plan, &prepared, command, streams.fds(), streams.size));
+    let first = ordered.map_or_else(|| first_process(&prepared, &streams), Ok);
+    let (init, socket) = first.inspect_err(|_| WAKE.store(NOBODY, Ordering::SeqCst))?;
     let shared = Shared {
-        socket: ours,
+        socket,
         wake,
         terminal: OnceLock::new(),
         answers: Default::default(),
@@ -142,6 +142,18 @@ pub fn launch(plan: &Plan, command: &[OsString], stdio: Stdio) -> Result<Startin
     };
     let has_terminal = streams.size.is_some();
     Ok(Starting { session, prepared, brokered, has_terminal, relays })
+}
+
+/// Clones the first process into what the plan says: its id and the way to it.
+fn first_process(prepared: &Prepared, streams: &Streams) -> Result<(i32, OwnedFd), LaunchError> {
+    let (ours, theirs) = channel::pair().map_err(|e| failed(Stage::Process, e))?;
+    let namespaces = if prepared.tier == Tier::Full { init::NAMESPACES } else { 0 };
+    let _signals = sys::block_signals();
+    match sys::clone_process(namespaces) {
+        Ok(0) => init::run(prepared, theirs, streams.fds(), streams.size),
+        Ok(init) => Ok((init, ours)),
+        Err(Errno(errno)) => Err(LaunchError::Capability { stage: Stage::Namespaces, errno }),
+    }
 }
 
 impl Starting {

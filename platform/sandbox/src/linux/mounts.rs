@@ -25,7 +25,6 @@ const MOST_TREES: usize = 256;
 
 /// Sets up every mount that the plan asks for, but the session's own `/proc` and terminals.
 pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
-    on(Stage::Mounts, sys::make_private())?;
     trees(p)?;
     on(Stage::Mounts, sys::mount(c"tmpfs", SCRATCH, SAFE, c"mode=0755"))?;
     on(Stage::Mounts, sys::mkdir(libc::AT_FDCWD, EMPTY_FOLDER, 0))?;

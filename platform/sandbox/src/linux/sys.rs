@@ -263,6 +263,14 @@ pub(super) fn readable(fd: BorrowedFd<'_>) -> libc::pollfd {
 }
 
 /// A counter that wakes a poll.
+/// A file that is nowhere but in memory.
+pub(super) fn memory_file(name: &CStr) -> Result<OwnedFd> {
+    // SAFETY: the name ends with NUL.
+    let fd = check(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
+    // SAFETY: the kernel just returned this descriptor to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 pub(super) fn event_fd() -> Result<OwnedFd> {
     // SAFETY: takes two numbers.
     owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into())

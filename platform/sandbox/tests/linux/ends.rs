@@ -57,7 +57,7 @@ fn a_session_that_is_dropped_leaves_nothing() {
             let _one_at_a_time = exclusive();
             let world = World::new(tier);
             let (mut reader, stdio) = piped();
-            let session = launch(&world.plan, &arguments(&["sleep", "1000"]), stdio)
+            let session = launch(None, &world.plan, &arguments(&["sleep", "1000"]), stdio)
                 .unwrap()
                 .settle()
                 .unwrap();
@@ -166,8 +166,10 @@ pub(crate) fn supervise(tier: Tier) -> std::io::Result<()> {
     let stdio = Stdio { terminal: None, stdin: to(0), stdout: to(1), stderr: to(2) };
     let script = "setsid sh -c 'trap \"\" TERM HUP INT; while :; do :; done' & \
                   (trap '' HUP; while :; do :; done) & echo running; while :; do :; done";
-    let session =
-        launch(&world.plan, &arguments(&["sh", "-c", script]), stdio).unwrap().settle().unwrap();
+    let session = launch(None, &world.plan, &arguments(&["sh", "-c", script]), stdio)
+        .unwrap()
+        .settle()
+        .unwrap();
     let rule = |_, _: &_| Answer::Allow;
     let mut judge = crate::world::Log { rule, execs: vec![], refused: vec![], withdrawn: vec![] };
     session.run(&mut judge).map(drop).map_err(|error| error.source)

@@ -69,7 +69,8 @@ fn on_terminal(
         stdout: Stream::Terminal,
         stderr: Stream::Terminal,
     };
-    let mut session = launch(&world.plan, &arguments(command), stdio).unwrap().settle().unwrap();
+    let mut session =
+        launch(None, &world.plan, &arguments(command), stdio).unwrap().settle().unwrap();
     let (sender, stops) = channel();
     let terminal = File::from(session.take_terminal().unwrap());
     let control = session.control();

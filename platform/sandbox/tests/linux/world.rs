@@ -2,7 +2,7 @@
 
 use chaperone_sandbox::{
     Access, ActionId, Answer, Control, Exit, Judge, LeftOver, Limits, Network, ObservedExec,
-    Outcome, PathGrant, Plan, Session, Stdio, Stream, Target, Tier, launch,
+    Outcome, PathGrant, Plan, Session, Stdio, Stream, Target, Tier, ahead, launch,
 };
 use std::ffi::OsString;
 use std::fs;
@@ -163,7 +163,7 @@ pub(crate) fn session(
         stdout: Stream::To(stdout.try_clone().unwrap().into()),
         stderr: Stream::To(stderr.try_clone().unwrap().into()),
     };
-    let mut session = launch(plan, &arguments(command), stdio).unwrap().settle().unwrap();
+    let mut session = launch(ahead(), plan, &arguments(command), stdio).unwrap().settle().unwrap();
     let control = session.control();
     meanwhile(&mut session, control);
     let mut judge = Log { rule, execs: vec![], refused: vec![], withdrawn: vec![] };

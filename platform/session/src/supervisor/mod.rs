@@ -24,8 +24,9 @@ use chaperone_approvals::{Approvals, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Action, LayerStatus, Policy};
 use chaperone_sandbox::{
-    AgentAccess, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal, Relay,
-    Session, Starting, Stdio, Stream, TerminalSize, TraceError, assume, launch, plan, probe,
+    AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
+    Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume, launch, plan,
+    probe,
 };
 use jiff::Timestamp;
 use judge::Supervision;
@@ -123,6 +124,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     if options.question.command.is_empty() {
         return Err(StartError::NoCommand);
     }
+    let ahead = ahead();
     memory::prepare();
     signals::block().map_err(own("signals cannot be blocked"))?;
     // The process ends with it: to free thousands of small pieces first would only take time.
@@ -140,7 +142,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
 
     let mut plan = prepared.plan(&assume())?;
     warn(&loaded.policy, &plan);
-    let starting = start(&plan, &command, streams);
+    let starting = start(ahead, &plan, &command, streams);
     // While the sandbox is set up, the disk keeps the beginning and the socket is made.
     let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
     let mut opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
@@ -157,7 +159,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
                 let event = NewEvent::finding("The full set-up failed; planned anew.")
                     .detail("tier", plan.tier.to_string());
                 segment.append(event)?;
-                start(&plan, &command, streams).and_then(settle)
+                start(None, &plan, &command, streams).and_then(settle)
             })
         }
         other => other,
@@ -315,7 +317,12 @@ fn agent_name(loaded: &Loaded, command: &[OsString]) -> String {
     }
 }
 
-fn start(plan: &Plan, command: &[OsString], streams: Streams) -> Result<Starting, StartError> {
+fn start(
+    ahead: Option<Ahead>,
+    plan: &Plan,
+    command: &[OsString],
+    streams: Streams,
+) -> Result<Starting, StartError> {
     let stream = |is_terminal: bool, fd: &dyn AsFd| {
         if is_terminal {
             return Ok(Stream::Terminal);
@@ -334,7 +341,7 @@ fn start(plan: &Plan, command: &[OsString], streams: Streams) -> Result<Starting
         stdout: stream(streams.stdout, &io::stdout())?,
         stderr: stream(streams.stderr, &io::stderr())?,
     };
-    Ok(launch(plan, command, stdio)?)
+    Ok(launch(ahead, plan, command, stdio)?)
 }
 
 fn settle(starting: Starting) -> Result<Session, StartError> {
