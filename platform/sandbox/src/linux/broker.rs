@@ -14,12 +14,12 @@ mod acts;
 
 use super::agent;
 use super::attributes::{self, Attribute, Own};
+use super::control::Shared;
 use super::guard::Guard;
 use super::landlock;
 use super::notify::{Listener, Question};
 use super::paths::{self, Place};
 use super::sys::{self, Errno, Result};
-use crate::enforce::{LaunchError, Stage};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -104,64 +104,68 @@ pub(super) enum Word {
     Elsewhere { job: Job, path: PathBuf },
 }
 
-/// The way to the thread.
+/// The way to the thread, which the first call starts: most sessions of one command make none.
 #[derive(Debug)]
-pub(super) struct Broker {
-    jobs: Sender<Job>,
-    begin: Sender<(OwnedFd, Listener)>,
-    confined: Receiver<Result<()>>,
+pub(super) enum Broker {
+    Waiting(Box<Work>),
+    Working(Sender<Job>),
+    /// The thread could not be started, or not be confined: it takes no call.
+    Failed(Errno),
+}
+
+/// What the thread works with.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) guard: Guard,
+    pub(super) own: Own,
+    /// The agent's root folder.
+    pub(super) root: OwnedFd,
+    /// What confines the agent.
+    pub(super) ruleset: OwnedFd,
+    /// Where calls are answered.
+    pub(super) listener: Listener,
+    /// Where the tracing thread hears of them.
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Broker {
-    /// Starts the thread, which waits for [`Broker::begin`]. `root` is the agent's root folder,
-    /// `speak` tells the tracing thread.
-    pub(super) fn start(
-        guard: Guard,
-        own: Own,
-        root: OwnedFd,
-        speak: impl Fn(Word) + Send + 'static,
-    ) -> std::result::Result<Self, LaunchError> {
-        let (sender, jobs) = channel();
-        let (report, confined) = channel();
-        let (begin, begun) = channel::<(OwnedFd, Listener)>();
-        let work = move || {
-            let Ok((ruleset, listener)) = begun.recv() else { return };
-            let result = confine(&ruleset);
-            let failed = result.is_err();
-            // Nobody waits for it any more if the session has ended already.
-            let told = report.send(result);
-            if !failed && told.is_ok() {
-                Thread { guard, own, root, listener, speak }.run(&jobs);
-            }
-        };
-        let _signals = sys::block_signals();
-        let failed = |errno: Errno| LaunchError::Setup {
-            stage: Stage::Broker,
-            what: "its thread".into(),
-            source: errno.into(),
-        };
-        std::thread::Builder::new()
-            .name("broker".into())
-            .spawn(work)
-            .map_err(|_| failed(Errno(libc::EAGAIN)))?;
-        Ok(Self { jobs: sender, begin, confined })
+    pub(super) fn new(work: Work) -> Self {
+        Self::Waiting(Box::new(work))
     }
 
-    /// Has the thread confine itself by the agent's rules and answer here, without waiting for it:
-    /// see [`Broker::confined`].
-    pub(super) fn begin(&self, ruleset: OwnedFd, listener: Listener) -> Result<()> {
-        self.begin.send((ruleset, listener)).map_err(|_| Errno(libc::ECHILD))
+    /// Hands a call over. What the thread cannot take fails.
+    pub(super) fn take(&mut self, job: Job) -> Result<()> {
+        if matches!(self, Self::Waiting(_))
+            && let Self::Waiting(work) = std::mem::replace(self, Self::Failed(Errno(libc::EIO)))
+        {
+            *self = start(*work).map_or_else(Self::Failed, Self::Working);
+        }
+        match self {
+            Self::Working(jobs) => jobs.send(job).map_err(|_| Errno(libc::EIO)),
+            Self::Failed(errno) => Err(*errno),
+            Self::Waiting(_) => Err(Errno(libc::EIO)),
+        }
     }
+}
 
-    /// Waits until the thread has the agent's confinement. Before that it takes no call.
-    pub(super) fn confined(&self) -> Result<()> {
-        self.confined.recv().unwrap_or(Err(Errno(libc::ECHILD)))
-    }
-
-    /// Hands a call over; if the thread has gone, nothing answers it.
-    pub(super) fn take(&self, job: Job) -> Result<()> {
-        self.jobs.send(job).map_err(|_| Errno(libc::EIO))
-    }
+/// Starts the thread, and waits until it has confined itself as the agent is.
+fn start(work: Work) -> Result<Sender<Job>> {
+    let (sender, jobs) = channel();
+    let (report, confined) = channel();
+    let run = move || {
+        let result = confine(&work.ruleset);
+        let failed = result.is_err();
+        // Whoever started it waits for this.
+        let told = report.send(result);
+        if !failed && told.is_ok() {
+            work.run(&jobs);
+        }
+    };
+    let _signals = sys::block_signals();
+    let started = std::thread::Builder::new().name("broker".into()).spawn(run);
+    started.map_err(|_| Errno(libc::EAGAIN))?;
+    confined.recv().unwrap_or(Err(Errno(libc::EIO)))?;
+    Ok(sender)
 }
 
 /// Confines the calling thread as the agent is confined.
@@ -171,14 +175,6 @@ fn confine(ruleset: &OwnedFd) -> Result<()> {
     agent::drop_capabilities()?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
     landlock::enforce(ruleset)
-}
-
-struct Thread<F> {
-    guard: Guard,
-    own: Own,
-    root: OwnedFd,
-    listener: Listener,
-    speak: F,
 }
 
 /// Why a call was not carried out.
@@ -204,7 +200,7 @@ enum Done {
     File(OwnedFd),
 }
 
-impl<F: Fn(Word)> Thread<F> {
+impl Work {
     fn run(&self, jobs: &Receiver<Job>) {
         for job in jobs {
             // SAFETY: takes a number; the mask is this thread's own.
@@ -214,10 +210,10 @@ impl<F: Fn(Word)> Thread<F> {
                 Ok(Done::File(file)) => self.give(&job, &file),
                 Err(Trouble::Error(errno)) => self.listener.answer(&job.question, Err(errno)),
                 Err(Trouble::Guarded(path)) => {
-                    (self.speak)(Word::Refused { tid: job.question.tid, path });
+                    self.shared.hear(Word::Refused { tid: job.question.tid, path });
                     self.listener.answer(&job.question, Err(Errno(libc::EACCES)));
                 }
-                Err(Trouble::Elsewhere(path)) => (self.speak)(Word::Elsewhere { job, path }),
+                Err(Trouble::Elsewhere(path)) => self.shared.hear(Word::Elsewhere { job, path }),
                 Err(Trouble::Later) => {}
             }
         }

@@ -37,7 +37,7 @@ pub(crate) use proc::ancestors;
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Network, Plan, Relay, Tier};
 use attributes::Own;
-use broker::Broker;
+use broker::{Broker, Work};
 use channel::Message;
 use connect::Reach;
 use control::Shared;
@@ -163,7 +163,7 @@ impl Starting {
     /// # Errors
     /// [`LaunchError`]; nothing is left running.
     pub fn settle(self) -> Result<Session, LaunchError> {
-        let Self { mut session, prepared, mut brokered, has_terminal, relays } = self;
+        let Self { mut session, prepared, brokered, has_terminal, relays } = self;
         let mut ready = false;
         let mut ruleset = None;
         while !(ready && session.listener.is_some()) {
@@ -176,9 +176,6 @@ impl Starting {
                         session.terminal = fds.next();
                     }
                     session.listeners = relays.iter().cloned().zip(fds).collect();
-                    if let Some((guard, own)) = brokered.take() {
-                        session.start_broker(guard, own)?;
-                    }
                 }
                 Some((Message::Listening, fds)) => {
                     let mut fds = fds.into_iter();
@@ -197,25 +194,20 @@ impl Starting {
             // Set once: a session settles once.
             let _ = session.shared.terminal.set(copy);
         }
-        if let (Some(broker), Some(listener)) = (&session.broker, &session.listener) {
-            let ruleset = ruleset.ok_or(Errno(libc::EBADF));
-            let begun = ruleset.and_then(|ruleset| broker.begin(ruleset, listener.share()?));
-            begun.map_err(|e| failed(Stage::Broker, e))?;
+        if let (Some((guard, own)), Some(ruleset), Some(listener)) =
+            (brokered, ruleset, &session.listener)
+        {
+            let listener = listener.share().map_err(|e| failed(Stage::Broker, e))?;
+            let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
+            let shared = Arc::clone(&session.shared);
+            let work = Work { guard, own, root, ruleset, listener, shared };
+            session.broker = Some(Broker::new(work));
         }
         Ok(session)
     }
 }
 
 impl Session {
-    /// Starts the thread that carries calls out on the agent's behalf.
-    fn start_broker(&mut self, guard: Guard, own: Own) -> Result<(), LaunchError> {
-        let root = connect::root_of(self.init).map_err(|e| failed(Stage::Broker, e))?;
-        let shared = Arc::clone(&self.shared);
-        let speak = move |word| shared.hear(word);
-        self.broker = Some(Broker::start(guard, own, root, speak)?);
-        Ok(())
-    }
-
     /// The way into the running session, for other threads.
     pub fn control(&self) -> Control {
         Control(Arc::clone(&self.shared))
@@ -241,15 +233,6 @@ impl Session {
             let source = Errno(libc::EBADF).into();
             return Err(TraceError { what: "it has no filter", source });
         };
-        // It has confined itself meanwhile. The agent's program has not started: that is the first
-        // question of the loop below.
-        if let Some(broker) = &self.broker {
-            let fault = |errno: Errno| TraceError {
-                what: "its broker for guarded paths could not confine itself",
-                source: errno.into(),
-            };
-            broker.confined().map_err(fault)?;
-        }
         let tracer = trace::Tracer {
             tier: self.tier,
             init: self.init,

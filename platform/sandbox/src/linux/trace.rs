@@ -140,7 +140,7 @@ impl Tracer<'_> {
 
     /// Hands a call to the broker, which answers it.
     fn broker(&mut self, question: &Question, job: sys::Result<Job>) {
-        let taken = job.and_then(|job| match &self.broker {
+        let taken = job.and_then(|job| match &mut self.broker {
             Some(broker) => broker.take(job),
             None => Err(Errno(libc::EPERM)),
         });

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Known<'a> {
     disk: &'a dyn Disk,
-    kinds: RefCell<HashMap<PathBuf, Option<Kind>>>,
-    folders: RefCell<HashMap<PathBuf, Folder>>,
-    canonical: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    // By their bytes, which are hashed faster than what they mean.
+    kinds: RefCell<HashMap<OsString, Option<Kind>>>,
+    folders: RefCell<HashMap<OsString, Folder>>,
+    canonical: RefCell<HashMap<OsString, Option<PathBuf>>>,
 }
 
 /// What is known of a folder.
@@ -47,7 +48,7 @@ impl<'a> Known<'a> {
             return self.disk.kind(path);
         };
         let mut folders = self.folders.borrow_mut();
-        let known = folders.entry(folder.to_owned()).or_insert(Folder::Asked(0));
+        let known = folders.entry(folder.as_os_str().to_owned()).or_insert(Folder::Asked(0));
         if let Folder::Asked(times) = known {
             *times += 1;
             if *times >= WORTH_LISTING {
@@ -80,20 +81,20 @@ impl<'a> Known<'a> {
 
 impl Disk for Known<'_> {
     fn kind(&self, path: &Path) -> Option<Kind> {
-        if let Some(kind) = self.kinds.borrow().get(path) {
+        if let Some(kind) = self.kinds.borrow().get(path.as_os_str()) {
             return *kind;
         }
         let kind = self.ask(path);
-        self.kinds.borrow_mut().insert(path.to_owned(), kind);
+        self.kinds.borrow_mut().insert(path.into(), kind);
         kind
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        if let Some(canonical) = self.canonical.borrow().get(path) {
+        if let Some(canonical) = self.canonical.borrow().get(path.as_os_str()) {
             return canonical.clone();
         }
         let canonical = self.resolve(path);
-        self.canonical.borrow_mut().insert(path.to_owned(), canonical.clone());
+        self.canonical.borrow_mut().insert(path.into(), canonical.clone());
         canonical
     }
 

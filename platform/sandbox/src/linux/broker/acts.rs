@@ -1,6 +1,6 @@
 //! The calls that take more than one step: opening, renaming, linking, and changing attributes.
 
-use super::{Done, Outcome, Thread, Trouble, Word};
+use super::{Done, Outcome, Trouble, Work};
 use super::{Job, attributes, paths, sys};
 use crate::linux::attributes::Attribute;
 use crate::linux::paths::Place;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-impl<F: Fn(Word)> Thread<F> {
+impl Work {
     pub(super) fn open(&self, job: &Job, path: &Path, flags: i32, mode: u32) -> Outcome<Done> {
         if flags & libc::O_TMPFILE == libc::O_TMPFILE {
             // It has no name yet; linkat gives it one.
