@@ -269,19 +269,27 @@ impl Shared {
     /// Has everything on the disk. After a failure the kernel may have dropped what it could not
     /// write, so nothing more is accepted.
     fn sync(&self) -> Result<()> {
-        let contents = {
+        self.sync_contents_so_far()?;
+        let synced = self.sync_records();
+        if let Err(error) = &synced {
+            self.lock().failed = Some(error.to_string());
+        }
+        synced
+    }
+
+    fn sync_contents_so_far(&self) -> Result<()> {
+        let bytes = {
             let state = self.lock();
-            (state.contents_synced < state.content_bytes).then_some(state.content_bytes)
+            if state.contents_synced >= state.content_bytes {
+                return Ok(());
+            }
+            state.content_bytes
         };
-        let synced = match contents {
-            Some(_) => self.sync_contents().and_then(|()| self.sync_records()),
-            None => self.sync_records(),
-        };
+        let synced = self.sync_contents();
         let mut state = self.lock();
-        match (&synced, contents) {
-            (Err(error), _) => state.failed = Some(error.to_string()),
-            (Ok(()), Some(bytes)) => state.contents_synced = state.contents_synced.max(bytes),
-            (Ok(()), None) => {}
+        match &synced {
+            Ok(()) => state.contents_synced = state.contents_synced.max(bytes),
+            Err(error) => state.failed = Some(error.to_string()),
         }
         synced
     }
@@ -332,10 +340,12 @@ impl Shared {
             if state.ended {
                 break; // what is left goes to the disk with the end
             }
-            state.dirty = false;
-            state.hasty = false;
+            let hasty = std::mem::take(&mut state.hasty);
+            // The end, which is soon to be recorded, has the records on the disk.
+            state.dirty = hasty;
             drop(state);
-            let _ = self.sync(); // the failure is in the state, for the next append
+            // The failure is in the state, for the next append.
+            let _ = if hasty { self.sync_contents_so_far() } else { self.sync() };
             state = self.lock();
             state.flushes += 1;
             self.wake.notify_all();

@@ -235,6 +235,14 @@ impl Asking {
         self.approvals.requests()
     }
 
+    /// Tells everybody that the session is over, if nothing waits for them: what does is about to
+    /// be withdrawn.
+    pub(crate) fn end_unless_waiting(&self) {
+        if self.waiting().is_empty() {
+            self.approvals.end();
+        }
+    }
+
     /// Tells everybody that the session is over.
     pub(crate) fn end(&self) {
         self.approvals.end();

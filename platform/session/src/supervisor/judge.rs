@@ -133,6 +133,7 @@ impl Judge for Supervision<'_> {
 
     fn ended(&mut self) {
         self.segment.hasten();
+        self.asking.end_unless_waiting();
     }
 
     fn stopped(&mut self) {
