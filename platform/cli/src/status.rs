@@ -2,19 +2,27 @@
 
 use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG, visible};
 use chaperone_session::desk::{Desk, Home, ProtectionLevel};
-use serde::Serialize;
+use chaperone_session::users::{self, Person};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 /// Tell whether agents on this machine are governed, for people and for fleets
+///
+/// As root it tells of everybody who has a home on this machine, and `governed` is the least that
+/// holds for one of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 governed, 1 partly, 2 not.")]
 pub(crate) struct Arguments {
     /// {"version","governed","sentence","tier","mode","policy","agents","exceptions",
-    /// "last_checkpoint"}
+    /// "last_checkpoint"}, and as root "users": [{"user","governed","sentence","agents",
+    /// "exceptions"}]
     #[arg(long)]
     json: bool,
+    /// Of this user alone, also as root
+    #[arg(long)]
+    mine: bool,
 }
 
 #[derive(Serialize)]
@@ -30,46 +38,147 @@ struct Status {
     exceptions: Value,
     /// None are made yet.
     last_checkpoint: Option<String>,
+    /// Root's answer for everybody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<Vec<User>>,
+}
+
+/// What holds for one user.
+#[derive(Debug, Serialize)]
+struct User {
+    user: String,
+    governed: ProtectionLevel,
+    sentence: String,
+    agents: Value,
+    exceptions: Value,
+}
+
+/// The same as that user's own `chaperone status --json` says it.
+#[derive(Deserialize)]
+struct Own {
+    governed: ProtectionLevel,
+    sentence: String,
+    agents: Value,
+    exceptions: Value,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let home = Desk::of_this_user()?.home().map_err(|failure| {
         anyhow::anyhow!("{} {}", failure.message, failure.remedy.unwrap_or_default())
     })?;
-    let code = match home.protection.level {
+    let users: Option<Vec<User>> = (users::is_root() && !arguments.mine)
+        .then(|| users::others().into_iter().map(of_another).collect());
+    let worst = users
+        .iter()
+        .flatten()
+        .map(|user| (user.governed, format!("{}: {}", user.user, user.sentence)))
+        .max_by_key(|(level, _)| exit_status(*level))
+        .filter(|(level, _)| exit_status(*level) > exit_status(home.protection.level));
+    let level = worst.as_ref().map_or(home.protection.level, |(level, _)| *level);
+    if arguments.json {
+        print::json(&status(home, worst, users)?)?
+    } else {
+        show(&home)?;
+        show_others(users.as_deref().unwrap_or_default())?;
+    }
+    Ok(ExitCode::from(exit_status(level)))
+}
+
+fn exit_status(level: ProtectionLevel) -> u8 {
+    match level {
         ProtectionLevel::Protected => 0,
         ProtectionLevel::Partly => 1,
         ProtectionLevel::Not => 2,
-    };
-    if arguments.json {
-        print::json(&status(home)?)?
-    } else {
-        show(&home)?
     }
-    Ok(ExitCode::from(code))
 }
 
-fn status(home: Home) -> anyhow::Result<Status> {
+/// Asks in a process of that user, so that only what is theirs is looked at, and as they see it.
+fn of_another(person: Person) -> User {
+    let failed = |why: String| User {
+        user: person.name.clone(),
+        governed: ProtectionLevel::Not,
+        sentence: format!("Nothing is known: {why}."),
+        agents: Value::Array(Vec::new()),
+        exceptions: Value::Array(Vec::new()),
+    };
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return failed(format!("this program cannot be found: {error}")),
+    };
+    let mut command = Command::new(program);
+    command.args(["status", "--json", "--mine"]).stdin(Stdio::null()).current_dir("/");
+    command.env_clear().env("HOME", &person.home).env("USER", &person.name);
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+    let runtime = format!("/run/user/{}", person.uid);
+    if std::path::Path::new(&runtime).is_dir() {
+        command.env("XDG_RUNTIME_DIR", runtime);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        // Other groups than the first are dropped with it: setgroups(2) comes before.
+        command.gid(person.gid).uid(person.uid);
+    }
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return failed(format!("it cannot be asked as {}: {error}", person.name)),
+    };
+    match serde_json::from_slice::<Own>(&output.stdout) {
+        Ok(Own { governed, sentence, agents, exceptions }) => {
+            User { user: person.name, governed, sentence, agents, exceptions }
+        }
+        Err(_) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            failed(said.lines().last().unwrap_or("it said nothing").trim_end_matches('.').into())
+        }
+    }
+}
+
+fn status(
+    home: Home,
+    worst: Option<(ProtectionLevel, String)>,
+    users: Option<Vec<User>>,
+) -> anyhow::Result<Status> {
+    let own = (home.protection.level, home.protection.sentence);
+    let (governed, sentence) = worst.unwrap_or(own);
     Ok(Status {
         version: home.version,
-        governed: home.protection.level,
-        sentence: home.protection.sentence,
+        governed,
+        sentence,
         tier: serde_json::to_value(home.machine.tier)?,
         mode: "enforce",
         policy: serde_json::to_value(home.managed)?,
         agents: serde_json::to_value(home.agents)?,
         exceptions: serde_json::to_value(home.findings)?,
         last_checkpoint: None,
+        users,
     })
+}
+
+fn style(level: ProtectionLevel) -> anstyle::Style {
+    match level {
+        ProtectionLevel::Protected => GOOD,
+        ProtectionLevel::Partly => CAUTION,
+        ProtectionLevel::Not => BAD,
+    }
+}
+
+fn show_others(users: &[User]) -> anyhow::Result<()> {
+    let mut out = print::out();
+    for User { user, governed, sentence, agents, exceptions: _ } in users {
+        let style = style(*governed);
+        writeln!(out, "{STRONG}{}{STRONG:#}  {style}{sentence}{style:#}", visible(user))?;
+        for agent in agents.as_array().into_iter().flatten() {
+            let text = |key: &str| agent.get(key).and_then(Value::as_str).unwrap_or_default();
+            writeln!(out, "  {}  {}", visible(text("title")), visible(text("detail")))?;
+        }
+    }
+    Ok(())
 }
 
 fn show(home: &Home) -> anyhow::Result<()> {
     let mut out = print::out();
-    let style = match home.protection.level {
-        ProtectionLevel::Protected => GOOD,
-        ProtectionLevel::Partly => CAUTION,
-        ProtectionLevel::Not => BAD,
-    };
+    let style = style(home.protection.level);
     writeln!(out, "{style}{STRONG}{}{STRONG:#}{style:#}", home.protection.sentence)?;
     if let Some(remedy) = &home.protection.remedy {
         writeln!(out, "  {}", remedy.text)?;

@@ -9,6 +9,7 @@ pub mod desk;
 mod doctor;
 mod load;
 mod paths;
+pub mod users;
 mod would;
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,4 @@
-//! The command of an agent: what is put into it so that the agent's own sandbox stays off, and
-//! what is taken off those that it runs so that people can read them.
+//! The command of an agent: what is put into it so that the agent's own sandbox stays off.
 
 use super::keys::Document;
 use super::{AgentFile, OwnSandbox};
@@ -78,45 +77,4 @@ pub fn command(
         .chain(own)
         .chain(after.iter().cloned())
         .collect())
-}
-
-/// The command that an agent's shell line is about, without what the agent puts around it:
-/// `source … && eval 'git push' < /dev/null && pwd -P >| …` is `git push`.
-pub fn inner_command(agent: &AgentFile, line: &str) -> Option<String> {
-    agent.wrappers.iter().find_map(|wrapper| {
-        line.match_indices(&wrapper.before).find_map(|(at, before)| {
-            let (word, rest) = quoted_word(&line[at + before.len()..])?;
-            rest.contains(&wrapper.after).then_some(word)
-        })
-    })
-}
-
-/// A word that a shell would read, if it begins with a quote (POSIX, 2.2 "Quoting").
-fn quoted_word(text: &str) -> Option<(String, &str)> {
-    if !text.starts_with(['\'', '"']) {
-        return None;
-    }
-    let mut word = String::new();
-    let mut quote = None;
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match (quote, c) {
-            (None, '\'' | '"') => quote = Some(c),
-            (Some(open), c) if c == open => quote = None,
-            (None | Some('"'), '\\') => {
-                let (_, next) = chars.next()?;
-                if quote.is_some() && !matches!(next, '$' | '`' | '"' | '\\' | '\n') {
-                    word.push('\\');
-                }
-                if next != '\n' {
-                    word.push(next);
-                }
-            }
-            (None, c) if c.is_whitespace() || ";&|<>()".contains(c) => {
-                return Some((word, &text[at..]));
-            }
-            (_, c) => word.push(c),
-        }
-    }
-    quote.is_none().then_some((word, ""))
 }

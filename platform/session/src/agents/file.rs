@@ -25,10 +25,8 @@ pub struct AgentFile {
     #[serde(default)]
     pub own_sandbox: OwnSandbox,
     /// How long it waits.
+    #[serde(default)]
     pub patience: Patience,
-    /// What it puts around the commands that it runs.
-    #[serde(default, rename = "wrapper")]
-    pub wrappers: Vec<Wrapper>,
 }
 
 /// How an agent is found.
@@ -166,24 +164,12 @@ pub struct ForcedBy {
     pub value: toml::Value,
 }
 
-/// How long an agent waits, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// How long an agent waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Patience {
-    /// For a command that it runs, unless the model asks for longer.
-    pub command: u64,
-    /// For a hook.
-    pub hook: u64,
-}
-
-/// What an agent puts around a command: the command is one quoted word of a shell's.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wrapper {
-    /// What comes right before the word.
-    pub before: String,
-    /// What comes somewhere after it.
-    pub after: String,
+    /// After so many seconds it ends a command that it runs, unless the model asks for longer.
+    pub command: Option<u64>,
 }
 
 impl AgentFile {

@@ -15,10 +15,9 @@ mod folder;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Insists, command, inner_command};
+pub use command::{Insists, command};
 pub use file::{
-    AgentFile, Environment, Find, ForcedBy, How, Item, Mirror, Network, OwnSandbox, Patience,
-    State, Wrapper,
+    AgentFile, Environment, Find, ForcedBy, How, Item, Mirror, Network, OwnSandbox, Patience, State,
 };
 pub use find::{Found, detect, find_installed, program};
 pub use seed::{SeedError, seed};

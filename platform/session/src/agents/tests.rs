@@ -81,15 +81,6 @@ fn an_agent_that_insists_on_its_own_sandbox_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn people_see_the_command_without_what_the_agent_puts_around_it() {
-    let claude = agent("claude-code");
-    let line = r"source /s/snapshot.sh 2>/dev/null || true && \builtin shopt -u extglob 2>/dev/null || true && eval 'git commit -m '\''it'\'' && git push' < /dev/null && pwd -P >| /tmp/claude-1c0e-cwd";
-    assert_eq!(inner_command(claude, line).as_deref(), Some("git commit -m 'it' && git push"));
-    assert_eq!(inner_command(claude, "eval 'git push'"), None);
-    assert_eq!(inner_command(claude, "git push"), None);
-}
-
-#[test]
 fn an_installed_agent_is_found_with_its_version_and_not_run() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("lib/node_modules/opencode-ai");

@@ -73,7 +73,7 @@ pub struct Protection {
 }
 
 /// `chaperone status` exits with 0, 1 and 2 for these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum ProtectionLevel {

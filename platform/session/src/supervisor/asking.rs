@@ -2,6 +2,7 @@
 
 use super::announce::Announcer;
 use super::words;
+use crate::agents::AgentFile;
 use chaperone_approvals::{
     AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
     Scope, SessionInfo, Ticket,
@@ -25,6 +26,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// agent may ask within the first hundredth of a second.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
+/// So much before an agent gives a command up, its request is refused: the agent then reads why,
+/// where it would else only know that the command took too long.
+const BEFORE_GIVING_UP: Duration = Duration::from_secs(5);
+
 /// Opens a session's socket.
 ///
 /// # Errors
@@ -33,13 +38,21 @@ pub(crate) fn open(
     info: SessionInfo,
     runtime: &Path,
     policy: &Policy,
+    agent: Option<&AgentFile>,
 ) -> Result<Approvals, chaperone_approvals::Error> {
     let limits = policy.approvals();
     let scopes = limits.scopes.value.list().into_iter().map(|scope| match scope {
         PolicyScope::Once => Scope::Once,
         PolicyScope::Session => Scope::Session,
     });
-    Approvals::start(info, runtime, &scopes.collect::<Vec<_>>(), limits.expires.value)
+    let expires = expiry(limits.expires.value, agent.and_then(|agent| agent.patience.command));
+    Approvals::start(info, runtime, &scopes.collect::<Vec<_>>(), expires)
+}
+
+/// How long a request waits: no longer than the policy says, and than the agent does (in seconds).
+fn expiry(policy: Duration, patience: Option<u64>) -> Duration {
+    let patience = patience.map_or(Duration::MAX, Duration::from_secs);
+    policy.min(patience.saturating_sub(BEFORE_GIVING_UP))
 }
 
 /// What a session's requests stand on.
@@ -320,4 +333,17 @@ fn chain(exec: &ObservedExec) -> Vec<String> {
         exec.ancestors().into_iter().rev().map(|ancestor| ancestor.argv0).collect();
     chain.extend(exec.command.argv.first().cloned());
     chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_ends_before_its_agent_gives_up_and_when_the_policy_says() {
+        let seconds = Duration::from_secs;
+        assert_eq!(expiry(seconds(600), None), seconds(600));
+        assert_eq!(expiry(seconds(600), Some(120)), seconds(115));
+        assert_eq!(expiry(seconds(60), Some(120)), seconds(60));
+    }
 }

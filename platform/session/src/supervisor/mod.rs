@@ -145,7 +145,11 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     let starting = start(ahead, &plan, &command, streams);
     // While the sandbox is set up, the disk keeps the beginning and the socket is made.
     let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
-    let mut opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
+    let opening = |plan: &Plan| {
+        let info = info(&id, &loaded, plan, options);
+        open(info, &paths.runtime, &loaded.policy, loaded.agent)
+    };
+    let mut opened = opening(&plan);
     let launched = match starting.and_then(settle) {
         // What was assumed of the machine does not hold: find out what does, and plan anew.
         Err(StartError::Launch(LaunchError::Capability { .. })) => {
@@ -155,7 +159,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
                 if let Ok(untrue) = &opened {
                     untrue.end();
                 }
-                opened = open(info(&id, &loaded, &plan, options), &paths.runtime, &loaded.policy);
+                opened = opening(&plan);
                 let event = NewEvent::finding("The full set-up failed; planned anew.")
                     .detail("tier", plan.tier.to_string());
                 segment.append(event)?;
