@@ -50,7 +50,10 @@ pub fn examine(paths: &Paths, question: &Question) -> Examination {
     checks.extend(policy_checks(paths, question, machine.tier()));
     checks.push(folder("history", &paths.history(), "what cannot be recorded does not happen"));
     checks.push(folder("requests", &paths.runtime, "nobody could be asked"));
-    checks.push(agents_check(paths));
+    let found = agents::find_installed(&crate::load::environment(), &paths.home);
+    checks.push(agents_check(&found));
+    let workspace = question.workspace.clone().unwrap_or_else(|| ".".into());
+    checks.extend(own_sandboxes(&found, &workspace));
     Examination { tier: machine.tier(), checks }
 }
 
@@ -176,8 +179,22 @@ fn folder(id: &str, path: &Path, otherwise: &str) -> Check {
     }
 }
 
-fn agents_check(paths: &Paths) -> Check {
-    let found = agents::find_installed(&crate::load::environment(), &paths.home);
+/// Agents that would not start here, because a setting insists on their own sandbox.
+fn own_sandboxes(found: &[agents::Found], workspace: &Path) -> Vec<Check> {
+    let insists = |found: &agents::Found| {
+        let command = [found.path.clone().into_os_string()];
+        let insists = agents::command(found.agent, &command, workspace).err()?;
+        Some(Check {
+            id: format!("own-sandbox-{}", found.name),
+            status: CheckStatus::Warn,
+            detail: format!("{} does not start: {insists}.", found.title),
+            fix: "Remove the setting, or say `chaperone run` in another folder.".into(),
+        })
+    };
+    found.iter().filter_map(insists).collect()
+}
+
+fn agents_check(found: &[agents::Found]) -> Check {
     let names: Vec<&str> = found.iter().map(|agent| agent.title.as_str()).collect();
     if names.is_empty() {
         Check {
@@ -193,5 +210,29 @@ fn agents_check(paths: &Paths) -> Check {
             detail: format!("Found {}.", names.join(", ")),
             fix: String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_keeps_an_agent_from_starting_is_told_before_it_does() {
+        let workspace = tempfile::tempdir().unwrap();
+        let agent = agents::all().find(|agent| agent.name == "claude-code").unwrap();
+        let (name, title) = (agent.name.clone(), agent.title.clone());
+        let found = [agents::Found { agent, name, title, path: "/usr/bin/claude".into() }];
+        let settings = workspace.path().join(".claude/settings.json");
+        std::fs::create_dir(settings.parent().unwrap()).unwrap();
+        std::fs::write(&settings, r#"{"sandbox":{"enabled":false}}"#).unwrap();
+        assert_eq!(own_sandboxes(&found, workspace.path()), []);
+        std::fs::write(&settings, r#"{"sandbox":{"enabled":true}}"#).unwrap();
+        let checks = own_sandboxes(&found, workspace.path());
+        let [Check { id, status: CheckStatus::Warn, detail, .. }] = checks.as_slice() else {
+            panic!("{checks:?}")
+        };
+        assert_eq!(id, "own-sandbox-claude-code");
+        assert!(detail.contains(&settings.display().to_string()), "{detail}");
     }
 }
