@@ -10,6 +10,7 @@
 //! device.log                       every segment's start and final root, and erasures
 //! device.lock                      held for the moment of writing to the device log
 //! index.sqlite                     an index over all of it, which may be deleted at any time
+//! index.lock                       held while the index is made ready
 //! ```
 //!
 //! The leaves of a segment's tree are those of RFC 6962: `SHA-256(0x00 ‖ line)`, the line
