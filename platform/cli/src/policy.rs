@@ -273,7 +273,7 @@ fn explain(value: &Value) -> anyhow::Result<()> {
 fn check(file: &Path, kind: LayerKind) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{} cannot be read", file.display()))?;
-    let layer = Layer::from_toml(kind.source(), &file.display().to_string(), &text);
+    let layer = Layer::from_file(kind.source(), &file.display().to_string(), &text);
     let mut out = print::out();
     if layer.findings().is_empty() {
         writeln!(out, "{} is a whole {} policy.", file.display(), kind.source())?;

@@ -1,15 +1,25 @@
 //! What a source says before anybody asks what it means: values, each with its place.
 
+mod json;
 mod toml;
 
+pub(crate) use json::parse as parse_json;
 pub(crate) use toml::parse as parse_toml;
 
 use std::borrow::Cow;
 
+/// Where a text is not what its format wants, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    /// The offset in bytes.
+    pub(crate) at: usize,
+    pub(crate) message: String,
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node<'t> {
-    /// The offset in the text, in bytes.
+    /// In TOML the offset in the text, in bytes; in JSON the position in the list of pointers.
     pub(crate) at: usize,
     pub(crate) value: Value<'t>,
 }
@@ -26,7 +36,7 @@ pub(crate) enum Value<'t> {
     Other(Cow<'t, str>),
 }
 
-/// A key and where it stands.
+/// A key and where it stands, as a node.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Key<'t> {
     pub(crate) at: usize,

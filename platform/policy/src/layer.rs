@@ -1,5 +1,6 @@
 //! A layer: one source of configuration, parsed once, with what is wrong with it.
 
+use crate::reader::Format;
 use crate::{Class, Finding, FindingStatus, Origin, Settings, SourceKind, reader};
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ pub enum LayerStatus {
     Unreadable,
     /// Others than its owner could have written it: its restrictions apply, its grants do not.
     Untrusted,
-    /// It is not TOML: what could be read of it restricts and grants nothing.
+    /// It is not in its format: what could be read of it restricts and grants nothing.
     Invalid,
 }
 
@@ -33,6 +34,8 @@ pub struct Layer {
     /// What it says.
     pub settings: Settings,
     findings: Vec<Finding>,
+    /// Of JSON, the pointers that the settings' lines stand for, from 1.
+    pointers: Vec<String>,
 }
 
 /// A layer as `policy show --json` lists it.
@@ -54,18 +57,28 @@ impl Layer {
     /// Reads a policy file's text. It never fails: what is wrong becomes findings, and the
     /// settings hold what follows from them for a layer of this kind.
     pub fn from_toml(kind: SourceKind, locator: &str, text: &str) -> Self {
-        let reader::Read { settings, findings, syntax_errors } =
-            reader::read(kind.class(), locator, text);
+        Self::read(Format::Toml, kind, locator, text)
+    }
+
+    /// The same for a file that is JSON if its name ends so, and TOML otherwise. Of what is no
+    /// JSON nothing is read.
+    pub fn from_file(kind: SourceKind, locator: &str, text: &str) -> Self {
+        Self::read(Format::of(locator), kind, locator, text)
+    }
+
+    fn read(format: Format, kind: SourceKind, locator: &str, text: &str) -> Self {
+        let reader::Read { settings, findings, syntax_errors, pointers } =
+            reader::read(format, kind.class(), locator, text);
         let status = if syntax_errors { LayerStatus::Invalid } else { LayerStatus::Present };
         let detail = match (findings.as_slice(), syntax_errors) {
             ([], _) => String::new(),
-            ([first, ..], true) => format!("Not valid TOML. {first}."),
+            ([first, ..], true) => format!("Not valid {}. {first}.", format.name()),
             ([only], false) => format!("One finding: {only}."),
             ([first, rest @ ..], false) => {
                 format!("{} findings; the first: {first}.", rest.len() + 1)
             }
         };
-        Self { kind, locator: locator.to_owned(), status, detail, settings, findings }
+        Self { kind, locator: locator.to_owned(), status, detail, settings, findings, pointers }
     }
 
     /// A source that is not there.
@@ -90,7 +103,15 @@ impl Layer {
 
     fn empty(kind: SourceKind, locator: &str, status: LayerStatus, detail: String) -> Self {
         let settings = Settings::default();
-        Self { kind, locator: locator.to_owned(), status, detail, settings, findings: Vec::new() }
+        Self {
+            kind,
+            locator: locator.to_owned(),
+            status,
+            detail,
+            settings,
+            findings: Vec::new(),
+            pointers: Vec::new(),
+        }
     }
 
     /// Takes the layer's grants away, because others could have written it. `detail` says who, as
@@ -126,10 +147,22 @@ impl Layer {
         self.kind.class()
     }
 
-    /// The origin of what stands on a line of it; of the layer itself for line 0. What is compiled
-    /// in has no lines that anybody could look up.
+    /// The origin of what stands on a line of it (`FILE:LINE`, in JSON `FILE#POINTER`); of the layer
+    /// itself for line 0. What is compiled in has no lines that anybody could look up.
     pub fn origin(&self, line: usize) -> Origin {
-        Origin { kind: self.kind, locator: self.locator.clone() }.at(line)
+        let whole = Origin { kind: self.kind, locator: self.locator.clone() };
+        match line.checked_sub(1).and_then(|at| self.pointers.get(at)) {
+            Some(pointer) => {
+                Origin { kind: self.kind, locator: format!("{}#{pointer}", self.locator) }
+            }
+            None if self.pointers.is_empty() => whole.at(line),
+            None => whole,
+        }
+    }
+
+    /// Whether places in it are lines.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.pointers.is_empty()
     }
 
     /// Whether no session may start because of what came of reading it: nobody can know what the
@@ -150,7 +183,7 @@ impl Layer {
 
     /// The layer as it is listed.
     pub fn summary(&self) -> LayerSummary {
-        let Self { kind, locator, status, detail, settings: _, findings: _ } = self;
+        let Self { kind, locator, status, detail, settings: _, findings: _, pointers: _ } = self;
         LayerSummary {
             kind: *kind,
             locator: locator.clone(),

@@ -149,7 +149,7 @@ fn part(layer: &Layer, at: usize) -> Part<'_> {
     let no_grants = match (layer.status, layer.class()) {
         (_, Class::Workspace) => Some("a workspace file may only restrict"),
         (LayerStatus::Untrusted, _) => Some("the file is untrusted, so it may only restrict"),
-        (LayerStatus::Invalid, _) => Some("the file is not valid TOML, so it may only restrict"),
+        (LayerStatus::Invalid, _) => Some("the file cannot be read whole, so it may only restrict"),
         (_, Class::Managed | Class::Base) => layer
             .settings
             .when_unread

@@ -13,9 +13,9 @@ pub enum SourceKind {
     BuiltIn,
     /// What is known of one agent (`profiles/agents/*.toml`).
     AgentFile,
-    /// `/etc/chaperone/recommended.d/*.toml`: IT's defaults, which a user may change.
+    /// `/etc/chaperone/recommended.d/*.toml` and `*.json`: IT's defaults, which a user may change.
     RecommendedFile,
-    /// `/etc/chaperone/policy.d/*.toml`: IT's policy, which nobody below may loosen.
+    /// `/etc/chaperone/policy.d/*.toml` and `*.json`: IT's policy, which nobody below may loosen.
     ManagedFile,
     /// `$XDG_CONFIG_HOME/chaperone/config.toml`.
     UserFile,
@@ -77,7 +77,7 @@ pub enum Class {
 pub struct Origin {
     /// The kind of source.
     pub kind: SourceKind,
-    /// The place in it: `PATH:LINE` for a value in a file, the path alone for a whole file,
+    /// The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone for a whole file,
     /// `defaults` for what is compiled in, the approval's id for a grant.
     pub locator: String,
 }

@@ -6,7 +6,7 @@
 mod rule;
 mod values;
 
-use crate::document::{Key, Node, Table, Value, parse_toml};
+use crate::document::{Key, Node, SyntaxError, Table, Value, parse_json, parse_toml};
 use crate::nearest::nearest;
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
@@ -20,8 +20,31 @@ use std::time::Duration;
 pub(crate) struct Read {
     pub(crate) settings: Settings,
     pub(crate) findings: Vec<Finding>,
-    /// The text is not TOML; the settings are what a recovering parser made of it.
+    /// The text is not in its format; the settings are what a recovering parser made of it.
     pub(crate) syntax_errors: bool,
+    /// In a format whose places are not lines, what the settings' lines stand for, from 1.
+    pub(crate) pointers: Vec<String>,
+}
+
+/// How a policy is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Toml,
+    Json,
+}
+
+impl Format {
+    /// By the ending of the file's name.
+    pub(crate) fn of(locator: &str) -> Self {
+        if locator.ends_with(".json") { Self::Json } else { Self::Toml }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Toml => "TOML",
+            Self::Json => "JSON",
+        }
+    }
 }
 
 /// The shortest time in which a person could answer at all, and the longest that an agent waits.
@@ -43,25 +66,62 @@ const SECTIONS: [&str; 9] = [
 ];
 
 /// Reads the text as a layer of this class.
-pub(crate) fn read(class: Class, locator: &str, text: &str) -> Read {
-    let (root, errors) = parse_toml(text);
-    let mut reader = Reader::new(class, locator, text);
-    let syntax_errors = !errors.is_empty();
-    for error in errors {
-        reader.find(error.at, "", "valid TOML", error.message, FindingStatus::Refused);
-    }
+pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> Read {
+    let by_line = |errors: Vec<SyntaxError>| {
+        let mut reader = Reader::new(class, locator, Places::lines(text));
+        for SyntaxError { at, message } in errors {
+            let expected = format!("valid {}", format.name());
+            reader.find(at, "", expected, message, FindingStatus::Refused);
+        }
+        reader
+    };
+    let (root, reader, syntax_errors) = match format {
+        Format::Toml => {
+            let (root, errors) = parse_toml(text);
+            let syntax_errors = !errors.is_empty();
+            (root, by_line(errors), syntax_errors)
+        }
+        Format::Json => {
+            let (root, pointers, errors) = parse_json(text);
+            let syntax_errors = !errors.is_empty();
+            let findings = by_line(errors).findings;
+            let reader = Reader::new(class, locator, Places::Pointers(pointers));
+            (root, Reader { findings, ..reader }, syntax_errors)
+        }
+    };
+    let mut reader = reader;
     let settings = reader.settings(&root);
-    let mut findings = reader.findings;
+    let Reader { mut findings, places, .. } = reader;
     findings.sort_by_key(|finding| (finding.line, finding.column));
-    Read { settings, findings, syntax_errors }
+    let pointers = match places {
+        Places::Lines { .. } => Vec::new(),
+        Places::Pointers(pointers) => pointers,
+    };
+    Read { settings, findings, syntax_errors, pointers }
+}
+
+/// What the places of a document's values mean.
+enum Places<'t> {
+    Lines {
+        text: &'t str,
+        /// The offset at which each line begins.
+        starts: Vec<usize>,
+    },
+    Pointers(Vec<String>),
+}
+
+impl<'t> Places<'t> {
+    fn lines(text: &'t str) -> Self {
+        let starts =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self::Lines { text, starts }
+    }
 }
 
 struct Reader<'t> {
     class: Class,
     locator: &'t str,
-    text: &'t str,
-    /// The offset at which each line begins.
-    lines: Vec<usize>,
+    places: Places<'t>,
     findings: Vec<Finding>,
 }
 
@@ -73,18 +133,20 @@ struct Entry<'v, 't> {
 }
 
 impl<'t> Reader<'t> {
-    fn new(class: Class, locator: &'t str, text: &'t str) -> Self {
-        let lines =
-            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { class, locator, text, lines, findings: Vec::new() }
+    fn new(class: Class, locator: &'t str, places: Places<'t>) -> Self {
+        Self { class, locator, places, findings: Vec::new() }
     }
 
     fn managed(&self) -> bool {
         self.class == Class::Managed
     }
 
-    fn line(&self, offset: usize) -> usize {
-        self.lines.partition_point(|start| *start <= offset)
+    /// The line, or the position among the pointers, from 1.
+    fn line(&self, at: usize) -> usize {
+        match &self.places {
+            Places::Lines { starts, .. } => starts.partition_point(|start| *start <= at),
+            Places::Pointers(_) => at + 1,
+        }
     }
 
     fn find(
@@ -95,11 +157,20 @@ impl<'t> Reader<'t> {
         found: impl Into<String>,
         status: FindingStatus,
     ) {
-        let line = self.line(at);
-        let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(start..at).map_or(1, |part| part.chars().count() + 1);
+        let (file, line, column) = match &self.places {
+            Places::Lines { text, starts } => {
+                let line = self.line(at);
+                let start = starts.get(line - 1).copied().unwrap_or(0);
+                let column = text.get(start..at).map_or(1, |part| part.chars().count() + 1);
+                (self.locator.to_owned(), line, column)
+            }
+            Places::Pointers(pointers) => {
+                let pointer = pointers.get(at).map_or("", String::as_str);
+                (format!("{}#{pointer}", self.locator), 0, 0)
+            }
+        };
         self.findings.push(Finding {
-            file: self.locator.to_owned(),
+            file,
             line,
             column,
             key: key.into(),

@@ -151,7 +151,7 @@ fn folder(kind: SourceKind, path: &Path, trust: &Trust) -> Vec<Layer> {
     };
     if folder.names.is_empty() {
         let mut layer = Layer::absent(kind, &path.to_string_lossy());
-        layer.detail = "The folder holds no `*.toml` file.".to_owned();
+        layer.detail = "The folder holds no `*.toml` or `*.json` file.".to_owned();
         return vec![layer];
     }
     let read = |name: &OsString| {
@@ -180,7 +180,7 @@ fn single(kind: SourceKind, path: &Path, expect: Expect<'_>) -> Layer {
 }
 
 fn layer(kind: SourceKind, path: &Path, text: &str, problem: Option<String>) -> Layer {
-    let layer = Layer::from_toml(kind, &path.to_string_lossy(), text);
+    let layer = Layer::from_file(kind, &path.to_string_lossy(), text);
     match problem {
         Some(problem) => {
             layer.untrusted(&format!("{problem}, so its restrictions apply and its grants do not."))
@@ -204,7 +204,7 @@ fn failed(kind: SourceKind, path: &Path, error: ReadError) -> Layer {
 /// Whether a folder's entry is a policy file; editors' hidden copies are not.
 fn is_policy_file(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
-    name.ends_with(".toml") && !name.starts_with('.')
+    (name.ends_with(".toml") || name.ends_with(".json")) && !name.starts_with('.')
 }
 
 /// Text from bytes that were read up to one more than the largest size.

@@ -90,7 +90,9 @@ fn every_source_is_listed_and_files_stand_in_name_order() {
     let mut machine = Machine::new();
     machine.write("etc/chaperone/policy.d/20-b.toml", "revision = \"b\"\n");
     machine.write("etc/chaperone/policy.d/10-a.toml", "revision = \"a\"\n");
+    machine.write("etc/chaperone/policy.d/15-c.json", "{\"revision\": \"c\"}");
     machine.write("etc/chaperone/policy.d/.10-a.toml.swp", "not = [ policy");
+    machine.write("etc/chaperone/policy.d/.16-d.json", "{\"not\": \"policy\"}");
     machine.write("etc/chaperone/policy.d/README", "not = [ policy");
     machine.write("work/.chaperone.toml", "[network]\nmode = \"none\"\n");
     machine.locations.command_line = vec![machine.write("z.toml", "[limits]\nprocesses = 100\n")];
@@ -108,12 +110,29 @@ fn every_source_is_listed_and_files_stand_in_name_order() {
         [
             (SourceKind::RecommendedFile, "etc/chaperone/recommended.d".into(), Absent),
             (SourceKind::ManagedFile, "etc/chaperone/policy.d/10-a.toml".into(), Present),
+            (SourceKind::ManagedFile, "etc/chaperone/policy.d/15-c.json".into(), Present),
             (SourceKind::ManagedFile, "etc/chaperone/policy.d/20-b.toml".into(), Present),
             (SourceKind::UserFile, "home/.config/chaperone/config.toml".into(), Absent),
             (SourceKind::CommandLine, "z.toml".into(), Present),
             (SourceKind::WorkspaceFile, "work/.chaperone.toml".into(), Present),
         ]
     );
+}
+
+#[test]
+fn a_managed_file_in_json_restricts_as_one_in_toml_and_a_broken_one_lets_no_session_start() {
+    let machine = Machine::new();
+    let file = machine.write(
+        "etc/chaperone/policy.d/10-it.json",
+        "{\"network\": {\"mode\": \"none\", \"closed\": true}}",
+    );
+    let layer = machine.layer(SourceKind::ManagedFile);
+    assert_eq!(layer.status, LayerStatus::Present);
+    assert_eq!(layer.settings.network.closed.as_ref().map(|closed| closed.value), Some(true));
+    assert!(!machine.blocked());
+    fs::write(&file, "{\"network\": {\"mode\": \"none\"").unwrap();
+    assert_eq!(machine.status(), LayerStatus::Invalid);
+    assert!(machine.blocked());
 }
 
 #[test]

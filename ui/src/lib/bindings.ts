@@ -452,7 +452,7 @@ export type Origin = {
 	/**  The kind of source. */
 	kind: SourceKind,
 	/**
-	 *  The place in it: `PATH:LINE` for a value in a file, the path alone for a whole file,
+	 *  The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone for a whole file,
 	 *  `defaults` for what is compiled in, the approval's id for a grant.
 	 */
 	locator: string,
@@ -674,9 +674,9 @@ export type SourceKind =
 "built-in" | 
 /**  What is known of one agent (`profiles/agents/*.toml`). */
 "agent-file" | 
-/**  `/etc/chaperone/recommended.d/*.toml`: IT's defaults, which a user may change. */
+/**  `/etc/chaperone/recommended.d/*.toml` and `*.json`: IT's defaults, which a user may change. */
 "recommended-file" | 
-/**  `/etc/chaperone/policy.d/*.toml`: IT's policy, which nobody below may loosen. */
+/**  `/etc/chaperone/policy.d/*.toml` and `*.json`: IT's policy, which nobody below may loosen. */
 "managed-file" | 
 /**  `$XDG_CONFIG_HOME/chaperone/config.toml`. */
 "user-file" | 

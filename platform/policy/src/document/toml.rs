@@ -1,7 +1,7 @@
 //! TOML to values. `toml_parser` knows the syntax; what its events amount to is told here, piece
 //! by piece and without its own copies of the text: some hundred rules are read at every start.
 
-use super::{Key, Made, Node, Table, Value};
+use super::{Key, Made, Node, SyntaxError, Table, Value};
 use std::borrow::Cow;
 use std::mem;
 use toml_parser::decoder::{Encoding, ScalarKind};
@@ -11,14 +11,6 @@ use toml_parser::{ErrorSink, Expected, ParseError, Raw, Source, Span};
 
 /// Arrays and inline tables in each other, at most.
 const DEPTH: u32 = 80;
-
-/// Where a text is no TOML, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
-    /// The offset in bytes.
-    pub(crate) at: usize,
-    pub(crate) message: String,
-}
 
 /// Reads a text. Where it is no TOML, the errors say so, and the table holds what can be told.
 pub(crate) fn parse(text: &str) -> (Table<'_>, Vec<SyntaxError>) {

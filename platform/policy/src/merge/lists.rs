@@ -3,8 +3,8 @@
 use super::{Merged, Parts};
 use crate::effective::{EffectiveRule, LostRule, Rank, RulePlace};
 use crate::{
-    Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
-    NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
+    Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Layer, Located,
+    Loser, NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
 };
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -216,17 +216,16 @@ pub(super) fn rules(
     let mut out = Vec::new();
     let mut lost: Vec<LostRule> = Vec::new();
     for (layer, reason) in &parts.elsewhere {
-        let of = Arc::new(layer.origin(0));
+        let place = places(layer);
         for Located { value, line, restricts_only: _ } in &layer.settings.commands.rules {
-            let (rule, place) =
-                (Arc::clone(value), RulePlace { layer: Arc::clone(&of), line: *line });
+            let (rule, place) = (Arc::clone(value), place(*line));
             lost.push(LostRule { rule, place, reason: reason.clone() });
         }
     }
     for part in &parts.active {
-        let of = Arc::new(part.layer.origin(0));
+        let place = places(part.layer);
         for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
-            let place = RulePlace { layer: Arc::clone(&of), line: *line };
+            let place = place(*line);
             let rule = Arc::clone(rule);
             let allows = rule.decision == Verdict::Allow;
             let elsewhere = rule.when.as_ref().filter(|when| !when.holds(context));
@@ -245,6 +244,15 @@ pub(super) fn rules(
     }
     merged.add("commands.rule", json!([]), Vec::new(), Vec::new());
     (out, lost)
+}
+
+/// Where the rules of a layer stand; what is written out only when somebody asks.
+fn places(layer: &Layer) -> impl Fn(usize) -> RulePlace {
+    let whole = Arc::new(layer.origin(0));
+    move |line| match layer.has_lines() {
+        true => RulePlace { layer: Arc::clone(&whole), line },
+        false => RulePlace { layer: Arc::new(layer.origin(line)), line: 0 },
+    }
 }
 
 /// Where a managed layer closes a list: the first that does.

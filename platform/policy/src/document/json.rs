@@ -1,0 +1,161 @@
+//! JSON to values. Each knows its JSON pointer (RFC 6901). A key that stands twice, of which other
+//! readers take the first or the last, is an error.
+
+use super::{Key, Made, Node, SyntaxError, Table, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::cell::RefCell;
+use std::fmt;
+
+/// Reads a text whose value is an object. The places of its nodes are positions in the list of
+/// pointers; an error's is an offset in the text. Of what is no JSON nothing is read.
+pub(crate) fn parse(text: &str) -> (Table<'static>, Vec<String>, Vec<SyntaxError>) {
+    let pointers = RefCell::new(Vec::new());
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let seed = Seed { pointers: &pointers, pointer: String::new() };
+    let read = seed.deserialize(&mut deserializer).and_then(|node| {
+        deserializer.end()?;
+        Ok(node)
+    });
+    let error = |at, message: String| vec![SyntaxError { at, message }];
+    let (table, errors) = match read {
+        Ok(Node { value: Value::Table(table), .. }) => (table, Vec::new()),
+        Ok(_) => (Table::new(Made::Header), error(0, "a value that is no object".into())),
+        Err(problem) => {
+            let at = offset(text, problem.line(), problem.column());
+            let mut message = problem.to_string();
+            if let Some(end) = message.rfind(" at line ") {
+                message.truncate(end);
+            }
+            (Table::new(Made::Header), error(at, message))
+        }
+    };
+    (table, pointers.into_inner(), errors)
+}
+
+/// Where a line and a column in bytes, both from 1, are in the text.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let mut at = (before + column.saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Reads one value, whose pointer is known.
+struct Seed<'a> {
+    pointers: &'a RefCell<Vec<String>>,
+    pointer: String,
+}
+
+impl Seed<'_> {
+    fn node(&self, value: Value<'static>) -> Node<'static> {
+        let mut pointers = self.pointers.borrow_mut();
+        pointers.push(self.pointer.clone());
+        Node { at: pointers.len() - 1, value }
+    }
+
+    fn below(&self, token: &str) -> Self {
+        let token = token.replace('~', "~0").replace('/', "~1");
+        Self { pointers: self.pointers, pointer: format!("{}/{token}", self.pointer) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Node<'static>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Node<'static>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.node(Value::String(text.to_owned().into())))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(self.node(Value::Boolean(value)))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(self.node(Value::Integer(number)))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        let value = i64::try_from(number).map(Value::Integer);
+        Ok(self.node(value.unwrap_or_else(|_| Value::Other(number.to_string().into()))))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(self.node(Value::Other(number.to_string().into())))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(self.node(Value::Other("null".into())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next_element_seed(self.below(&read.len().to_string()))? {
+            read.push(item);
+        }
+        Ok(self.node(Value::Array(read)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut table = Table::new(Made::Inline);
+        while let Some(name) = entries.next_key::<String>()? {
+            if table.get(&name).is_some() {
+                return Err(A::Error::custom(format!("the key {name:?} a second time")));
+            }
+            let node = entries.next_value_seed(self.below(&name))?;
+            table.entries.push((Key { at: node.at, name: name.into() }, node));
+        }
+        Ok(self.node(Value::Table(table)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_knows_its_pointer() {
+        let (table, pointers, errors) =
+            parse(r#"{"network": {"allow": ["a", "b"]}, "a/b~c": 1, "big": 1e99, "none": null}"#);
+        assert_eq!(errors, []);
+        let Value::Table(network) = &table.get("network").unwrap().value else { panic!() };
+        let allow = network.get("allow").unwrap();
+        assert_eq!(pointers[allow.at], "/network/allow");
+        let Value::Array(items) = &allow.value else { panic!() };
+        assert_eq!(pointers[items[1].at], "/network/allow/1");
+        assert_eq!(pointers[table.get("a/b~c").unwrap().at], "/a~1b~0c");
+        assert!(matches!(table.get("big").unwrap().value, Value::Other(_)));
+        assert!(matches!(table.get("none").unwrap().value, Value::Other(_)));
+    }
+
+    #[test]
+    fn what_is_no_json_says_where_and_nothing_of_it_is_read() {
+        for (text, at) in [
+            ("", 0),
+            ("[]", 0),
+            ("{\n  \"a\": 1,\n}", 13),
+            ("{\"a\": 1, \"a\": 2}", 11),
+            ("{\"a\": 1} x", 9),
+            ("{\"ö\": tru}", 10),
+        ] {
+            let (table, _, errors) = parse(text);
+            assert_eq!(table.entries, [], "{text}");
+            assert_eq!(errors.len(), 1, "{text}");
+            assert!(errors[0].at.abs_diff(at) <= 1, "{text}: {errors:?}");
+        }
+        assert_eq!(parse(&"[".repeat(100_000)).2.len(), 1);
+    }
+}
