@@ -391,3 +391,38 @@ fn answer_until(session: &mut OnTerminal, keys: &str, shown: &str) -> Result<()>
     })
     .with_context(|| session.screen())
 }
+
+/// What a loop wrote last that runs `uname` over and over: its status.
+fn last_status(place: &Place) -> Option<String> {
+    let told = fs::read_to_string(place.work().join("status")).ok()?;
+    told.lines().last().map(str::to_owned)
+}
+
+#[test]
+fn a_running_session_follows_its_policy_and_what_is_broken_changes_nothing() -> Result<()> {
+    let place = Place::new()?;
+    let script = "while [ ! -e stop ]; do uname >/dev/null 2>&1; echo $? >> status; done";
+    let mut session =
+        place.chaperone(["run", "--unattended", "--", "sh", "-c", script])?.spawn()?;
+    let becomes = |status: &str| {
+        eventually("the policy to be followed", || (last_status(&place)? == status).then_some(()))
+    };
+    becomes("0")?;
+    place.configure("[[commands.rule]]\nprefix = [\"uname\"]\ndecision = \"deny\"\n")?;
+    becomes("126")?;
+    place.configure("[[commands.rule]\nprefix = ")?;
+    let events = || -> Result<String> {
+        let found = place.chaperone(["history", "search", "--json", "policy changed"])?.output()?;
+        Ok(text(&found.stdout))
+    };
+    eventually("the broken file to be told", || {
+        events().ok().filter(|told| told.contains("is not whole"))
+    })?;
+    assert_eq!(last_status(&place).as_deref(), Some("126"));
+    place.configure("[limits]\nprocesses = 999\n")?;
+    becomes("0")?;
+    assert!(events()?.contains("limits.processes"), "{}", events()?);
+    fs::write(place.work().join("stop"), "")?;
+    assert!(session.wait()?.success());
+    Ok(())
+}

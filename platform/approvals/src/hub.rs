@@ -9,9 +9,11 @@ use crate::protocol::{
 use crate::queue::{Effect, Queue, Ticket};
 use crate::request::NewRequest;
 use crate::visible::visible;
+use chaperone_policy::Scope;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A connection, numbered by the transport.
 pub(crate) type ClientId = u64;
@@ -122,6 +124,10 @@ impl Hub {
             }
         }
         out
+    }
+
+    pub(crate) fn limit(&mut self, scopes: &[Scope], expires: Duration) {
+        self.queue.limit(scopes, expires);
     }
 
     pub(crate) fn ask(&mut self, new: NewRequest, now: Timestamp) -> (Ticket, Vec<Output>) {

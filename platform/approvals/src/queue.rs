@@ -109,23 +109,29 @@ impl Queue {
         expires: Duration,
         limits: QueueLimits,
     ) -> Self {
-        let mut scopes: Vec<Scope> = scopes.iter().copied().chain([Scope::Once]).collect();
-        scopes.sort_unstable();
-        scopes.dedup();
-        // Longer than a year is longer than any session, and keeps the addition in range.
-        let year = Duration::from_secs(365 * 24 * 3600);
-        let expires = SignedDuration::try_from(expires.min(year)).unwrap_or_default();
-        Self {
+        let mut queue = Self {
             session,
-            scopes,
-            expires,
+            scopes: Vec::new(),
+            expires: SignedDuration::ZERO,
             limits,
             entries: Vec::new(),
             ended: VecDeque::new(),
             approvals: Vec::new(),
             next_request: 1,
             next_ticket: 1,
-        }
+        };
+        queue.limit(scopes, expires);
+        queue
+    }
+
+    /// Sets how far answers reach and how long requests wait, for what is asked from now on.
+    pub fn limit(&mut self, scopes: &[Scope], expires: Duration) {
+        self.scopes = scopes.iter().copied().chain([Scope::Once]).collect();
+        self.scopes.sort_unstable();
+        self.scopes.dedup();
+        // Longer than a year is longer than any session, and keeps the addition in range.
+        let year = Duration::from_secs(365 * 24 * 3600);
+        self.expires = SignedDuration::try_from(expires.min(year)).unwrap_or_default();
     }
 
     /// Whose requests these are.

@@ -2,11 +2,12 @@
 
 use crate::agents::{self, AgentFile};
 use crate::paths::Paths;
-use chaperone_policy::{Context, Os, Policy, built_in, merge};
-use chaperone_sources::Locations;
+use chaperone_policy::{Context, Layer, Os, Policy, built_in, merge};
+use chaperone_sources::{Locations, Stamp};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Whose policy, and for what.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +30,32 @@ pub struct Loaded {
     /// What is known of the agent.
     pub agent: Option<&'static AgentFile>,
     /// The result of all layers.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
+    /// What is needed to read them again.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
+    pub(crate) ground: Ground,
+    /// The sources as they were.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
+    pub(crate) stamp: Stamp,
+}
+
+/// Where the layers of a session come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    agent: Option<&'static AgentFile>,
+    locations: Locations,
+    pub(crate) context: Context,
+}
+
+impl Ground {
+    /// Reads every layer, and how the sources were before.
+    pub(crate) fn read(&self) -> (Vec<Layer>, Stamp) {
+        let stamp = chaperone_sources::stamp(&self.locations);
+        let mut layers = vec![built_in()];
+        layers.extend(self.agent.map(agents::layer));
+        layers.extend(chaperone_sources::read(&self.locations));
+        (layers, stamp)
+    }
 }
 
 /// Why no policy could be told.
@@ -78,20 +104,19 @@ pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
             .map_err(|source| LoadError::PolicyFile { path: path.clone(), source })?;
     }
 
-    let mut layers = vec![built_in()];
-    layers.extend(agent.map(agents::layer));
     let mut locations =
         Locations::system(&paths.home, None, Some(&workspace), question.policy.clone());
     locations.user = paths.config.join("config.toml");
-    layers.extend(chaperone_sources::read(&locations));
     let context = Context {
         home: paths.home.clone(),
         workspace: workspace.clone(),
         agent: agent.map(|agent| agent.name.clone()),
         os: Os::current(),
     };
-    let policy = merge(layers, &context);
-    Ok(Loaded { workspace, agent, policy })
+    let ground = Ground { agent, locations, context };
+    let (layers, stamp) = ground.read();
+    let policy = Arc::new(merge(layers, &ground.context));
+    Ok(Loaded { workspace, agent, policy, ground, stamp })
 }
 
 fn not_a_folder() -> std::io::Error {

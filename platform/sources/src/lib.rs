@@ -14,6 +14,7 @@ use unix as system;
 use chaperone_policy::{Layer, SourceKind};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The largest policy file that is read, in bytes. The largest honest one is a tenth of it.
 pub const LARGEST: u64 = 1 << 20;
@@ -141,6 +142,55 @@ pub fn read(locations: &Locations) -> Vec<Layer> {
         layers.push(single(SourceKind::WorkspaceFile, &path, Expect::Workspace));
     }
     layers
+}
+
+/// What can be told of sources without reading them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(Vec<(PathBuf, Option<Seen>)>);
+
+/// What changes when a file or folder does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    length: u64,
+    written: Option<SystemTime>,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Whether any source has been written, replaced, added or removed since.
+    pub fn is_outdated(&self) -> bool {
+        self.0.iter().any(|(path, before)| seen(path) != *before)
+    }
+}
+
+/// The sources as they are now. Take it before reading them: what is written in between is then
+/// read again.
+pub fn stamp(locations: &Locations) -> Stamp {
+    let Locations { managed, recommended, user, workspace, command_line, trust: _ } = locations;
+    let mut paths = vec![user.clone()];
+    paths.extend(workspace.iter().map(|folder| folder.join(WORKSPACE_FILE)));
+    paths.extend(command_line.iter().cloned());
+    for folder in [managed, recommended] {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        paths.extend(entries.filter(|it| is_policy_file(&it.file_name())).map(|it| it.path()));
+        paths.push(folder.clone());
+    }
+    Stamp(
+        paths
+            .into_iter()
+            .map(|path| (seen(&path), path))
+            .map(|(seen, path)| (path, seen))
+            .collect(),
+    )
+}
+
+fn seen(path: &Path) -> Option<Seen> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Seen {
+        length: metadata.len(),
+        written: metadata.modified().ok(),
+        changed: system::changed(&metadata),
+    })
 }
 
 fn folder(kind: SourceKind, path: &Path, trust: &Trust) -> Vec<Layer> {

@@ -30,6 +30,12 @@ pub(crate) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// When the file or anything about it was changed last, which nobody can set.
+pub(crate) fn changed(metadata: &std::fs::Metadata) -> (i64, i64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.ctime(), metadata.ctime_nsec())
+}
+
 /// Opens a folder and lists its policy files in name order.
 pub(crate) fn open_folder(path: &Path, expect: Expect<'_>) -> Result<Folder, ReadError> {
     let failed = |errno: Errno| error(path, errno);

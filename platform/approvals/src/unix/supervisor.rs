@@ -136,6 +136,11 @@ impl Approvals {
         ticket
     }
 
+    /// Sets how far answers reach and how long requests wait, for what is asked from now on.
+    pub fn limit(&self, scopes: &[Scope], expires: Duration) {
+        self.shared.state().hub.limit(scopes, expires);
+    }
+
     /// Answers from this very process, such as from the session's own terminal.
     pub fn answer(&self, msg: &AnswerMsg) -> AnswerOutcome {
         let mut state = self.shared.state();

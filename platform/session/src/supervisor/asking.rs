@@ -40,19 +40,33 @@ pub(crate) fn open(
     policy: &Policy,
     agent: Option<&AgentFile>,
 ) -> Result<Approvals, chaperone_approvals::Error> {
-    let limits = policy.approvals();
-    let scopes = limits.scopes.value.list().into_iter().map(|scope| match scope {
+    let patience = agent.and_then(|agent| agent.patience.command);
+    Approvals::start(info, runtime, &scopes(policy), expiry(policy, patience))
+}
+
+/// How far an answer may reach.
+fn scopes(policy: &Policy) -> Vec<Scope> {
+    let scopes = policy.approvals().scopes.value.list().into_iter().map(|scope| match scope {
         PolicyScope::Once => Scope::Once,
         PolicyScope::Session => Scope::Session,
     });
-    let expires = expiry(limits.expires.value, agent.and_then(|agent| agent.patience.command));
-    Approvals::start(info, runtime, &scopes.collect::<Vec<_>>(), expires)
+    scopes.collect()
 }
 
 /// How long a request waits: no longer than the policy says, and than the agent does (in seconds).
-fn expiry(policy: Duration, patience: Option<u64>) -> Duration {
+fn expiry(policy: &Policy, patience: Option<u64>) -> Duration {
+    before_giving_up(policy.approvals().expires.value, patience)
+}
+
+fn before_giving_up(policy: Duration, patience: Option<u64>) -> Duration {
     let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     policy.min(patience.saturating_sub(BEFORE_GIVING_UP))
+}
+
+/// What becomes of what waits when nobody is there.
+fn for_nobody(policy: &Policy) -> Verdict {
+    let limits = policy.approvals();
+    limits.unattended.value.max(limits.unattended_restricted.value)
 }
 
 /// What a session's requests stand on.
@@ -64,6 +78,8 @@ pub(crate) struct Ground {
     pub(crate) environment: BTreeMap<String, String>,
     /// `--unattended`: nobody is asked, whoever may be there.
     pub(crate) unattended: bool,
+    /// After so many seconds the agent gives a command up.
+    pub(crate) patience: Option<u64>,
 }
 
 /// A session's requests.
@@ -77,7 +93,9 @@ pub(crate) struct Asking {
     unattended: bool,
     /// What becomes of what waits when nobody is there: a request of either kind may, so the
     /// stricter holds for both.
-    for_nobody: Verdict,
+    for_nobody: Mutex<Verdict>,
+    /// After so many seconds the agent gives a command up.
+    patience: Option<u64>,
     opened: Instant,
     waiting: Mutex<HashMap<ActionId, Ticket>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
@@ -92,8 +110,7 @@ impl Asking {
         policy: &Policy,
         ground: Ground,
     ) -> Arc<Self> {
-        let Ground { segment, control, announcer, environment, unattended } = ground;
-        let limits = policy.approvals();
+        let Ground { segment, control, announcer, environment, unattended, patience } = ground;
         let asking = Arc::new(Self {
             approvals,
             segment,
@@ -102,7 +119,8 @@ impl Asking {
             session: session.to_owned(),
             environment,
             unattended,
-            for_nobody: limits.unattended.value.max(limits.unattended_restricted.value),
+            for_nobody: Mutex::new(for_nobody(policy)),
+            patience,
             opened: Instant::now(),
             waiting: Mutex::default(),
             allowed: Mutex::default(),
@@ -114,6 +132,12 @@ impl Asking {
             }
         });
         asking
+    }
+
+    /// Follows a policy that has changed, in what is asked from now on.
+    pub(crate) fn follow(&self, policy: &Policy) {
+        *self.for_nobody.lock().unwrap_or_else(PoisonError::into_inner) = for_nobody(policy);
+        self.approvals.limit(&scopes(policy), expiry(policy, self.patience));
     }
 
     /// Whether a person could answer: a window or `chaperone approvals` is connected, or the
@@ -135,7 +159,7 @@ impl Asking {
             if let Some(asking) = weak.upgrade()
                 && !asking.somebody_is_there()
             {
-                asking.answer_for_nobody(asking.for_nobody);
+                asking.answer_for_nobody();
             }
         });
         // Without a thread the requests expire instead, as they would have.
@@ -261,8 +285,8 @@ impl Asking {
         self.approvals.end();
     }
 
-    fn answer_for_nobody(&self, verdict: Verdict) {
-        let verdict = match verdict {
+    fn answer_for_nobody(&self) {
+        let verdict = match *self.for_nobody.lock().unwrap_or_else(PoisonError::into_inner) {
             Verdict::Allow => AnswerVerdict::Allow,
             Verdict::Ask | Verdict::Deny => AnswerVerdict::Deny,
         };
@@ -342,8 +366,8 @@ mod tests {
     #[test]
     fn a_request_ends_before_its_agent_gives_up_and_when_the_policy_says() {
         let seconds = Duration::from_secs;
-        assert_eq!(expiry(seconds(600), None), seconds(600));
-        assert_eq!(expiry(seconds(600), Some(120)), seconds(115));
-        assert_eq!(expiry(seconds(60), Some(120)), seconds(60));
+        assert_eq!(before_giving_up(seconds(600), None), seconds(600));
+        assert_eq!(before_giving_up(seconds(600), Some(120)), seconds(115));
+        assert_eq!(before_giving_up(seconds(60), Some(120)), seconds(60));
     }
 }

@@ -4,11 +4,12 @@
 //! not happen.
 
 use super::asking::Asking;
+use super::live::Live;
 use super::terminal::Terminal;
 use super::{signals, words};
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, Facts, Origin, Policy, Verdict, continues, decide, unattended,
+    Action, Command, Decision, Facts, Origin, Verdict, continues, decide, unattended,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, Judge, ObservedExec, Target};
 use jiff::Timestamp;
@@ -17,8 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a session's decisions are made of.
-pub(crate) struct Supervision<'a> {
-    pub(crate) policy: &'a Policy,
+pub(crate) struct Supervision {
+    pub(crate) live: Arc<Live>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) control: Control,
@@ -28,7 +29,7 @@ pub(crate) struct Supervision<'a> {
     pub(crate) asked: HashMap<i32, Command>,
 }
 
-impl Supervision<'_> {
+impl Supervision {
     fn record(&self, event: NewEvent) -> Result<(), Answer> {
         match self.segment.append(event) {
             Ok(_) => Ok(()),
@@ -49,11 +50,15 @@ impl Supervision<'_> {
 
     fn judge(&mut self, id: ActionId, exec: &ObservedExec) -> Result<Answer, Answer> {
         let action = Action::Run(exec.command.clone());
+        let (policy, changed) = self.live.policy();
+        if changed {
+            self.asking.follow(&policy);
+        }
         let mut facts = Facts::at(Timestamp::now());
-        let mut decision = decide(self.policy, &facts, &action);
+        let mut decision = decide(&policy, &facts, &action);
         if decision.verdict == Verdict::Ask {
             facts.approvals = self.asking.approvals();
-            decision = decide(self.policy, &facts, &action);
+            decision = decide(&policy, &facts, &action);
         }
         let before = self.asked.remove(&exec.pid);
         if decision.verdict == Verdict::Ask
@@ -65,7 +70,7 @@ impl Supervision<'_> {
         }
         let asked = self.asking.somebody_is_there() || self.asking.somebody_may_come();
         if decision.verdict == Verdict::Ask && !asked {
-            decision = unattended(self.policy, decision);
+            decision = unattended(&policy, decision);
         }
         match decision.verdict {
             Verdict::Allow => {
@@ -77,7 +82,7 @@ impl Supervision<'_> {
                 Ok(Answer::Deny { message: words::denied(&exec.command, &decision) })
             }
             Verdict::Ask => {
-                self.asking.ask(id, exec, &decision, self.policy)?;
+                self.asking.ask(id, exec, &decision, &policy)?;
                 self.asked.insert(exec.pid, exec.command.clone());
                 Ok(Answer::Wait)
             }
@@ -85,7 +90,7 @@ impl Supervision<'_> {
     }
 }
 
-impl Judge for Supervision<'_> {
+impl Judge for Supervision {
     fn exec(&mut self, id: ActionId, exec: &ObservedExec) -> Answer {
         self.judge(id, exec).unwrap_or_else(|refusal| refusal)
     }

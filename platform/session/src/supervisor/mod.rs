@@ -6,6 +6,7 @@
 mod announce;
 mod asking;
 mod judge;
+mod live;
 mod memory;
 mod relay;
 mod signals;
@@ -30,6 +31,7 @@ use chaperone_sandbox::{
 };
 use jiff::Timestamp;
 use judge::Supervision;
+use live::Live;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
@@ -407,6 +409,7 @@ fn supervise(
             announcer,
             environment: plan.environment.clone(),
             unattended: options.unattended,
+            patience: loaded.agent.and_then(|agent| agent.patience.command),
         },
     );
     if let Some((tty, wake)) = prompt {
@@ -414,10 +417,11 @@ fn supervise(
     }
     let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
     signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
-    serve_relays(&mut session, &loaded.policy, segment)?;
+    let live = Arc::new(Live::new(loaded, Arc::clone(segment)));
+    serve_relays(&mut session, &live, segment)?;
 
     let mut supervision = Supervision {
-        policy: &loaded.policy,
+        live,
         segment: Arc::clone(segment),
         asking: Arc::clone(&asking),
         control,
@@ -450,17 +454,18 @@ fn foreground_terminal() -> Option<File> {
 
 fn serve_relays(
     session: &mut Session,
-    policy: &Policy,
+    live: &Arc<Live>,
     segment: &Arc<Segment>,
 ) -> Result<(), StartError> {
     for (relay, listener) in session.take_listeners() {
         let action = Action::Connect { host: relay.host.clone(), port: relay.port };
-        let facts = chaperone_policy::Facts::at(Timestamp::now());
-        let decision = chaperone_policy::decide(policy, &facts, &action);
-        let segment = Arc::clone(segment);
+        let (segment, live) = (Arc::clone(segment), Arc::clone(live));
         let admit = move |_: &Relay| {
-            decision.verdict == chaperone_policy::Verdict::Allow
-                && segment.append(NewEvent::decided(&action, &decision)).is_ok()
+            let facts = chaperone_policy::Facts::at(Timestamp::now());
+            let decision = chaperone_policy::decide(&live.policy().0, &facts, &action);
+            // A refusal that cannot be recorded is one all the same.
+            segment.append(NewEvent::decided(&action, &decision)).is_ok()
+                && decision.verdict == chaperone_policy::Verdict::Allow
         };
         relay::serve(relay, TcpListener::from(listener), Arc::new(admit))
             .map_err(own("a relay's thread"))?;

@@ -1,0 +1,125 @@
+//! The policy in force while a session runs: what its sources say now.
+//!
+//! Before each decision the sources' stamps are looked at, so a decision is never older than
+//! [`LOOK_EVERY`]. What is broken, unreadable or gone leaves no gap: a managed layer that was read
+//! whole holds until it is read whole again, and any other trouble leaves the policy as it was.
+
+use crate::load::{Ground, Loaded};
+use chaperone_audit::{NewEvent, Segment};
+use chaperone_policy::{Class, Layer, LayerStatus, Policy, merge};
+use chaperone_sources::Stamp;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How old the knowledge of the sources may be when a decision is made.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Keys that only a new session can follow: they are in the kernel by now.
+const AT_START: [&str; 5] = ["sandbox.", "filesystem.", "environment.", "limits.", "network.mode"];
+
+/// A session's policy.
+pub(crate) struct Live {
+    ground: Ground,
+    segment: Arc<Segment>,
+    state: Mutex<State>,
+}
+
+struct State {
+    policy: Arc<Policy>,
+    stamp: Stamp,
+    looked: Instant,
+}
+
+impl Live {
+    pub(crate) fn new(loaded: &Loaded, segment: Arc<Segment>) -> Self {
+        let state = State {
+            policy: Arc::clone(&loaded.policy),
+            stamp: loaded.stamp.clone(),
+            looked: Instant::now(),
+        };
+        Self { ground: loaded.ground.clone(), segment, state: Mutex::new(state) }
+    }
+
+    /// The policy that holds now, and whether it is another than before.
+    pub(crate) fn policy(&self) -> (Arc<Policy>, bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.elapsed() < LOOK_EVERY {
+            return (Arc::clone(&state.policy), false);
+        }
+        let changed = state.stamp.is_outdated();
+        state.looked = Instant::now();
+        if !changed {
+            return (Arc::clone(&state.policy), false);
+        }
+        let (layers, stamp) = self.ground.read();
+        state.stamp = stamp;
+        let layers = without_gaps(state.policy.layers(), layers);
+        let policy = merge(layers, &self.ground.context);
+        let event = match policy.blocked().first() {
+            Some(blocked) => NewEvent::finding("The policy changed and is not whole.")
+                .detail("holds", "the policy from before")
+                .detail("why", format!("{} ({})", blocked.reason, blocked.origin)),
+            None => changed_event(&state.policy, &policy),
+        };
+        // The change itself is not an action: should this fail, so does the record of the next.
+        let _ = self.segment.append(event);
+        if !policy.blocked().is_empty() {
+            return (Arc::clone(&state.policy), false);
+        }
+        state.policy = Arc::new(policy);
+        (Arc::clone(&state.policy), true)
+    }
+}
+
+fn changed_event(before: &Policy, after: &Policy) -> NewEvent {
+    let event = NewEvent::finding("The policy changed.")
+        .detail("revision", after.revision().unwrap_or("none").to_owned());
+    let next: Vec<&str> = before
+        .values()
+        .iter()
+        .zip(&after.values())
+        .filter(|(before, after)| before.value != after.value)
+        .map(|(_, after)| after.key)
+        .filter(|key| AT_START.iter().any(|start| key.starts_with(start)))
+        .collect();
+    if next.is_empty() { event } else { event.detail("from_the_next_session", next.join(", ")) }
+}
+
+/// What was read now, and every managed layer from before of which no whole one was read.
+fn without_gaps(before: &[Layer], now: Vec<Layer>) -> Vec<Layer> {
+    let whole =
+        |layer: &Layer| matches!(layer.status, LayerStatus::Present | LayerStatus::Untrusted);
+    let kept = before.iter().filter(|old| {
+        old.class() == Class::Managed
+            && whole(old)
+            && !now.iter().any(|new| new.locator == old.locator && whole(new))
+    });
+    let kept: Vec<Layer> = kept.cloned().collect();
+    let mut layers: Vec<Layer> =
+        now.into_iter().filter(|new| !kept.iter().any(|old| old.locator == new.locator)).collect();
+    layers.extend(kept);
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaperone_policy::SourceKind;
+
+    #[test]
+    fn a_managed_layer_holds_until_a_whole_one_is_read_and_a_users_does_not() {
+        let managed = |text| Layer::from_toml(SourceKind::ManagedFile, "/m.toml", text);
+        let user = |text| Layer::from_toml(SourceKind::UserFile, "/u.toml", text);
+        let before = [managed("revision = \"1\""), user("revision = \"u\"")];
+        let revisions = |now: Vec<Layer>| -> Vec<String> {
+            let layers = without_gaps(&before, now);
+            let revision =
+                |layer: &Layer| layer.settings.revision.as_ref().map(|r| r.value.clone());
+            layers.iter().filter_map(revision).collect()
+        };
+        assert_eq!(revisions(vec![managed("revision = \"2\"")]), ["2"]);
+        assert_eq!(revisions(vec![managed("revision = ")]), ["1"]);
+        assert_eq!(revisions(vec![Layer::absent(SourceKind::ManagedFile, "/m.toml")]), ["1"]);
+        assert_eq!(revisions(Vec::new()), ["1"]);
+    }
+}
