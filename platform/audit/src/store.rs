@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// The same without waiting for the disk: [`Segment::begun`] does. Segments whose supervisors
-    /// were killed are sealed afterwards.
+    /// were killed are sealed on the way.
     ///
     /// # Errors
     /// Whatever kept it from being written; nothing of the session is left.
@@ -86,12 +86,11 @@ impl Store {
                 remove();
             }
             drop(guard);
-            let ok = begun.is_ok();
-            shared.settle(begun);
-            if ok {
+            if begun.is_ok() {
                 // Not this session's concern: what cannot be sealed now is sealed by the next.
                 let _ = seal_dead(&layout, SEAL_AT_BEGIN);
             }
+            shared.settle(begun);
         })?;
         Ok(segment)
     }
