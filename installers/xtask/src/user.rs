@@ -14,11 +14,17 @@ use crate::tools::cargo_tool_path;
 
 const USER: &str = "chaperone-test";
 
-/// Runs nextest over the already built tests as the ordinary user.
-pub(crate) fn nextest(project: &Project, log: &Log, filter: &str) -> Result<()> {
+/// Makes the ordinary user where there is none yet.
+pub(crate) fn make(project: &Project, log: &Log) -> Result<()> {
     if !Command::new("id").args(["-u", USER]).output()?.status.success() {
         log.run(project.command("useradd").args(["--create-home", "--shell", "/bin/sh", USER]))?;
     }
+    Ok(())
+}
+
+/// Runs nextest over the already built tests as the ordinary user.
+pub(crate) fn nextest(project: &Project, log: &Log, filter: &str) -> Result<()> {
+    make(project, log)?;
     let scratch = project.scratch()?;
     // What cargo would tell nextest; the user can neither run this cargo nor write its folder.
     let metadata = scratch.join("cargo-metadata.json");
