@@ -45,6 +45,9 @@ pub(crate) fn nextest(project: &Project, log: &Log, filter: &str) -> Result<()> 
     words.push(format!("HOME=/home/{USER}").into());
     words.push(format!("USER={USER}").into());
     words.extend(["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"].map(Into::into));
+    // Snapshots lie in the workspace, for which this user has no cargo to ask.
+    words.push(format!("INSTA_WORKSPACE_ROOT={}", project.root.display()).into());
+    words.push("INSTA_UPDATE=no".into());
     if std::env::var_os("CI").is_some() {
         words.push("CI=true".into());
     }
