@@ -47,14 +47,12 @@ struct Status {
 #[derive(Debug, Serialize)]
 struct User {
     user: String,
-    governed: ProtectionLevel,
-    sentence: String,
-    agents: Value,
-    exceptions: Value,
+    #[serde(flatten)]
+    own: Own,
 }
 
-/// The same as that user's own `chaperone status --json` says it.
-#[derive(Deserialize)]
+/// What that user's own `chaperone status --json` says.
+#[derive(Debug, Serialize, Deserialize)]
 struct Own {
     governed: ProtectionLevel,
     sentence: String,
@@ -71,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let worst = users
         .iter()
         .flatten()
-        .map(|user| (user.governed, format!("{}: {}", user.user, user.sentence)))
+        .map(|User { user, own }| (own.governed, format!("{user}: {}", own.sentence)))
         .max_by_key(|(level, _)| exit_status(*level))
         .filter(|(level, _)| exit_status(*level) > exit_status(home.protection.level));
     let level = worst.as_ref().map_or(home.protection.level, |(level, _)| *level);
@@ -94,17 +92,18 @@ fn exit_status(level: ProtectionLevel) -> u8 {
 
 /// Asks in a process of that user, so that only what is theirs is looked at, and as they see it.
 fn of_another(person: Person) -> User {
-    let failed = |why: String| User {
-        user: person.name.clone(),
+    let own = ask_as(&person).unwrap_or_else(|why| Own {
         governed: ProtectionLevel::Not,
         sentence: format!("Nothing is known: {why}."),
         agents: Value::Array(Vec::new()),
         exceptions: Value::Array(Vec::new()),
-    };
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return failed(format!("this program cannot be found: {error}")),
-    };
+    });
+    User { user: person.name, own }
+}
+
+fn ask_as(person: &Person) -> Result<Own, String> {
+    let program = std::env::current_exe()
+        .map_err(|error| format!("this program cannot be found: {error}"))?;
     let mut command = Command::new(program);
     command.args(["status", "--json", "--mine"]).stdin(Stdio::null()).current_dir("/");
     command.env_clear().env("HOME", &person.home).env("USER", &person.name);
@@ -119,19 +118,13 @@ fn of_another(person: Person) -> User {
         // Other groups than the first are dropped with it: setgroups(2) comes before.
         command.gid(person.gid).uid(person.uid);
     }
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(error) => return failed(format!("it cannot be asked as {}: {error}", person.name)),
-    };
-    match serde_json::from_slice::<Own>(&output.stdout) {
-        Ok(Own { governed, sentence, agents, exceptions }) => {
-            User { user: person.name, governed, sentence, agents, exceptions }
-        }
-        Err(_) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            failed(said.lines().last().unwrap_or("it said nothing").trim_end_matches('.').into())
-        }
-    }
+    let output = command
+        .output()
+        .map_err(|error| format!("it cannot be asked as {}: {error}", person.name))?;
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        said.lines().last().unwrap_or("it said nothing").trim_end_matches('.').to_owned()
+    })
 }
 
 fn status(
@@ -165,7 +158,7 @@ fn style(level: ProtectionLevel) -> anstyle::Style {
 
 fn show_others(users: &[User]) -> anyhow::Result<()> {
     let mut out = print::out();
-    for User { user, governed, sentence, agents, exceptions: _ } in users {
+    for User { user, own: Own { governed, sentence, agents, exceptions: _ } } in users {
         let style = style(*governed);
         writeln!(out, "{STRONG}{}{STRONG:#}  {style}{sentence}{style:#}", visible(user))?;
         for agent in agents.as_array().into_iter().flatten() {

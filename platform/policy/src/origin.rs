@@ -77,8 +77,8 @@ pub enum Class {
 pub struct Origin {
     /// The kind of source.
     pub kind: SourceKind,
-    /// The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone for a whole file,
-    /// `defaults` for what is compiled in, the approval's id for a grant.
+    /// The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone
+    /// for a whole file, `defaults` for what is compiled in, the approval's id for a grant.
     pub locator: String,
 }
 

@@ -75,21 +75,17 @@ pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> R
         }
         reader
     };
-    let (root, reader, syntax_errors) = match format {
+    let (root, mut reader) = match format {
         Format::Toml => {
             let (root, errors) = parse_toml(text);
-            let syntax_errors = !errors.is_empty();
-            (root, by_line(errors), syntax_errors)
+            (root, by_line(errors))
         }
         Format::Json => {
             let (root, pointers, errors) = parse_json(text);
-            let syntax_errors = !errors.is_empty();
-            let findings = by_line(errors).findings;
-            let reader = Reader::new(class, locator, Places::Pointers(pointers));
-            (root, Reader { findings, ..reader }, syntax_errors)
+            (root, Reader { places: Places::Pointers(pointers), ..by_line(errors) })
         }
     };
-    let mut reader = reader;
+    let syntax_errors = !reader.findings.is_empty();
     let settings = reader.settings(&root);
     let Reader { mut findings, places, .. } = reader;
     findings.sort_by_key(|finding| (finding.line, finding.column));

@@ -175,13 +175,11 @@ pub fn stamp(locations: &Locations) -> Stamp {
         paths.extend(entries.filter(|it| is_policy_file(&it.file_name())).map(|it| it.path()));
         paths.push(folder.clone());
     }
-    Stamp(
-        paths
-            .into_iter()
-            .map(|path| (seen(&path), path))
-            .map(|(seen, path)| (path, seen))
-            .collect(),
-    )
+    let stamped = |path: PathBuf| {
+        let seen = seen(&path);
+        (path, seen)
+    };
+    Stamp(paths.into_iter().map(stamped).collect())
 }
 
 fn seen(path: &Path) -> Option<Seen> {

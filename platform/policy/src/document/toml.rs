@@ -215,16 +215,23 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// The table that a header's path leads through.
-fn implied<'a, 't>(table: &'a mut Table<'t>, key: Key<'t>) -> Option<&'a mut Table<'t>> {
+/// What a key leads to on the way to another: a table of this making where there is nothing yet.
+fn on_the_way<'a, 't>(
+    table: &'a mut Table<'t>,
+    key: Key<'t>,
+    made: Made,
+) -> Option<&'a mut Value<'t>> {
     let place = table.position(&key.name).unwrap_or_else(|| {
-        let value = Value::Table(Table::new(Made::Implied));
-        let node = Node { at: key.at, value };
+        let node = Node { at: key.at, value: Value::Table(Table::new(made)) };
         table.entries.push((key, node));
         table.entries.len() - 1
     });
-    let (_, node) = table.entries.get_mut(place)?;
-    match &mut node.value {
+    table.entries.get_mut(place).map(|(_, node)| &mut node.value)
+}
+
+/// The table that a header's path leads through.
+fn implied<'a, 't>(table: &'a mut Table<'t>, key: Key<'t>) -> Option<&'a mut Table<'t>> {
+    match on_the_way(table, key, Made::Implied)? {
         Value::Table(inner) if inner.made != Made::Inline => Some(inner),
         Value::Array(items) if is_array_of_headers(items) => match &mut items.last_mut()?.value {
             Value::Table(inner) => Some(inner),
@@ -252,13 +259,7 @@ fn assign<'t>(
     let mut table = table;
     for key in keys.drain(..) {
         let span = span_of(&key);
-        let place = table.position(&key.name).unwrap_or_else(|| {
-            let value = Value::Table(Table::new(Made::Dotted));
-            let node = Node { at: key.at, value };
-            table.entries.push((key, node));
-            table.entries.len() - 1
-        });
-        table = match table.entries.get_mut(place).map(|(_, node)| &mut node.value) {
+        table = match on_the_way(table, key, Made::Dotted) {
             Some(Value::Table(inner)) if inner.made == Made::Dotted => inner,
             _ => return duplicate(span, error),
         };

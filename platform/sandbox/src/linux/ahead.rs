@@ -27,9 +27,13 @@ struct Order<P, C> {
 /// A first process that makes its namespaces and then waits for a plan. Dropping it ends it.
 #[derive(Debug)]
 pub struct Ahead {
-    init: i32,
+    init: First,
     socket: OwnedFd,
 }
+
+/// A process that ends with this value.
+#[derive(Debug)]
+struct First(i32);
 
 /// Starts a first process for a session of the full tier without the machine's network, as most
 /// are; [`launch`](crate::launch) starts another one where the plan is of another kind. `None`
@@ -44,7 +48,7 @@ pub fn ahead() -> Option<Ahead> {
         Ok(0) => run(theirs, &uid_map, &gid_map),
         Ok(init) => {
             drop(signals);
-            Some(Ahead { init, socket: ours })
+            Some(Ahead { init: First(init), socket: ours })
         }
         Err(_) => None,
     }
@@ -76,19 +80,19 @@ impl Ahead {
         let mut passed: Vec<RawFd> = vec![file.as_raw_fd()];
         passed.extend(streams.into_iter().flatten());
         channel::send(self.socket.as_fd(), Message::Order, &passed).ok()?;
-        let socket = self.socket.try_clone().ok()?;
-        let init = self.init;
+        let Self { init, socket } = self;
+        let First(pid) = init;
         // It is the session's now.
-        std::mem::forget(self);
-        Some((init, socket))
+        std::mem::forget(init);
+        Some((pid, socket))
     }
 }
 
-impl Drop for Ahead {
+impl Drop for First {
     fn drop(&mut self) {
         // It is a child that has not been waited for, so it is there.
-        let _ = sys::kill(self.init, libc::SIGKILL);
-        let _ = sys::wait(self.init, libc::__WALL);
+        let _ = sys::kill(self.0, libc::SIGKILL);
+        let _ = sys::wait(self.0, libc::__WALL);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::announce::Announcer;
 use super::words;
-use crate::agents::AgentFile;
 use chaperone_approvals::{
     AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
     Scope, SessionInfo, Ticket,
@@ -38,9 +37,8 @@ pub(crate) fn open(
     info: SessionInfo,
     runtime: &Path,
     policy: &Policy,
-    agent: Option<&AgentFile>,
+    patience: Option<u64>,
 ) -> Result<Approvals, chaperone_approvals::Error> {
-    let patience = agent.and_then(|agent| agent.patience.command);
     Approvals::start(info, runtime, &scopes(policy), expiry(policy, patience))
 }
 

@@ -40,17 +40,19 @@ impl Live {
         Self { ground: loaded.ground.clone(), segment, state: Mutex::new(state) }
     }
 
-    /// The policy that holds now, and whether it is another than before.
-    pub(crate) fn policy(&self) -> (Arc<Policy>, bool) {
+    /// The policy that holds now. It is another one exactly where the sources say something else.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() < LOOK_EVERY {
-            return (Arc::clone(&state.policy), false);
+        if state.looked.elapsed() >= LOOK_EVERY {
+            if state.stamp.is_outdated() {
+                self.read_anew(&mut state);
+            }
+            state.looked = Instant::now();
         }
-        let changed = state.stamp.is_outdated();
-        state.looked = Instant::now();
-        if !changed {
-            return (Arc::clone(&state.policy), false);
-        }
+        Arc::clone(&state.policy)
+    }
+
+    fn read_anew(&self, state: &mut State) {
         let (layers, stamp) = self.ground.read();
         state.stamp = stamp;
         let layers = without_gaps(state.policy.layers(), layers);
@@ -63,11 +65,9 @@ impl Live {
         };
         // The change itself is not an action: should this fail, so does the record of the next.
         let _ = self.segment.append(event);
-        if !policy.blocked().is_empty() {
-            return (Arc::clone(&state.policy), false);
+        if policy.blocked().is_empty() {
+            state.policy = Arc::new(policy);
         }
-        state.policy = Arc::new(policy);
-        (Arc::clone(&state.policy), true)
     }
 }
 

@@ -149,7 +149,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
     let opening = |plan: &Plan| {
         let info = info(&id, &loaded, plan, options);
-        open(info, &paths.runtime, &loaded.policy, loaded.agent)
+        open(info, &paths.runtime, &loaded.policy, patience(&loaded))
     };
     let mut opened = opening(&plan);
     let launched = match starting.and_then(settle) {
@@ -354,6 +354,11 @@ fn settle(starting: Starting) -> Result<Session, StartError> {
     Ok(starting.settle()?)
 }
 
+/// After so many seconds the session's agent gives a command up.
+fn patience(loaded: &Loaded) -> Option<u64> {
+    loaded.agent.and_then(|agent| agent.patience.command)
+}
+
 /// What those who answer see of the session.
 fn info(id: &str, loaded: &Loaded, plan: &Plan, options: &RunOptions) -> SessionInfo {
     SessionInfo {
@@ -409,7 +414,7 @@ fn supervise(
             announcer,
             environment: plan.environment.clone(),
             unattended: options.unattended,
-            patience: loaded.agent.and_then(|agent| agent.patience.command),
+            patience: patience(loaded),
         },
     );
     if let Some((tty, wake)) = prompt {
@@ -422,6 +427,7 @@ fn supervise(
 
     let mut supervision = Supervision {
         live,
+        followed: Arc::clone(&loaded.policy),
         segment: Arc::clone(segment),
         asking: Arc::clone(&asking),
         control,
@@ -462,7 +468,7 @@ fn serve_relays(
         let (segment, live) = (Arc::clone(segment), Arc::clone(live));
         let admit = move |_: &Relay| {
             let facts = chaperone_policy::Facts::at(Timestamp::now());
-            let decision = chaperone_policy::decide(&live.policy().0, &facts, &action);
+            let decision = chaperone_policy::decide(&live.policy(), &facts, &action);
             // A refusal that cannot be recorded is one all the same.
             segment.append(NewEvent::decided(&action, &decision)).is_ok()
                 && decision.verdict == chaperone_policy::Verdict::Allow
