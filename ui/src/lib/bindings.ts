@@ -452,8 +452,8 @@ export type Origin = {
 	/**  The kind of source. */
 	kind: SourceKind,
 	/**
-	 *  The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone for a whole file,
-	 *  `defaults` for what is compiled in, the approval's id for a grant.
+	 *  The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone
+	 *  for a whole file, `defaults` for what is compiled in, the approval's id for a grant.
 	 */
 	locator: string,
 };
