@@ -187,10 +187,10 @@ fn show(policy: &chaperone_policy::Policy) -> anyhow::Result<()> {
         let style = match layer.status {
             LayerStatus::Present => STRONG,
             LayerStatus::Absent => QUIET,
-            LayerStatus::Untrusted => CAUTION,
+            LayerStatus::Untrusted | LayerStatus::Expired => CAUTION,
             LayerStatus::Unreadable | LayerStatus::Invalid => BAD,
         };
-        let status = format!("{:?}", layer.status).to_lowercase();
+        let status = layer.status.word();
         let kind = layer.kind.to_string();
         writeln!(out, "  {style}{status:<10}{style:#} {kind:<16} {}", layer.locator)?;
         if !layer.detail.is_empty() {

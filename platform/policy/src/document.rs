@@ -16,10 +16,18 @@ pub(crate) struct SyntaxError {
     pub(crate) message: String,
 }
 
+/// A document whose places are not lines but have names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Named {
+    pub(crate) root: Table<'static>,
+    /// Where each node stands, as what follows the layer's locator: `#/network/mode` in JSON.
+    pub(crate) places: Vec<String>,
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node<'t> {
-    /// In TOML the offset in the text, in bytes; in JSON the position in the list of pointers.
+    /// In TOML the offset in the text, in bytes; else the position in [`Named::places`].
     pub(crate) at: usize,
     pub(crate) value: Value<'t>,
 }

@@ -2,9 +2,11 @@
 
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
-    HostPattern, Layer, LayerSummary, Loser, MinimumTier, NamePattern, NetworkMode, Origin,
-    PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, Verdict,
+    Finding, HostPattern, Layer, LayerSummary, Loser, MinimumTier, Mode, NamePattern, NetworkMode,
+    OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, ValueStatus,
+    Verdict,
 };
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,9 @@ pub struct Policy {
     pub(crate) blocked: Vec<Blocked>,
     pub(crate) values: Vec<Value>,
     pub(crate) revision: Option<Sourced<String>>,
+    pub(crate) organisation: Option<Sourced<String>>,
+    /// Until when decisions are only recorded.
+    pub(crate) observe: Option<Sourced<Timestamp>>,
     pub(crate) minimum_tier: Sourced<MinimumTier>,
     pub(crate) filesystem: Filesystem,
     pub(crate) network: NetworkPolicy,
@@ -46,6 +51,7 @@ pub struct Policy {
     pub(crate) environment: EnvironmentPolicy,
     pub(crate) approvals: ApprovalsPolicy,
     pub(crate) limits: LimitsPolicy,
+    pub(crate) remote: Option<Remote>,
 }
 
 /// What the policy says of files, beyond the sandbox's own defaults.
@@ -150,6 +156,17 @@ pub struct LimitsPolicy {
     pub processes: Option<Sourced<u64>>,
 }
 
+/// The signed bundle that a managed layer names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it lies.
+    pub url: Sourced<String>,
+    /// A path, or the root's JSON itself; without it nothing can be verified.
+    pub root: Option<Sourced<String>>,
+    /// What becomes of it when it has expired.
+    pub on_expiry: Sourced<OnExpiry>,
+}
+
 impl Policy {
     /// Every layer that was merged, from the weakest kind to the strongest.
     pub fn layers(&self) -> &[Layer] {
@@ -176,6 +193,10 @@ impl Policy {
             value.origins = holding.iter().map(|own| own.place.origin()).collect();
             value.losers = losers;
         }
+        if value.status > ValueStatus::Unset {
+            let about = |finding: &Finding| finding.concerns(value.key);
+            value.findings = self.findings().into_iter().filter(about).collect();
+        }
         value
     }
 
@@ -188,6 +209,13 @@ impl Policy {
         found.map(|value| self.whole(value)).ok_or_else(|| UnknownKey::new(key))
     }
 
+    /// What is wrong with any layer that applies here, from the weakest layer.
+    pub fn findings(&self) -> Vec<Finding> {
+        let here = |at: &usize| !self.inactive.iter().any(|(inactive, _)| inactive == at);
+        let layers = self.layers.iter().enumerate().filter(|(at, _)| here(at));
+        layers.flat_map(|(_, layer)| layer.findings().to_vec()).collect()
+    }
+
     /// The whole policy as `policy show --json` prints it.
     pub fn show(&self) -> Show {
         let mut layers: Vec<LayerSummary> = self.layers.iter().map(Layer::summary).collect();
@@ -197,7 +225,7 @@ impl Policy {
                 summary.detail = format!("{note} {}", summary.detail).trim_end().to_owned();
             }
         }
-        Show { layers, values: self.values() }
+        Show { layers, values: self.values(), findings: self.findings() }
     }
 
     /// What holds of files.
@@ -238,6 +266,29 @@ impl Policy {
     /// The policy's own name for its version: a managed layer's, else the latest of the base.
     pub fn revision(&self) -> Option<&str> {
         self.revision.as_ref().map(|revision| revision.value.as_str())
+    }
+
+    /// The name of whoever manages this machine, where a managed layer says it.
+    pub fn organisation(&self) -> Option<&str> {
+        self.organisation.as_ref().map(|organisation| organisation.value.as_str())
+    }
+
+    /// Whether decisions take effect at this time, or are only recorded.
+    pub fn mode(&self, now: Timestamp) -> Mode {
+        match &self.observe {
+            Some(until) if now < until.value => Mode::Observe,
+            Some(_) | None => Mode::Enforce,
+        }
+    }
+
+    /// Until when decisions are only recorded, and who says so; also where that is over by now.
+    pub fn observed_until(&self) -> Option<&Sourced<Timestamp>> {
+        self.observe.as_ref()
+    }
+
+    /// The signed bundle that a managed layer names.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
     }
 }
 

@@ -32,6 +32,20 @@ impl FindingStatus {
     }
 }
 
+/// What kind of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Problem {
+    /// No key of this name is known.
+    UnknownKey,
+    /// The value is not of the key's type, or not one that it takes.
+    WrongValue,
+    /// The key is for a newer Chaperone.
+    Unsupported,
+    /// It is about the source as a whole: whose it is, or that it cannot be read.
+    Source,
+}
+
 /// One thing that is wrong with a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -43,6 +57,8 @@ pub struct Finding {
     pub column: usize,
     /// The key, in full (`network.mode`); empty where the finding is about the file as a whole.
     pub key: String,
+    /// What kind of thing is wrong.
+    pub problem: Problem,
     /// What would have been right.
     pub expected: String,
     /// What is there.
@@ -52,9 +68,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether the finding is about this key or a part of it.
-    pub(crate) fn is_about(&self, key: &str) -> bool {
-        self.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    /// Whether the finding is about this key, a part of it, or the section that it stands in.
+    pub(crate) fn concerns(&self, key: &str) -> bool {
+        let within = |whole: &str, part: &str| {
+            whole.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        !self.key.is_empty() && (within(&self.key, key) || within(key, &self.key))
     }
 }
 

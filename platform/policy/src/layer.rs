@@ -1,7 +1,8 @@
 //! A layer: one source of configuration, parsed once, with what is wrong with it.
 
 use crate::reader::Format;
-use crate::{Class, Finding, FindingStatus, Origin, Settings, SourceKind, reader};
+use crate::{Class, Finding, FindingStatus, Origin, Problem, Settings, SourceKind, reader};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// What came of reading a layer.
@@ -18,6 +19,31 @@ pub enum LayerStatus {
     Untrusted,
     /// It is not in its format: what could be read of it restricts and grants nothing.
     Invalid,
+    /// Its signature has run out: its restrictions apply at most, its grants do not.
+    Expired,
+}
+
+impl LayerStatus {
+    /// The word for it, as JSON and `policy show` print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Absent => "absent",
+            Self::Unreadable => "unreadable",
+            Self::Untrusted => "untrusted",
+            Self::Invalid => "invalid",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What was read, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// SHA-256 of what was read, in hexadecimal.
+    pub digest: String,
+    /// When it was read from its source; for what was fetched and kept, when it was fetched.
+    pub at: Timestamp,
 }
 
 /// One source of configuration.
@@ -33,9 +59,11 @@ pub struct Layer {
     pub detail: String,
     /// What it says.
     pub settings: Settings,
+    /// What was read; `None` for what is compiled in, and where nothing was.
+    pub reading: Option<Reading>,
     findings: Vec<Finding>,
-    /// Of JSON, the pointers that the settings' lines stand for, from 1.
-    pointers: Vec<String>,
+    /// Where places have names, those that the settings' lines stand for, from 1.
+    places: Vec<String>,
 }
 
 /// A layer as `policy show --json` lists it.
@@ -51,6 +79,16 @@ pub struct LayerSummary {
     pub status: LayerStatus,
     /// The status in plain words.
     pub detail: String,
+    /// The layer's own `revision`.
+    pub revision: Option<String>,
+    /// What the layer is limited to, where it is.
+    pub when: Option<String>,
+    /// The layer's own `min_version`.
+    pub min_version: Option<String>,
+    /// SHA-256 of what was read, in hexadecimal.
+    pub digest: Option<String>,
+    /// When it was read.
+    pub read_at: Option<Timestamp>,
 }
 
 impl Layer {
@@ -67,18 +105,29 @@ impl Layer {
     }
 
     fn read(format: Format, kind: SourceKind, locator: &str, text: &str) -> Self {
-        let reader::Read { settings, findings, syntax_errors, pointers } =
-            reader::read(format, kind.class(), locator, text);
+        Self::of(kind, locator, format.name(), reader::read(format, kind.class(), locator, text))
+    }
+
+    fn of(kind: SourceKind, locator: &str, format: &str, read: reader::Read) -> Self {
+        let reader::Read { settings, findings, syntax_errors, places } = read;
         let status = if syntax_errors { LayerStatus::Invalid } else { LayerStatus::Present };
         let detail = match (findings.as_slice(), syntax_errors) {
             ([], _) => String::new(),
-            ([first, ..], true) => format!("Not valid {}. {first}.", format.name()),
+            ([first, ..], true) => format!("Not valid {format}. {first}."),
             ([only], false) => format!("One finding: {only}."),
             ([first, rest @ ..], false) => {
                 format!("{} findings; the first: {first}.", rest.len() + 1)
             }
         };
-        Self { kind, locator: locator.to_owned(), status, detail, settings, findings, pointers }
+        let locator = locator.to_owned();
+        Self { kind, locator, status, detail, settings, reading: None, findings, places }
+    }
+
+    /// The layer with what was read of it, and when.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        self.reading = Some(reading);
+        self
     }
 
     /// A source that is not there.
@@ -94,7 +143,8 @@ impl Layer {
             line: 0,
             column: 0,
             key: String::new(),
-            expected: "a policy file that can be read".to_owned(),
+            problem: Problem::Source,
+            expected: "a policy that can be read".to_owned(),
             found: detail.trim_end_matches('.').to_owned(),
             status: if layer.blocks() { FindingStatus::Refused } else { FindingStatus::Dropped },
         });
@@ -109,8 +159,9 @@ impl Layer {
             status,
             detail,
             settings,
+            reading: None,
             findings: Vec::new(),
-            pointers: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -130,9 +181,33 @@ impl Layer {
             line: 0,
             column: 0,
             key: String::new(),
+            problem: Problem::Source,
             expected: "a file that only its rightful owner can write".to_owned(),
             found: detail.trim_end_matches('.').to_owned(),
             status: FindingStatus::Partly,
+        });
+        self
+    }
+
+    /// Marks what was signed for a time that is over: its restrictions hold and its grants do not,
+    /// or, where that is to be `refused`, no session starts. `detail` says since when, as a
+    /// sentence.
+    #[must_use]
+    pub fn expired(mut self, detail: &str, refused: bool) -> Self {
+        self.status = LayerStatus::Expired;
+        self.detail = match self.detail.as_str() {
+            "" => detail.to_owned(),
+            before => format!("{detail} {before}"),
+        };
+        self.findings.push(Finding {
+            file: self.locator.clone(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            problem: Problem::Source,
+            expected: "a bundle that is still valid".to_owned(),
+            found: detail.trim_end_matches('.').to_owned(),
+            status: if refused { FindingStatus::Refused } else { FindingStatus::Partly },
         });
         self
     }
@@ -151,45 +226,65 @@ impl Layer {
     /// itself for line 0. What is compiled in has no lines that anybody could look up.
     pub fn origin(&self, line: usize) -> Origin {
         let whole = Origin { kind: self.kind, locator: self.locator.clone() };
-        match line.checked_sub(1).and_then(|at| self.pointers.get(at)) {
-            Some(pointer) => {
-                Origin { kind: self.kind, locator: format!("{}#{pointer}", self.locator) }
-            }
-            None if self.pointers.is_empty() => whole.at(line),
+        match line.checked_sub(1).and_then(|at| self.places.get(at)) {
+            Some(place) => Origin { kind: self.kind, locator: format!("{}{place}", self.locator) },
+            None if self.places.is_empty() => whole.at(line),
             None => whole,
         }
     }
 
     /// Whether places in it are lines.
     pub(crate) fn has_lines(&self) -> bool {
-        self.pointers.is_empty()
+        self.places.is_empty()
+    }
+
+    /// Whether its grants count, as far as its status tells: it was read whole, and only its
+    /// rightful owner could have written it.
+    pub fn grants(&self) -> bool {
+        self.status == LayerStatus::Present
     }
 
     /// Whether no session may start because of what came of reading it: nobody can know what the
     /// managed policy, the user or the command line would have restricted. What IT only recommends
     /// and what a workspace says does not stop a session.
     pub fn blocks(&self) -> bool {
-        let unknown = matches!(self.status, LayerStatus::Unreadable | LayerStatus::Invalid);
+        let unread = matches!(self.status, LayerStatus::Unreadable | LayerStatus::Invalid)
+            || self.findings.iter().any(|finding| finding.status == FindingStatus::Refused);
         let counts = match self.kind {
-            SourceKind::ManagedFile | SourceKind::UserFile | SourceKind::CommandLine => true,
+            SourceKind::ManagedFile
+            | SourceKind::ManagedProfile
+            | SourceKind::ManagedRegistry
+            | SourceKind::ManagedBundle
+            | SourceKind::UserRegistry
+            | SourceKind::UserFile
+            | SourceKind::UserPreference
+            | SourceKind::CommandLine => true,
             SourceKind::BuiltIn
             | SourceKind::AgentFile
             | SourceKind::RecommendedFile
+            | SourceKind::RecommendedProfile
+            | SourceKind::RecommendedRegistry
             | SourceKind::WorkspaceFile
             | SourceKind::Grant => false,
         };
-        unknown && counts
+        unread && counts
     }
 
     /// The layer as it is listed.
     pub fn summary(&self) -> LayerSummary {
-        let Self { kind, locator, status, detail, settings: _, findings: _, pointers: _ } = self;
+        let Self { kind, locator, status, detail, settings, reading, findings: _, places: _ } =
+            self;
         LayerSummary {
             kind: *kind,
             locator: locator.clone(),
             class: kind.class(),
             status: *status,
             detail: detail.clone(),
+            revision: settings.revision.as_ref().map(|own| own.value.clone()),
+            when: settings.when.as_ref().map(ToString::to_string),
+            min_version: settings.min_version.as_ref().map(|own| own.value.to_string()),
+            digest: reading.as_ref().map(|reading| reading.digest.clone()),
+            read_at: reading.as_ref().map(|reading| reading.at),
         }
     }
 }

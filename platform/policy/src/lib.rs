@@ -34,12 +34,12 @@ pub use defaults::built_in;
 pub use describe::{CommandFact, CommandFacts, facts, sentence};
 pub use effective::{
     ApprovalsPolicy, Blocked, EnvironmentPolicy, Filesystem, LimitsPolicy, NetworkPolicy, Policy,
-    Sourced,
+    Remote, Sourced,
 };
-pub use finding::{Finding, FindingStatus};
+pub use finding::{Finding, FindingStatus, Problem};
 pub use host::{HostPattern, HostSpec};
 pub use identity::{Identity, changes_meaning, continues, identities, subject};
-pub use layer::{Layer, LayerStatus, LayerSummary};
+pub use layer::{Layer, LayerStatus, LayerSummary, Reading};
 pub use merge::merge;
 pub use name::NamePattern;
 pub use origin::{Class, Origin, SourceKind};
@@ -47,7 +47,8 @@ pub use path::{PathPattern, PathText};
 pub use rules::CommandRule;
 pub use schema::{
     ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,
-    LimitsSettings, Located, MinimumTier, NetworkMode, NetworkSettings, SandboxSettings, Scope,
-    Scopes, Settings, Shape, When,
+    LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry,
+    RULE_KEYS, RemoteSettings, SandboxSettings, Scope, Scopes, Settings, Shape, Type, Version,
+    When,
 };
 pub use value::{Loser, Show, UnknownKey, Value, ValueStatus};

@@ -2,15 +2,17 @@
 //! restriction, the closed lists, and the base.
 
 mod lists;
+mod mode;
 mod ordered;
 
 use crate::effective::{Blocked, CommandsPolicy, Rank};
 use crate::schema::{KEYS, Shape};
 use crate::{
     ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, EnvironmentSettings,
-    FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy, LimitsSettings, Loser,
-    MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings, Origin, Policy, SandboxSettings,
-    Scopes, Settings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
+    FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy, LimitsSettings, Located,
+    Loser, MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings, OnExpiry, Origin, Policy,
+    Remote, RemoteSettings, SandboxSettings, Scopes, Settings, SourceKind, Sourced, Value,
+    ValueStatus, Verdict, units,
 };
 use ordered::{bounded, choose};
 use serde_json::{Value as Json, json};
@@ -58,9 +60,10 @@ impl Merged {
                 distinct.push(loser);
             }
         }
-        let status = if value.is_null() { ValueStatus::Unset } else { ValueStatus::Ok };
+        let status = if value.is_null() { ValueStatus::Unset } else { ValueStatus::Applied };
         let merge = shape.unwrap_or(Shape::Preference);
-        self.values.push(Value { key, value, origins, merge, status, losers: distinct });
+        let findings = Vec::new();
+        self.values.push(Value { key, value, origins, merge, status, losers: distinct, findings });
     }
 }
 
@@ -87,7 +90,9 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     }
 
     let mut merged = Merged { values: Vec::with_capacity(KEYS.len()) };
-    let revision = revision(&parts, &mut merged);
+    let revision = preference("revision", &parts, &mut merged, |s| s.revision.as_ref());
+    let organisation = preference("organisation", &parts, &mut merged, |s| s.organisation.as_ref());
+    let observe = mode::observe(&parts, &mut merged);
     let minimum_tier = choose(
         "sandbox.minimum_tier",
         &parts,
@@ -102,10 +107,11 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let environment = lists::environment(&parts, &mut merged);
     let approvals = approvals(&parts, &mut merged);
     let limits = limits(&parts, &mut merged);
+    let remote = remote(&parts, &mut merged);
 
     let Merged { mut values } = merged;
     for value in &mut values {
-        value.status = status(value, &parts, !blocked.is_empty());
+        value.status = status(value, &parts, context, !blocked.is_empty());
     }
     drop(parts);
     Policy {
@@ -114,6 +120,8 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         blocked,
         values,
         revision,
+        organisation,
+        observe,
         minimum_tier: minimum_tier.unwrap_or_else(|| built_in(MinimumTier::Full)),
         filesystem,
         network,
@@ -121,6 +129,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         environment,
         approvals,
         limits,
+        remote,
     }
 }
 
@@ -148,8 +157,10 @@ fn in_order(layers: Vec<Layer>) -> Vec<Layer> {
 fn part(layer: &Layer, at: usize) -> Part<'_> {
     let no_grants = match (layer.status, layer.class()) {
         (_, Class::Workspace) => Some("a workspace file may only restrict"),
+        (_, Class::UserPolicy) => Some("its user can write it, so it may only restrict"),
         (LayerStatus::Untrusted, _) => Some("the file is untrusted, so it may only restrict"),
         (LayerStatus::Invalid, _) => Some("the file cannot be read whole, so it may only restrict"),
+        (LayerStatus::Expired, _) => Some("the bundle has expired, so it may only restrict"),
         (_, Class::Managed | Class::Base) => layer
             .settings
             .when_unread
@@ -158,8 +169,12 @@ fn part(layer: &Layer, at: usize) -> Part<'_> {
     // A layer of the base that may only restrict has no place from which a later one could
     // overrule it: nobody knows what its author meant.
     let ceiling = layer.class() != Class::Base || no_grants.is_some();
-    let position = if layer.class() == Class::Managed { 0 } else { at };
-    Part { layer, rank: (layer.kind, position), ceiling, no_grants }
+    // All managed layers share one place: their order must not matter.
+    let rank = match layer.class() {
+        Class::Managed => (SourceKind::ManagedFile, 0),
+        Class::UserPolicy | Class::Base | Class::Workspace => (layer.kind, at),
+    };
+    Part { layer, rank, ceiling, no_grants }
 }
 
 fn why_blocked(layer: &Layer) -> String {
@@ -167,50 +182,56 @@ fn why_blocked(layer: &Layer) -> String {
     let what = refused.map_or_else(|| layer.detail.clone(), ToString::to_string);
     let who = match layer.class() {
         Class::Managed => "whoever manages this machine repairs it",
-        Class::Base | Class::Workspace => "repair it, or move it away",
+        Class::UserPolicy | Class::Base | Class::Workspace => "repair it, or move it away",
     };
     format!("{what}. Nobody can know what it would have forbidden, so no session starts: {who}.")
 }
 
-fn status(value: &Value, parts: &Parts<'_>, blocked: bool) -> ValueStatus {
+fn status(value: &Value, parts: &Parts<'_>, context: &Context, blocked: bool) -> ValueStatus {
     if blocked {
         return ValueStatus::Refused;
     }
-    let about = |key: &str| {
-        key == value.key || value.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
-    };
+    let configured = value.origins.iter().any(|origin| origin.kind != SourceKind::BuiltIn);
+    let key = KEYS.iter().find(|key| key.name == value.key);
+    let idle = key.is_some_and(|key| !key.systems.contains(&context.os));
+    let own = if configured && idle { ValueStatus::Unsupported } else { value.status };
     parts
         .active
         .iter()
         .flat_map(|part| part.layer.findings())
-        .filter(|finding| !finding.key.is_empty())
-        .filter(|finding| finding.is_about(value.key) || about(&finding.key))
+        .filter(|finding| finding.concerns(value.key))
         .map(|finding| match finding.status {
-            FindingStatus::Noted => value.status,
+            FindingStatus::Noted => own,
             FindingStatus::Dropped => ValueStatus::Dropped,
             FindingStatus::Partly => ValueStatus::Partly,
             FindingStatus::Strictest => ValueStatus::Strictest,
             FindingStatus::Refused => ValueStatus::Refused,
         })
-        .fold(value.status, ValueStatus::max)
+        .fold(own, ValueStatus::max)
 }
 
 /// A plain preference: a managed layer's, the last by name, else the last of the base.
-fn revision(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<String>> {
+fn preference(
+    key: &'static str,
+    parts: &Parts<'_>,
+    merged: &mut Merged,
+    get: impl Fn(&Settings) -> Option<&Located<String>>,
+) -> Option<Sourced<String>> {
     let mut chosen: Option<Sourced<String>> = None;
     let mut losers = Vec::new();
     let mut lose = |value: &str, origin: &Origin, reason: String| {
         losers.push(Loser { value: json!(value), origin: origin.clone(), reason });
     };
     for (layer, reason) in &parts.elsewhere {
-        if let Some(own) = &layer.settings.revision {
+        if let Some(own) = get(&layer.settings) {
             lose(&own.value, &layer.origin(own.line), reason.clone());
         }
     }
     for part in &parts.active {
-        let Some(own) = &part.settings().revision else { continue };
+        let Some(own) = get(part.settings()) else { continue };
         let origin = part.layer.origin(own.line);
-        if let Some(reason) = part.no_grants {
+        let misspelled = own.restricts_only.then_some("its key is misspelled");
+        if let Some(reason) = part.no_grants.or(misspelled) {
             lose(&own.value, &origin, reason.to_owned());
             continue;
         }
@@ -228,8 +249,23 @@ fn revision(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<String>> {
     }
     let value = chosen.as_ref().map_or(Json::Null, |chosen| json!(chosen.value));
     let origins = chosen.iter().map(|chosen| chosen.origin.clone()).collect();
-    merged.add("revision", value, origins, losers);
+    merged.add(key, value, origins, losers);
     chosen
+}
+
+fn remote(parts: &Parts<'_>, merged: &mut Merged) -> Option<Remote> {
+    let url = preference("remote.url", parts, merged, |settings| settings.remote.url.as_ref());
+    let root = preference("remote.root", parts, merged, |settings| settings.remote.root.as_ref());
+    let on_expiry = choose(
+        "remote.on_expiry",
+        parts,
+        merged,
+        |settings| settings.remote.on_expiry.as_ref(),
+        OnExpiry::cmp,
+        |on_expiry| json!(on_expiry),
+    );
+    let on_expiry = on_expiry.unwrap_or_else(|| built_in(OnExpiry::Restrict));
+    Some(Remote { url: url?, root, on_expiry })
 }
 
 fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {
@@ -328,6 +364,10 @@ fn limits(parts: &Parts<'_>, merged: &mut Merged) -> LimitsPolicy {
 fn _every_key_is_merged(settings: &Settings) {
     let Settings {
         revision: _,
+        organisation: _,
+        min_version: _,
+        mode: _,
+        until: _,
         when: _,
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier: _ },
@@ -337,6 +377,7 @@ fn _every_key_is_merged(settings: &Settings) {
         environment: EnvironmentSettings { pass: _, deny: _ },
         approvals: ApprovalsSettings { scopes: _, expires: _, unattended: _ },
         limits: LimitsSettings { memory: _, processes: _ },
+        remote: RemoteSettings { url: _, root: _, on_expiry: _ },
     } = settings;
 }
 

@@ -13,12 +13,26 @@ pub enum SourceKind {
     BuiltIn,
     /// What is known of one agent (`profiles/agents/*.toml`).
     AgentFile,
-    /// `/etc/chaperone/recommended.d/*.toml` and `*.json`: IT's defaults, which a user may change.
+    /// `recommended.d/*.toml` and `*.json`: IT's defaults, which a user may change.
     RecommendedFile,
-    /// `/etc/chaperone/policy.d/*.toml` and `*.json`: IT's policy, which nobody below may loosen.
+    /// Forced values of the macOS domain `dev.chaperone.desktop.recommended`: the same by profile.
+    RecommendedProfile,
+    /// `HKLM\SOFTWARE\Policies\Chaperone\Recommended`: the same by Group Policy.
+    RecommendedRegistry,
+    /// `policy.d/*.toml` and `*.json`: IT's policy, which nobody below may loosen.
     ManagedFile,
-    /// `$XDG_CONFIG_HOME/chaperone/config.toml`.
+    /// Forced values of the macOS domain `dev.chaperone.desktop`: the same by profile.
+    ManagedProfile,
+    /// `HKLM\SOFTWARE\Policies\Chaperone`: the same by Group Policy or Intune.
+    ManagedRegistry,
+    /// A file of the signed bundle that a managed layer names.
+    ManagedBundle,
+    /// `HKCU\SOFTWARE\Policies\Chaperone`, which its user can write and so only restricts.
+    UserRegistry,
+    /// The user's own file: `$XDG_CONFIG_HOME/chaperone/config.toml`.
     UserFile,
+    /// Values of the macOS domain `dev.chaperone.desktop` that nobody forces: `defaults write`.
+    UserPreference,
     /// `--policy FILE`.
     CommandLine,
     /// `.chaperone.toml` in the workspace, which may be hostile and so only restricts.
@@ -31,30 +45,49 @@ impl SourceKind {
     /// What layers of this kind may do.
     pub fn class(self) -> Class {
         match self {
-            Self::ManagedFile => Class::Managed,
+            Self::ManagedFile
+            | Self::ManagedProfile
+            | Self::ManagedRegistry
+            | Self::ManagedBundle => Class::Managed,
+            Self::UserRegistry => Class::UserPolicy,
             Self::WorkspaceFile => Class::Workspace,
             Self::BuiltIn
             | Self::AgentFile
             | Self::RecommendedFile
+            | Self::RecommendedProfile
+            | Self::RecommendedRegistry
             | Self::UserFile
+            | Self::UserPreference
             | Self::CommandLine
             | Self::Grant => Class::Base,
+        }
+    }
+
+    /// The word for it, as JSON and `policy show` print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built-in",
+            Self::AgentFile => "agent-file",
+            Self::RecommendedFile => "recommended-file",
+            Self::RecommendedProfile => "recommended-profile",
+            Self::RecommendedRegistry => "recommended-registry",
+            Self::ManagedFile => "managed-file",
+            Self::ManagedProfile => "managed-profile",
+            Self::ManagedRegistry => "managed-registry",
+            Self::ManagedBundle => "managed-bundle",
+            Self::UserRegistry => "user-registry",
+            Self::UserFile => "user-file",
+            Self::UserPreference => "user-preference",
+            Self::CommandLine => "command-line",
+            Self::WorkspaceFile => "workspace-file",
+            Self::Grant => "grant",
         }
     }
 }
 
 impl fmt::Display for SourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BuiltIn => "built-in",
-            Self::AgentFile => "agent-file",
-            Self::RecommendedFile => "recommended-file",
-            Self::ManagedFile => "managed-file",
-            Self::UserFile => "user-file",
-            Self::CommandLine => "command-line",
-            Self::WorkspaceFile => "workspace-file",
-            Self::Grant => "grant",
-        })
+        f.write_str(self.word())
     }
 }
 
@@ -65,6 +98,8 @@ impl fmt::Display for SourceKind {
 pub enum Class {
     /// May restrict and allow; nobody below loosens what it restricts.
     Managed,
+    /// Deployed by policy, but the user could have written it: may only restrict.
+    UserPolicy,
     /// Chooses what the managed layers leave open.
     Base,
     /// May only restrict.
@@ -77,8 +112,9 @@ pub enum Class {
 pub struct Origin {
     /// The kind of source.
     pub kind: SourceKind,
-    /// The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone
-    /// for a whole file, `defaults` for what is compiled in, the approval's id for a grant.
+    /// The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, `DOMAIN:KEY` of
+    /// a profile, `KEY!VALUE` in the registry, the path alone for a whole file, `defaults` for what
+    /// is compiled in, the approval's id for a grant.
     pub locator: String,
 }
 

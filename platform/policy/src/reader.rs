@@ -4,14 +4,15 @@
 //! of its key, or to what can be read of a restriction; elsewhere it is dropped.
 
 mod rule;
+mod top;
 mod values;
 
-use crate::document::{Key, Node, SyntaxError, Table, Value, parse_json, parse_toml};
+use crate::document::{Key, Named, Node, SyntaxError, Table, parse_json, parse_toml};
 use crate::nearest::nearest;
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
-    NetworkSettings, PathText, SandboxSettings, Scopes, Settings, Verdict,
+    NetworkSettings, PathText, Problem, SandboxSettings, Scopes, Settings, Verdict, Version,
 };
 use std::ops::Range;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) struct Read {
     /// The text is not in its format; the settings are what a recovering parser made of it.
     pub(crate) syntax_errors: bool,
     /// In a format whose places are not lines, what the settings' lines stand for, from 1.
-    pub(crate) pointers: Vec<String>,
+    pub(crate) places: Vec<String>,
 }
 
 /// How a policy is written.
@@ -53,9 +54,15 @@ const EXPIRES: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(7 *
 const LEAST_MEMORY: u64 = 256 << 20;
 const LEAST_PROCESSES: u64 = 32;
 
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 15] = [
     "revision",
+    "organisation",
     "when",
+    "min_version",
+    "require",
+    "mode",
+    "until",
+    "remote",
     "sandbox",
     "filesystem",
     "network",
@@ -71,29 +78,21 @@ pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> R
         let mut reader = Reader::new(class, locator, Places::lines(text));
         for SyntaxError { at, message } in errors {
             let expected = format!("valid {}", format.name());
+            reader.problem = Problem::Source;
             reader.find(at, "", expected, message, FindingStatus::Refused);
         }
         reader
     };
-    let (root, mut reader) = match format {
+    match format {
         Format::Toml => {
             let (root, errors) = parse_toml(text);
-            (root, by_line(errors))
+            by_line(errors).read(&root)
         }
         Format::Json => {
-            let (root, pointers, errors) = parse_json(text);
-            (root, Reader { places: Places::Pointers(pointers), ..by_line(errors) })
+            let (Named { root, places }, errors) = parse_json(text);
+            Reader { places: Places::Named(places), ..by_line(errors) }.read(&root)
         }
-    };
-    let syntax_errors = !reader.findings.is_empty();
-    let settings = reader.settings(&root);
-    let Reader { mut findings, places, .. } = reader;
-    findings.sort_by_key(|finding| (finding.line, finding.column));
-    let pointers = match places {
-        Places::Lines { .. } => Vec::new(),
-        Places::Pointers(pointers) => pointers,
-    };
-    Read { settings, findings, syntax_errors, pointers }
+    }
 }
 
 /// What the places of a document's values mean.
@@ -103,7 +102,7 @@ enum Places<'t> {
         /// The offset at which each line begins.
         starts: Vec<usize>,
     },
-    Pointers(Vec<String>),
+    Named(Vec<String>),
 }
 
 impl<'t> Places<'t> {
@@ -119,6 +118,10 @@ struct Reader<'t> {
     locator: &'t str,
     places: Places<'t>,
     findings: Vec<Finding>,
+    /// What the next finding is about.
+    problem: Problem,
+    /// The layer says that it is for a newer Chaperone than this.
+    newer: Option<Version>,
 }
 
 /// An entry of a table: its key in full, whether the key is a repaired misspelling, its value.
@@ -130,18 +133,33 @@ struct Entry<'v, 't> {
 
 impl<'t> Reader<'t> {
     fn new(class: Class, locator: &'t str, places: Places<'t>) -> Self {
-        Self { class, locator, places, findings: Vec::new() }
+        let problem = Problem::WrongValue;
+        Self { class, locator, places, findings: Vec::new(), problem, newer: None }
+    }
+
+    /// Reads a document's root; what was found before are errors of its format.
+    fn read(mut self, root: &Table<'t>) -> Read {
+        let syntax_errors = !self.findings.is_empty();
+        self.problem = Problem::WrongValue;
+        let settings = self.settings(root);
+        let Self { mut findings, places, .. } = self;
+        findings.sort_by_key(|finding| (finding.line, finding.column));
+        let places = match places {
+            Places::Lines { .. } => Vec::new(),
+            Places::Named(places) => places,
+        };
+        Read { settings, findings, syntax_errors, places }
     }
 
     fn managed(&self) -> bool {
         self.class == Class::Managed
     }
 
-    /// The line, or the position among the pointers, from 1.
+    /// The line, or the position among the named places, from 1.
     fn line(&self, at: usize) -> usize {
         match &self.places {
             Places::Lines { starts, .. } => starts.partition_point(|start| *start <= at),
-            Places::Pointers(_) => at + 1,
+            Places::Named(_) => at + 1,
         }
     }
 
@@ -160,9 +178,9 @@ impl<'t> Reader<'t> {
                 let column = text.get(start..at).map_or(1, |part| part.chars().count() + 1);
                 (self.locator.to_owned(), line, column)
             }
-            Places::Pointers(pointers) => {
-                let pointer = pointers.get(at).map_or("", String::as_str);
-                (format!("{}#{pointer}", self.locator), 0, 0)
+            Places::Named(places) => {
+                let place = places.get(at).map_or("", String::as_str);
+                (format!("{}{place}", self.locator), 0, 0)
             }
         };
         self.findings.push(Finding {
@@ -170,6 +188,7 @@ impl<'t> Reader<'t> {
             line,
             column,
             key: key.into(),
+            problem: self.problem,
             expected: expected.into(),
             found: found.into(),
             status,
@@ -192,7 +211,8 @@ impl<'t> Reader<'t> {
             }
             let near = self.unknown_key(prefix, key, known);
             let taken = |name: &str| table.get(name).is_some();
-            if let Some(name) = near.filter(|name| self.managed() && !taken(name)) {
+            let meant = self.managed() && self.newer.is_none();
+            if let Some(name) = near.filter(|name| meant && !taken(name)) {
                 if let Some(finding) = self.findings.last_mut() {
                     finding.status = FindingStatus::Partly;
                 }
@@ -212,26 +232,43 @@ impl<'t> Reader<'t> {
             if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
         };
         let near = nearest(&key.name, known.iter().copied());
-        let expected = match near {
-            Some(name) => format!("`{}`", full(name)),
-            None => format!("one of {}", known.join(", ")),
-        };
         let found = format!("the unknown key `{}`", key.name);
+        let (problem, expected) = match (self.newer, near) {
+            (Some(newer), _) => {
+                let own = Version::current();
+                let expected = format!("Chaperone {newer}, which may know it; this is {own}");
+                (Problem::Unsupported, expected)
+            }
+            (None, Some(name)) => (Problem::UnknownKey, format!("`{}`", full(name))),
+            (None, None) => (Problem::UnknownKey, format!("one of {}", known.join(", "))),
+        };
+        let before = std::mem::replace(&mut self.problem, problem);
         self.find(key.at, full(&key.name), expected, found, FindingStatus::Dropped);
+        self.problem = before;
         near
     }
 
     fn settings(&mut self, root: &Table<'t>) -> Settings {
         let mut settings = Settings::default();
+        // What a newer Chaperone knows must be told from what nobody does before it is met.
+        if let Some(value) = root.get("min_version") {
+            settings.min_version = self.min_version(value);
+            let newer = settings.min_version.as_ref().map(|own| own.value);
+            self.newer = newer.filter(|newer| *newer > Version::current());
+        }
         for Entry { name, repaired, value } in self.entries("", root, &SECTIONS) {
             match name {
-                "revision" => {
-                    if let Value::String(text) = &value.value {
-                        settings.revision = Some(self.located(value, repaired, text.to_string()));
-                    } else {
-                        self.wrong(value, name, "a string", FindingStatus::Dropped);
+                "revision" => settings.revision = self.text(name, value, repaired),
+                "organisation" => {
+                    if self.is_for_managed(name, value) {
+                        settings.organisation = self.text(name, value, repaired);
                     }
                 }
+                "min_version" => {}
+                "require" => self.require(value),
+                "mode" => settings.mode = self.mode(value, repaired),
+                "until" => settings.until = self.until(value, repaired),
+                "remote" => settings.remote = self.remote(value, repaired),
                 "when" => match self.when(name, value) {
                     Some(when) if !repaired => settings.when = Some(when),
                     _ => settings.when_unread = true,

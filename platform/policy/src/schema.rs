@@ -1,128 +1,15 @@
 //! The schema: every key of a policy file, its type, and how its values combine.
 
+mod keys;
+
+pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, Shape, Type};
+
 use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, Verdict};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How the values of one key from several layers combine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shape {
-    /// Entries line up; restrictions of every layer hold, grants of those that may grant.
-    Rules,
-    /// The base chooses; the strictest of managed and workspace layers bounds it.
-    Ordered,
-    /// The later one overrides.
-    Preference,
-}
-
-/// One key of the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
-    /// In full: `network.mode`.
-    pub name: &'static str,
-    /// How its values combine.
-    pub shape: Shape,
-    /// What it does, as one sentence.
-    pub about: &'static str,
-}
-
-/// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 19] = [
-    Key {
-        name: "revision",
-        shape: Shape::Preference,
-        about: "The policy's own name for its version, shown wherever the policy is.",
-    },
-    Key {
-        name: "sandbox.minimum_tier",
-        shape: Shape::Ordered,
-        about: "The weakest sandbox in which a session may start: \"reduced\" or \"full\".",
-    },
-    Key {
-        name: "filesystem.read",
-        shape: Shape::Rules,
-        about: "Paths that may be read, beyond what a session needs anyway.",
-    },
-    Key {
-        name: "filesystem.write",
-        shape: Shape::Rules,
-        about: "Paths that may be read and written, beyond the workspace.",
-    },
-    Key {
-        name: "filesystem.deny",
-        shape: Shape::Rules,
-        about: "Paths that are neither read nor written.",
-    },
-    Key {
-        name: "filesystem.deny_write",
-        shape: Shape::Rules,
-        about: "Paths that are not written.",
-    },
-    Key {
-        name: "network.mode",
-        shape: Shape::Ordered,
-        about: "What a session can reach: \"none\", \"proxy\" or \"direct\".",
-    },
-    Key {
-        name: "network.allow",
-        shape: Shape::Rules,
-        about: "Hosts that may be reached; with mode \"none\", HOST:PORT pairs that are relayed.",
-    },
-    Key { name: "network.deny", shape: Shape::Rules, about: "Hosts that are never reached." },
-    Key {
-        name: "network.closed",
-        shape: Shape::Ordered,
-        about: "Whether only hosts that a managed layer allows may be reached.",
-    },
-    Key {
-        name: "commands.rule",
-        shape: Shape::Rules,
-        about: "Which commands are allowed, asked about or denied.",
-    },
-    Key {
-        name: "commands.closed",
-        shape: Shape::Ordered,
-        about: "Whether only commands that a managed layer allows may run.",
-    },
-    Key {
-        name: "environment.pass",
-        shape: Shape::Rules,
-        about: "Variables that a session receives.",
-    },
-    Key {
-        name: "environment.deny",
-        shape: Shape::Rules,
-        about: "Variables that a session does not receive.",
-    },
-    Key {
-        name: "approvals.scopes",
-        shape: Shape::Ordered,
-        about: "How far an approval may reach: [\"once\"] or [\"once\", \"session\"].",
-    },
-    Key {
-        name: "approvals.expires",
-        shape: Shape::Ordered,
-        about: "How long a request waits before it is denied.",
-    },
-    Key {
-        name: "approvals.unattended",
-        shape: Shape::Ordered,
-        about: "What becomes of a request when nobody can answer: \"deny\" or \"allow\".",
-    },
-    Key {
-        name: "limits.memory",
-        shape: Shape::Ordered,
-        about: "The memory that a session may use, as a size.",
-    },
-    Key {
-        name: "limits.processes",
-        shape: Shape::Ordered,
-        about: "The processes and threads that a session may have.",
-    },
-];
 
 /// A value with the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +28,14 @@ pub struct Located<T> {
 pub struct Settings {
     /// `revision`.
     pub revision: Option<Located<String>>,
+    /// `organisation`.
+    pub organisation: Option<Located<String>>,
+    /// `min_version`: the layer was written for this Chaperone or a newer one.
+    pub min_version: Option<Located<Version>>,
+    /// `mode`: managed layers only.
+    pub mode: Option<Located<Mode>>,
+    /// `until`: when `mode = "observe"` ends.
+    pub until: Option<Located<Timestamp>>,
     /// `when`, for the whole layer.
     pub when: Option<When>,
     /// The layer's `when` could not be read: it holds always, and grants nothing.
@@ -159,6 +54,8 @@ pub struct Settings {
     pub approvals: ApprovalsSettings,
     /// `[limits]`.
     pub limits: LimitsSettings,
+    /// `[remote]`: managed layers only.
+    pub remote: RemoteSettings,
 }
 
 /// `[sandbox]` of one layer.
@@ -232,6 +129,66 @@ pub struct LimitsSettings {
     pub memory: Option<Located<u64>>,
     /// `processes`, threads included.
     pub processes: Option<Located<u64>>,
+}
+
+/// `[remote]` of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteSettings {
+    /// `url`: where the signed bundle lies.
+    pub url: Option<Located<String>>,
+    /// `root`: a path, or the root's JSON itself.
+    pub root: Option<Located<String>>,
+    /// `on_expiry`.
+    pub on_expiry: Option<Located<OnExpiry>>,
+}
+
+/// What becomes of decisions that ask or deny, from the looser to the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They are recorded and let pass.
+    Observe,
+    /// They take effect.
+    Enforce,
+}
+
+/// What becomes of a signed bundle that has expired, from the looser to the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExpiry {
+    /// Its restrictions hold, its grants do not.
+    Restrict,
+    /// No session starts.
+    Refuse,
+}
+
+/// A version of Chaperone: `MAJOR.MINOR.PATCH`, of which the later parts may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version([u32; 3]);
+
+impl Version {
+    /// This program's own.
+    pub fn current() -> Self {
+        Self::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Self([0; 3]))
+    }
+
+    /// Reads `1`, `1.2` or `1.2.3`; what follows a `-` or `+` does not count.
+    pub fn parse(text: &str) -> Option<Self> {
+        let numbers = text.split(['-', '+']).next()?;
+        let mut parts = [0; 3];
+        for (at, part) in numbers.split('.').enumerate() {
+            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            *parts.get_mut(at)? = part.parse().ok().filter(|_| digits)?;
+        }
+        Some(Self(parts))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([major, minor, patch]) = self;
+        write!(f, "{major}.{minor}.{patch}")
+    }
 }
 
 /// The weakest sandbox that will do, from the looser to the stricter.

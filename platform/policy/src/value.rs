@@ -2,7 +2,7 @@
 
 use crate::nearest::nearest;
 use crate::schema::{KEYS, Shape};
-use crate::{LayerSummary, Origin};
+use crate::{Finding, LayerSummary, Origin};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::fmt;
@@ -22,16 +22,21 @@ pub struct Value {
     pub status: ValueStatus,
     /// What was said elsewhere and does not hold, with the reason.
     pub losers: Vec<Loser>,
+    /// What was said and could not be taken as written.
+    pub findings: Vec<Finding>,
 }
 
-/// Whether every value for a key could be read.
+/// Whether the value of a key holds, and whether every value for it could be read; from good to
+/// bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValueStatus {
     /// Every value was read, and one holds.
-    Ok,
+    Applied,
     /// No layer says anything.
     Unset,
+    /// It is set, and has no effect on this system.
+    Unsupported,
     /// A value could not be read and is ignored.
     Dropped,
     /// What could be read of a broken value restricts.
@@ -40,6 +45,21 @@ pub enum ValueStatus {
     Strictest,
     /// A layer could not be read at all, so no session starts.
     Refused,
+}
+
+impl ValueStatus {
+    /// What it means, as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Applied => "It holds.",
+            Self::Unset => "No layer says anything.",
+            Self::Unsupported => "It has no effect on this system.",
+            Self::Dropped => "A value could not be read and is ignored.",
+            Self::Partly => "Of a broken value, what could be read restricts.",
+            Self::Strictest => "A broken managed value fell to the strictest of its key.",
+            Self::Refused => "A layer could not be read at all, so no session starts.",
+        }
+    }
 }
 
 /// A value that does not hold.
@@ -61,6 +81,8 @@ pub struct Show {
     pub layers: Vec<LayerSummary>,
     /// Every key.
     pub values: Vec<Value>,
+    /// What could not be taken as written, unknown keys among it.
+    pub findings: Vec<Finding>,
 }
 
 /// There is no key of this name.

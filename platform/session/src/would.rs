@@ -118,6 +118,9 @@ pub fn change(action: &Action, decision: &Decision) -> String {
             decision.origin
         );
     }
+    if decision.origin.kind.class() == Class::UserPolicy {
+        return format!("Remove the restriction from your own policy ({}).", decision.origin);
+    }
     let config = "your configuration (~/.config/chaperone/config.toml)";
     match action {
         Action::Run(command) => {

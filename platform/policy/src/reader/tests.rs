@@ -55,7 +55,7 @@ fn a_finding_says_where_what_was_expected_and_what_was_found() {
         ),
         (
             "[network]\nclosed = true\n",
-            "/u.toml:2:10: network.closed: expected no such key here: only a managed layer closes a list, found true",
+            "/u.toml:2:10: network.closed: expected no such key here: only a managed layer may say it, found true",
         ),
         (
             "[approvals]\nexpires = 600\n",

@@ -60,6 +60,15 @@ impl<'t> Reader<'t> {
         self.managed().then(|| self.located(value, repaired, strictest))
     }
 
+    /// A finding where only a managed layer may say this, and this is none.
+    pub(super) fn is_for_managed(&mut self, key: &str, value: &Node<'t>) -> bool {
+        if !self.managed() {
+            let expected = "no such key here: only a managed layer may say it";
+            self.wrong(value, key, expected, FindingStatus::Dropped);
+        }
+        self.managed()
+    }
+
     /// `closed`, which only a managed layer may say.
     pub(super) fn closed(
         &mut self,
@@ -67,9 +76,7 @@ impl<'t> Reader<'t> {
         value: &Node<'t>,
         repaired: bool,
     ) -> Option<Located<bool>> {
-        if !self.managed() {
-            let expected = "no such key here: only a managed layer closes a list";
-            self.wrong(value, key, expected, FindingStatus::Dropped);
+        if !self.is_for_managed(key, value) {
             return None;
         }
         self.ordered(key, value, repaired, "true or false", true, |value| match value {

@@ -6,7 +6,7 @@ use super::{
     Agent, Away, Desk, Failure, Finding, Governed, Home, Loss, Machine, Managed, Protection,
     ProtectionLevel, Remedy, Tier,
 };
-use chaperone_policy::{LayerStatus, Policy, SourceKind};
+use chaperone_policy::{Class, LayerStatus, Policy};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -199,10 +199,10 @@ fn tier(examined: &Examination) -> Tier {
 fn managed(policy: &Policy) -> Option<Managed> {
     let counts = |status| !matches!(status, LayerStatus::Absent | LayerStatus::Untrusted);
     let mut layers = policy.layers().iter();
-    layers.find(|layer| layer.kind == SourceKind::ManagedFile && counts(layer.status))?;
-    // No key of this version names the organisation.
+    layers.find(|layer| layer.class() == Class::Managed && counts(layer.status))?;
+    let by = policy.organisation().map(str::to_owned);
     let revision = policy.revision().map(str::to_owned);
-    Some(Managed { by: None, revision, read_at: Timestamp::now() })
+    Some(Managed { by, revision, read_at: Timestamp::now() })
 }
 
 /// As the middle of a sentence.

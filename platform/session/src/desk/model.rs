@@ -688,6 +688,7 @@ pub enum LayerStatus {
     Unreadable,
     Untrusted,
     Invalid,
+    Expired,
 }
 
 /// As `chaperone policy explain --json` prints it.

@@ -72,19 +72,20 @@ pub(super) fn sentence(words: &str) -> String {
 }
 
 fn layer(summary: LayerSummary) -> Layer {
-    let LayerSummary { kind, locator, class, status, detail } = summary;
+    let LayerSummary { kind, locator, class, status, detail, .. } = summary;
     let status = match status {
         policy::LayerStatus::Present => LayerStatus::Present,
         policy::LayerStatus::Absent => LayerStatus::Absent,
         policy::LayerStatus::Unreadable => LayerStatus::Unreadable,
         policy::LayerStatus::Untrusted => LayerStatus::Untrusted,
         policy::LayerStatus::Invalid => LayerStatus::Invalid,
+        policy::LayerStatus::Expired => LayerStatus::Expired,
     };
     Layer { kind, locator, class, status, detail }
 }
 
 fn value(value: policy::Value) -> PolicyValue {
-    let policy::Value { key, value, origins: each, merge, status, losers } = value;
+    let policy::Value { key, value, origins: each, merge, status, losers, findings: _ } = value;
     // A list has one for each of its entries; a person wants to know who has a say.
     let mut origins: Vec<Origin> = Vec::new();
     for origin in each {
@@ -99,11 +100,8 @@ fn value(value: policy::Value) -> PolicyValue {
         merge: word(&merge),
         status: match status {
             // That nothing is set is no fault.
-            ValueStatus::Ok | ValueStatus::Unset => "ok",
-            ValueStatus::Dropped => "A value could not be read and is ignored.",
-            ValueStatus::Partly => "Of a broken value, what could be read restricts.",
-            ValueStatus::Strictest => "A broken managed value fell to the strictest of its key.",
-            ValueStatus::Refused => "A layer could not be read at all, so no session starts.",
+            ValueStatus::Applied | ValueStatus::Unset => "ok",
+            status => status.sentence(),
         }
         .to_owned(),
         losers: losers

@@ -6,16 +6,13 @@
 
 use crate::load::{Ground, Loaded};
 use chaperone_audit::{NewEvent, Segment};
-use chaperone_policy::{Class, Layer, LayerStatus, Policy, merge};
+use chaperone_policy::{Class, KEYS, Layer, LayerStatus, Policy, merge};
 use chaperone_sources::Stamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How old the knowledge of the sources may be when a decision is made.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Keys that only a new session can follow: they are in the kernel by now.
-const AT_START: [&str; 5] = ["sandbox.", "filesystem.", "environment.", "limits.", "network.mode"];
 
 /// A session's policy.
 pub(crate) struct Live {
@@ -80,7 +77,7 @@ fn changed_event(before: &Policy, after: &Policy) -> NewEvent {
         .zip(&after.values())
         .filter(|(before, after)| before.value != after.value)
         .map(|(_, after)| after.key)
-        .filter(|key| AT_START.iter().any(|start| key.starts_with(start)))
+        .filter(|key| KEYS.iter().any(|known| known.name == *key && !known.live))
         .collect();
     if next.is_empty() { event } else { event.detail("from_the_next_session", next.join(", ")) }
 }

@@ -23,7 +23,7 @@ use announce::Announcer;
 use asking::{Asking, Ground, open};
 use chaperone_approvals::{Approvals, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
-use chaperone_policy::{Action, LayerStatus, Policy};
+use chaperone_policy::{Action, Policy};
 use chaperone_sandbox::{
     AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
     Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume, launch, plan,
@@ -289,7 +289,7 @@ fn begin(
             .policy
             .layers()
             .iter()
-            .map(|layer| format!("{} {} {}", layer.kind, layer.locator, status_word(layer.status)))
+            .map(|layer| format!("{} {} {}", layer.kind, layer.locator, layer.status.word()))
             .collect(),
         revision: loaded.policy.revision().map(ToOwned::to_owned),
     };
@@ -298,16 +298,6 @@ fn begin(
     let redactor = Redactor::from_environment(environment());
     let store = Store::open(&paths.history())?;
     Ok(store.begin_meanwhile(id, redactor, NewEvent::session_start(start))?)
-}
-
-fn status_word(status: LayerStatus) -> &'static str {
-    match status {
-        LayerStatus::Present => "present",
-        LayerStatus::Absent => "absent",
-        LayerStatus::Unreadable => "unreadable",
-        LayerStatus::Untrusted => "untrusted",
-        LayerStatus::Invalid => "invalid",
-    }
 }
 
 /// The agent file's name, or the program's.

@@ -1,0 +1,413 @@
+//! The table of keys, from which documentation, templates and schemas for MDM are generated.
+
+use crate::Os;
+use serde::Serialize;
+
+/// How the values of one key from several layers combine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// Entries line up; restrictions of every layer hold, grants of those that may grant.
+    Rules,
+    /// The base chooses; the strictest of managed and workspace layers bounds it.
+    Ordered,
+    /// The later one overrides.
+    Preference,
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// Any text.
+    Text,
+    /// A number of parts such as `1.2.3`, as text.
+    Version,
+    /// A day such as `2026-12-31`, or a time with its zone (RFC 3339).
+    Date,
+    /// True or false.
+    Boolean,
+    /// A whole number, at least this.
+    Integer(u64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of these words.
+    Choices(&'static [&'static str]),
+    /// A duration such as `10m`, as text.
+    Duration,
+    /// A size such as `8 GiB` as text, or a number of bytes.
+    Size,
+    /// A list of paths.
+    Paths,
+    /// A list of hosts.
+    Hosts,
+    /// A list of names, which may hold `*`.
+    Names,
+    /// A list of words.
+    Words,
+    /// A list of lists of words.
+    Commands,
+    /// A list of tables with the keys of [`RULE_KEYS`].
+    Rules,
+    /// A table with `os`, `agent` and `workspace`.
+    When,
+}
+
+impl Type {
+    /// Whether it is a list, of whatever.
+    pub fn is_list(self) -> bool {
+        match self {
+            Self::Choices(_)
+            | Self::Paths
+            | Self::Hosts
+            | Self::Names
+            | Self::Words
+            | Self::Commands
+            | Self::Rules => true,
+            Self::Text
+            | Self::Version
+            | Self::Date
+            | Self::Boolean
+            | Self::Integer(_)
+            | Self::Choice(_)
+            | Self::Duration
+            | Self::Size
+            | Self::When => false,
+        }
+    }
+}
+
+/// One key of the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// In full: `network.mode`.
+    pub name: &'static str,
+    /// How its values combine.
+    pub shape: Shape,
+    /// What it takes.
+    pub takes: Type,
+    /// What it does, as one sentence.
+    pub about: &'static str,
+    /// A value as TOML writes it.
+    pub example: &'static str,
+    /// Only a managed layer may say it.
+    pub managed_only: bool,
+    /// Whether a running session takes it up; else it is carried out when a session starts.
+    pub live: bool,
+    /// The systems on which it has an effect.
+    pub systems: &'static [Os],
+}
+
+const EVERYWHERE: &[Os] = &[Os::Linux, Os::Macos, Os::Windows];
+
+impl Key {
+    const fn new(
+        name: &'static str,
+        shape: Shape,
+        takes: Type,
+        about: &'static str,
+        example: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            shape,
+            takes,
+            about,
+            example,
+            managed_only: false,
+            live: true,
+            systems: EVERYWHERE,
+        }
+    }
+
+    const fn managed(self) -> Self {
+        Self { managed_only: true, ..self }
+    }
+
+    const fn at_start(self) -> Self {
+        Self { live: false, ..self }
+    }
+
+    const fn on(self, systems: &'static [Os]) -> Self {
+        Self { systems, ..self }
+    }
+
+    /// The section that it stands in; empty for a key of the layer itself.
+    pub fn section(&self) -> &'static str {
+        self.name.rsplit_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// Its name within the section.
+    pub fn last(&self) -> &'static str {
+        self.name.rsplit_once('.').map_or(self.name, |(_, last)| last)
+    }
+}
+
+/// Every key that has a value of its own, in the order in which they are shown.
+pub const KEYS: [Key; 25] = [
+    Key::new(
+        "revision",
+        Shape::Preference,
+        Type::Text,
+        "The policy's own name for its version, shown wherever the policy is.",
+        r#""2026-11-22.1""#,
+    ),
+    Key::new(
+        "organisation",
+        Shape::Preference,
+        Type::Text,
+        "The name of whoever manages this machine, shown wherever a managed value is.",
+        r#""Acme""#,
+    )
+    .managed(),
+    Key::new(
+        "mode",
+        Shape::Ordered,
+        Type::Choice(&["enforce", "observe"]),
+        "\"observe\" records what would have been asked or denied and lets it pass, until `until`.",
+        r#""observe""#,
+    )
+    .managed(),
+    Key::new(
+        "until",
+        Shape::Ordered,
+        Type::Date,
+        "The last day on which mode \"observe\" holds; without it the mode is \"enforce\".",
+        r#""2027-01-31""#,
+    )
+    .managed(),
+    Key::new(
+        "sandbox.minimum_tier",
+        Shape::Ordered,
+        Type::Choice(&["reduced", "full"]),
+        "The weakest sandbox in which a session may start: \"reduced\" or \"full\".",
+        r#""reduced""#,
+    )
+    .at_start()
+    .on(&[Os::Linux]),
+    Key::new(
+        "filesystem.read",
+        Shape::Rules,
+        Type::Paths,
+        "Paths that may be read, beyond what a session needs anyway.",
+        r#"["~/reference-docs"]"#,
+    )
+    .at_start(),
+    Key::new(
+        "filesystem.write",
+        Shape::Rules,
+        Type::Paths,
+        "Paths that may be read and written, beyond the workspace.",
+        r#"["~/.cache/acme-build"]"#,
+    )
+    .at_start(),
+    Key::new(
+        "filesystem.deny",
+        Shape::Rules,
+        Type::Paths,
+        "Paths that are neither read nor written.",
+        r#"["~/.kube", "**/secrets/**"]"#,
+    )
+    .at_start(),
+    Key::new(
+        "filesystem.deny_write",
+        Shape::Rules,
+        Type::Paths,
+        "Paths that are not written.",
+        r#"["infra/**"]"#,
+    )
+    .at_start(),
+    Key::new(
+        "network.mode",
+        Shape::Ordered,
+        Type::Choice(&["none", "proxy", "direct"]),
+        "What a session can reach: \"none\", \"proxy\" or \"direct\".",
+        r#""none""#,
+    )
+    .at_start(),
+    Key::new(
+        "network.allow",
+        Shape::Rules,
+        Type::Hosts,
+        "Hosts that may be reached; with mode \"none\", HOST:PORT pairs that are relayed.",
+        r#"["*.acme.example", "api.acme.example:8443"]"#,
+    ),
+    Key::new(
+        "network.deny",
+        Shape::Rules,
+        Type::Hosts,
+        "Hosts that are never reached.",
+        r#"["paste.example"]"#,
+    ),
+    Key::new(
+        "network.closed",
+        Shape::Ordered,
+        Type::Boolean,
+        "Whether only hosts that a managed layer allows may be reached.",
+        "false",
+    )
+    .managed(),
+    Key::new(
+        "commands.rule",
+        Shape::Rules,
+        Type::Rules,
+        "Which commands are allowed, asked about or denied.",
+        r#"[{ prefix = ["git", "push"], decision = "ask", reason = "Publishes work." }]"#,
+    ),
+    Key::new(
+        "commands.closed",
+        Shape::Ordered,
+        Type::Boolean,
+        "Whether only commands that a managed layer allows may run.",
+        "false",
+    )
+    .managed(),
+    Key::new(
+        "environment.pass",
+        Shape::Rules,
+        Type::Names,
+        "Variables that a session receives.",
+        r#"["RUST_LOG"]"#,
+    )
+    .at_start(),
+    Key::new(
+        "environment.deny",
+        Shape::Rules,
+        Type::Names,
+        "Variables that a session does not receive.",
+        r#"["*TOKEN*"]"#,
+    )
+    .at_start(),
+    Key::new(
+        "approvals.scopes",
+        Shape::Ordered,
+        Type::Choices(&["once", "session"]),
+        "How far an approval may reach: [\"once\"] or [\"once\", \"session\"].",
+        r#"["once", "session"]"#,
+    ),
+    Key::new(
+        "approvals.expires",
+        Shape::Ordered,
+        Type::Duration,
+        "How long a request waits before it is denied.",
+        r#""10m""#,
+    ),
+    Key::new(
+        "approvals.unattended",
+        Shape::Ordered,
+        Type::Choice(&["deny", "allow"]),
+        "What becomes of a request when nobody can answer: \"deny\" or \"allow\".",
+        r#""deny""#,
+    ),
+    Key::new(
+        "limits.memory",
+        Shape::Ordered,
+        Type::Size,
+        "The memory that a session may use, as a size.",
+        r#""8 GiB""#,
+    )
+    .at_start()
+    .on(&[Os::Linux, Os::Windows]),
+    Key::new(
+        "limits.processes",
+        Shape::Ordered,
+        Type::Integer(32),
+        "The processes and threads that a session may have.",
+        "4096",
+    )
+    .at_start(),
+    Key::new(
+        "remote.url",
+        Shape::Preference,
+        Type::Text,
+        "Where a signed policy bundle lies: the https address of a TUF repository.",
+        r#""https://policy.acme.example/""#,
+    )
+    .managed(),
+    Key::new(
+        "remote.root",
+        Shape::Preference,
+        Type::Text,
+        "The root that the bundle must be signed under: a path, or the root's JSON itself.",
+        r#""/etc/chaperone/root.json""#,
+    )
+    .managed(),
+    Key::new(
+        "remote.on_expiry",
+        Shape::Ordered,
+        Type::Choice(&["restrict", "refuse"]),
+        "What becomes of a bundle that has expired: it only restricts, or no session starts.",
+        r#""restrict""#,
+    )
+    .managed(),
+];
+
+/// What a layer says of itself.
+pub const LAYER_KEYS: [Key; 3] = [
+    Key::new(
+        "when",
+        Shape::Preference,
+        Type::When,
+        "Limits the whole layer to systems, agents or workspaces.",
+        r#"{ os = "linux", agent = "claude-code", workspace = "~/work/**" }"#,
+    ),
+    Key::new(
+        "min_version",
+        Shape::Preference,
+        Type::Version,
+        "The oldest Chaperone that knows every key of the layer; an older one skips what it does not know, and says so.",
+        r#""0.1.0""#,
+    ),
+    Key::new(
+        "require",
+        Shape::Preference,
+        Type::Words,
+        "Keys without which the layer is not to be trusted: where one is not known, no session starts.",
+        r#"["network.deny"]"#,
+    ),
+];
+
+/// The keys of one entry of `commands.rule`.
+pub const RULE_KEYS: [Key; 6] = [
+    Key::new(
+        "prefix",
+        Shape::Preference,
+        Type::Words,
+        "The words that a command begins with; the first is a program's name or its whole path.",
+        r#"["git", "push"]"#,
+    ),
+    Key::new(
+        "decision",
+        Shape::Preference,
+        Type::Choice(&["allow", "ask", "deny"]),
+        "What becomes of the command: \"allow\", \"ask\" or \"deny\".",
+        r#""ask""#,
+    ),
+    Key::new(
+        "reason",
+        Shape::Preference,
+        Type::Text,
+        "Why, in plain words, for whoever reads the request.",
+        r#""Publishes work.""#,
+    ),
+    Key::new(
+        "match",
+        Shape::Preference,
+        Type::Commands,
+        "Commands that the rule must match; tried when the layer is read.",
+        r#"[["git", "push", "origin", "main"]]"#,
+    ),
+    Key::new(
+        "not_match",
+        Shape::Preference,
+        Type::Commands,
+        "Commands that the rule must not match; tried when the layer is read.",
+        r#"[["git", "pull"]]"#,
+    ),
+    Key::new(
+        "when",
+        Shape::Preference,
+        Type::When,
+        "Limits the rule to systems, agents or workspaces.",
+        r#"{ agent = "codex" }"#,
+    ),
+];
