@@ -1,17 +1,30 @@
 //! Reads policy layers from the operating system: which files, whose they are, and who else could
 //! have written them. What the files say is `chaperone-policy`'s business.
 
-#[cfg(not(unix))]
-mod other;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
-#[cfg(not(unix))]
-use other as system;
+// The system's own store of policies.
+#[cfg(all(unix, not(target_os = "macos")))]
+use linux as store;
+#[cfg(target_os = "macos")]
+use macos as store;
 #[cfg(unix)]
 use unix as system;
+#[cfg(windows)]
+use windows as store;
+#[cfg(windows)]
+use windows::files as system;
 
-use chaperone_policy::{Layer, SourceKind};
+use chaperone_policy::{Layer, Reading, SourceKind};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -37,6 +50,15 @@ pub struct Locations {
     pub command_line: Vec<PathBuf>,
     /// Who may have written the files.
     pub trust: Trust,
+    /// What Chaperone is called in the system's own store of policies: the key below `HKLM` and
+    /// `HKCU` on Windows, the domain of the preferences on macOS. `None` looks into none.
+    pub store: Option<String>,
+}
+
+/// Where IT puts files on a system.
+struct Folders {
+    managed: PathBuf,
+    recommended: PathBuf,
 }
 
 /// Who may have written a file so that its grants count.
@@ -63,13 +85,15 @@ impl Locations {
         let config = xdg_config_home
             .filter(|path| path.is_absolute())
             .map_or_else(|| home.join(".config"), Path::to_path_buf);
+        let Folders { managed, recommended } = store::folders();
         Self {
-            managed: PathBuf::from("/etc/chaperone/policy.d"),
-            recommended: PathBuf::from("/etc/chaperone/recommended.d"),
+            managed,
+            recommended,
             user: config.join("chaperone/config.toml"),
             workspace: workspace.map(Path::to_path_buf),
             command_line,
             trust: Trust { owner: 0, user: system::user(), top: PathBuf::from("/") },
+            store: store::STORE.map(str::to_owned),
         }
     }
 }
@@ -122,12 +146,16 @@ struct Folder {
 /// them. What is not there is listed as absent. It never fails: what cannot be read is a layer
 /// that says so, and `merge` starts no session where that could hide a restriction.
 pub fn read(locations: &Locations) -> Vec<Layer> {
-    let Locations { managed, recommended, user, workspace, command_line, trust } = locations;
-    let mut layers = folder(SourceKind::RecommendedFile, recommended, trust);
-    layers.extend(folder(SourceKind::ManagedFile, managed, trust));
-    layers.push(single(SourceKind::UserFile, user, Expect::User(trust)));
+    let Locations { managed, recommended, user, workspace, command_line, trust, store: _ } =
+        locations;
+    // One time for all: a file that is named twice is one layer.
+    let now = Timestamp::now();
+    let mut layers = folder(SourceKind::RecommendedFile, recommended, trust, now);
+    layers.extend(folder(SourceKind::ManagedFile, managed, trust, now));
+    layers.extend(store::layers(locations, now));
+    layers.push(single(SourceKind::UserFile, user, Expect::User(trust), now));
     for path in command_line {
-        layers.push(match single(SourceKind::CommandLine, path, Expect::Named) {
+        layers.push(match single(SourceKind::CommandLine, path, Expect::Named, now) {
             // Somebody asked for this file: without it the session would not be the one meant.
             layer if layer.status == chaperone_policy::LayerStatus::Absent => Layer::unreadable(
                 SourceKind::CommandLine,
@@ -139,14 +167,18 @@ pub fn read(locations: &Locations) -> Vec<Layer> {
     }
     if let Some(workspace) = workspace {
         let path = workspace.join(WORKSPACE_FILE);
-        layers.push(single(SourceKind::WorkspaceFile, &path, Expect::Workspace));
+        layers.push(single(SourceKind::WorkspaceFile, &path, Expect::Workspace, now));
     }
     layers
 }
 
 /// What can be told of sources without reading them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp(Vec<(PathBuf, Option<Seen>)>);
+pub struct Stamp {
+    files: Vec<(PathBuf, Option<Seen>)>,
+    locations: Locations,
+    store: Option<String>,
+}
 
 /// What changes when a file or folder does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,14 +191,16 @@ struct Seen {
 impl Stamp {
     /// Whether any source has been written, replaced, added or removed since.
     pub fn is_outdated(&self) -> bool {
-        self.0.iter().any(|(path, before)| seen(path) != *before)
+        self.files.iter().any(|(path, before)| seen(path) != *before)
+            || store::mark(&self.locations) != self.store
     }
 }
 
 /// The sources as they are now. Take it before reading them: what is written in between is then
 /// read again.
 pub fn stamp(locations: &Locations) -> Stamp {
-    let Locations { managed, recommended, user, workspace, command_line, trust: _ } = locations;
+    let Locations { managed, recommended, user, workspace, command_line, trust: _, store: _ } =
+        locations;
     let mut paths = vec![user.clone()];
     paths.extend(workspace.iter().map(|folder| folder.join(WORKSPACE_FILE)));
     paths.extend(command_line.iter().cloned());
@@ -179,7 +213,11 @@ pub fn stamp(locations: &Locations) -> Stamp {
         let seen = seen(&path);
         (path, seen)
     };
-    Stamp(paths.into_iter().map(stamped).collect())
+    Stamp {
+        files: paths.into_iter().map(stamped).collect(),
+        locations: locations.clone(),
+        store: store::mark(locations),
+    }
 }
 
 fn seen(path: &Path) -> Option<Seen> {
@@ -191,7 +229,7 @@ fn seen(path: &Path) -> Option<Seen> {
     })
 }
 
-fn folder(kind: SourceKind, path: &Path, trust: &Trust) -> Vec<Layer> {
+fn folder(kind: SourceKind, path: &Path, trust: &Trust, now: Timestamp) -> Vec<Layer> {
     let expect = Expect::Managed(trust);
     let folder = match system::open_folder(path, expect) {
         Ok(folder) => folder,
@@ -206,7 +244,7 @@ fn folder(kind: SourceKind, path: &Path, trust: &Trust) -> Vec<Layer> {
         let path = path.join(name);
         match system::read_in(&folder.open, name, &path, expect) {
             Ok(Text { text, problem }) => {
-                layer(kind, &path, &text, folder.problem.clone().or(problem))
+                layer(kind, &path, &text, folder.problem.clone().or(problem), now)
             }
             // It was there a moment ago: what it restricted cannot be known.
             Err(ReadError::Absent) => Layer::unreadable(
@@ -220,21 +258,33 @@ fn folder(kind: SourceKind, path: &Path, trust: &Trust) -> Vec<Layer> {
     folder.names.iter().map(read).collect()
 }
 
-fn single(kind: SourceKind, path: &Path, expect: Expect<'_>) -> Layer {
+fn single(kind: SourceKind, path: &Path, expect: Expect<'_>, now: Timestamp) -> Layer {
     match system::read_at(path, expect) {
-        Ok(Text { text, problem }) => layer(kind, path, &text, problem),
+        Ok(Text { text, problem }) => layer(kind, path, &text, problem, now),
         Err(error) => failed(kind, path, error),
     }
 }
 
-fn layer(kind: SourceKind, path: &Path, text: &str, problem: Option<String>) -> Layer {
-    let layer = Layer::from_file(kind, &path.to_string_lossy(), text);
+fn layer(
+    kind: SourceKind,
+    path: &Path,
+    text: &str,
+    problem: Option<String>,
+    now: Timestamp,
+) -> Layer {
+    let layer = Layer::from_file(kind, &path.to_string_lossy(), text)
+        .with_reading(reading(text.as_bytes(), now));
     match problem {
         Some(problem) => {
             layer.untrusted(&format!("{problem}, so its restrictions apply and its grants do not."))
         }
         None => layer,
     }
+}
+
+/// What was read, by its digest.
+fn reading(read: &[u8], at: Timestamp) -> Reading {
+    Reading { digest: hex::encode(Sha256::digest(read)), at }
 }
 
 fn failed(kind: SourceKind, path: &Path, error: ReadError) -> Layer {

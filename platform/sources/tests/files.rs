@@ -29,6 +29,7 @@ impl Machine {
                 workspace: Some(top.join("work")),
                 command_line: Vec::new(),
                 trust: Trust { owner: me, user: me + 1, top: top.clone() },
+                store: None,
             },
             folder,
         };
@@ -117,6 +118,26 @@ fn every_source_is_listed_and_files_stand_in_name_order() {
             (SourceKind::WorkspaceFile, "work/.chaperone.toml".into(), Present),
         ]
     );
+}
+
+#[test]
+fn a_layer_says_when_it_was_read_and_what_by_its_digest() {
+    let mut machine = Machine::new();
+    let file = machine.write("z.toml", "[limits]\nprocesses = 100\n");
+    machine.locations.command_line = vec![file.clone(), file];
+    let before = jiff::Timestamp::now();
+    let layers = read(&machine.locations);
+    let named: Vec<&Layer> =
+        layers.iter().filter(|layer| layer.kind == SourceKind::CommandLine).collect();
+    assert_eq!(named[0], named[1], "a file that is named twice is one layer");
+    let reading = named[0].reading.as_ref().unwrap();
+    assert_eq!(
+        reading.digest,
+        // printf '[limits]\nprocesses = 100\n' | sha256sum
+        "22b2ae994f53abacd44bcb52740ee678649f52d74b2d5a5541e9649aca10f13b"
+    );
+    assert!(before <= reading.at && reading.at <= jiff::Timestamp::now());
+    assert!(machine.layer(SourceKind::ManagedFile).reading.is_none(), "nothing was read");
 }
 
 #[test]

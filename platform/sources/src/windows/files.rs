@@ -1,4 +1,4 @@
-//! Files where ownership is not checked yet (Windows): read by path, and whatever must be somebody's
+//! Files on Windows, where ownership is not checked yet: read by path, and whatever must be somebody's
 //! own is untrusted, so that it restricts and grants nothing.
 
 use crate::{Expect, Folder, LARGEST, ReadError, Text, is_policy_file, text};
