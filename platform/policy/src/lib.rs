@@ -48,7 +48,7 @@ pub use rules::CommandRule;
 pub use schema::{
     ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,
     LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry,
-    RULE_KEYS, RemoteSettings, SandboxSettings, Scope, Scopes, Settings, Shape, Type, Version,
-    When,
+    RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape, Type,
+    Version, When,
 };
 pub use value::{Loser, Show, UnknownKey, Value, ValueStatus};

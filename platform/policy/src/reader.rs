@@ -9,12 +9,13 @@ mod values;
 
 use crate::document::{Key, Named, Node, SyntaxError, Table, parse_json, parse_toml};
 use crate::nearest::nearest;
+use crate::schema::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
     NetworkSettings, PathText, Problem, SandboxSettings, Scopes, Settings, Verdict, Version,
 };
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What came of reading a text.
@@ -48,11 +49,8 @@ impl Format {
     }
 }
 
-/// The shortest time in which a person could answer at all, and the longest that an agent waits.
-const EXPIRES: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(7 * 24 * 3600 + 1);
-/// Below these no agent starts.
-const LEAST_MEMORY: u64 = 256 << 20;
-const LEAST_PROCESSES: u64 = 32;
+const EXPIRES: RangeInclusive<Duration> =
+    Duration::from_secs(EXPIRES_SECONDS.0)..=Duration::from_secs(EXPIRES_SECONDS.1);
 
 const SECTIONS: [&str; 15] = [
     "revision",
@@ -452,7 +450,7 @@ impl<'t> Reader<'t> {
         let Some(entries) = self.section("approvals", value, &known) else {
             if self.managed() {
                 settings.scopes = Some(self.located(value, false, strictest));
-                settings.expires = Some(self.located(value, false, EXPIRES.start));
+                settings.expires = Some(self.located(value, false, *EXPIRES.start()));
                 settings.unattended = Some(self.located(value, false, Verdict::Deny));
             }
             return settings;
@@ -476,7 +474,7 @@ impl<'t> Reader<'t> {
                         value,
                         repaired,
                         "a duration from \"1s\" to \"168h\", such as \"10m\"",
-                        EXPIRES.start,
+                        *EXPIRES.start(),
                         |value| {
                             crate::units::parse_duration(value.string()?)
                                 .filter(|duration| EXPIRES.contains(duration))

@@ -2,7 +2,8 @@
 
 mod keys;
 
-pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, Shape, Type};
+pub(crate) use keys::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
+pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Shape, Type};
 
 use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, Verdict};
 use jiff::Timestamp;

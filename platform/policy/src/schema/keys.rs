@@ -32,10 +32,10 @@ pub enum Type {
     Choice(&'static [&'static str]),
     /// A list of these words.
     Choices(&'static [&'static str]),
-    /// A duration such as `10m`, as text.
-    Duration,
-    /// A size such as `8 GiB` as text, or a number of bytes.
-    Size,
+    /// A duration such as `10m` as text, from `least` to `most` seconds.
+    Duration { least: u64, most: u64 },
+    /// A size such as `8 GiB` as text, or a number of bytes; at least this many bytes.
+    Size(u64),
     /// A list of paths.
     Paths,
     /// A list of hosts.
@@ -69,8 +69,8 @@ impl Type {
             | Self::Boolean
             | Self::Integer(_)
             | Self::Choice(_)
-            | Self::Duration
-            | Self::Size
+            | Self::Duration { .. }
+            | Self::Size(_)
             | Self::When => false,
         }
     }
@@ -81,6 +81,8 @@ impl Type {
 pub struct Key {
     /// In full: `network.mode`.
     pub name: &'static str,
+    /// What a settings page calls it.
+    pub title: &'static str,
     /// How its values combine.
     pub shape: Shape,
     /// What it takes.
@@ -91,6 +93,8 @@ pub struct Key {
     pub example: &'static str,
     /// Only a managed layer may say it.
     pub managed_only: bool,
+    /// It only allows, so a layer that may only restrict has no use for it.
+    pub grants: bool,
     /// Whether a running session takes it up; else it is carried out when a session starts.
     pub live: bool,
     /// The systems on which it has an effect.
@@ -102,6 +106,7 @@ const EVERYWHERE: &[Os] = &[Os::Linux, Os::Macos, Os::Windows];
 impl Key {
     const fn new(
         name: &'static str,
+        title: &'static str,
         shape: Shape,
         takes: Type,
         about: &'static str,
@@ -109,11 +114,13 @@ impl Key {
     ) -> Self {
         Self {
             name,
+            title,
             shape,
             takes,
             about,
             example,
             managed_only: false,
+            grants: false,
             live: true,
             systems: EVERYWHERE,
         }
@@ -121,6 +128,10 @@ impl Key {
 
     const fn managed(self) -> Self {
         Self { managed_only: true, ..self }
+    }
+
+    const fn grants(self) -> Self {
+        Self { grants: true, ..self }
     }
 
     const fn at_start(self) -> Self {
@@ -142,10 +153,29 @@ impl Key {
     }
 }
 
+/// The shortest time in which a person could answer at all, and the longest that an agent waits.
+pub(crate) const EXPIRES_SECONDS: (u64, u64) = (1, 7 * 24 * 3600);
+/// Below these no agent starts.
+pub(crate) const LEAST_MEMORY: u64 = 256 << 20;
+pub(crate) const LEAST_PROCESSES: u64 = 32;
+
+/// The sections that keys stand in, each with what a settings page calls it.
+pub const SECTIONS: [(&str, &str); 8] = [
+    ("sandbox", "Sandbox"),
+    ("filesystem", "Files"),
+    ("network", "Network"),
+    ("commands", "Commands"),
+    ("environment", "Environment"),
+    ("approvals", "Approvals"),
+    ("limits", "Limits"),
+    ("remote", "Remote policy"),
+];
+
 /// Every key that has a value of its own, in the order in which they are shown.
 pub const KEYS: [Key; 25] = [
     Key::new(
         "revision",
+        "Revision",
         Shape::Preference,
         Type::Text,
         "The policy's own name for its version, shown wherever the policy is.",
@@ -153,6 +183,7 @@ pub const KEYS: [Key; 25] = [
     ),
     Key::new(
         "organisation",
+        "Organisation",
         Shape::Preference,
         Type::Text,
         "The name of whoever manages this machine, shown wherever a managed value is.",
@@ -161,6 +192,7 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "mode",
+        "Mode",
         Shape::Ordered,
         Type::Choice(&["enforce", "observe"]),
         "\"observe\" records what would have been asked or denied and lets it pass, until `until`.",
@@ -169,6 +201,7 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "until",
+        "End of observing",
         Shape::Ordered,
         Type::Date,
         "The last day on which mode \"observe\" holds; without it the mode is \"enforce\".",
@@ -177,6 +210,7 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "sandbox.minimum_tier",
+        "Weakest sandbox",
         Shape::Ordered,
         Type::Choice(&["reduced", "full"]),
         "The weakest sandbox in which a session may start: \"reduced\" or \"full\".",
@@ -186,22 +220,27 @@ pub const KEYS: [Key; 25] = [
     .on(&[Os::Linux]),
     Key::new(
         "filesystem.read",
+        "Readable paths",
         Shape::Rules,
         Type::Paths,
         "Paths that may be read, beyond what a session needs anyway.",
         r#"["~/reference-docs"]"#,
     )
+    .grants()
     .at_start(),
     Key::new(
         "filesystem.write",
+        "Writable paths",
         Shape::Rules,
         Type::Paths,
         "Paths that may be read and written, beyond the workspace.",
         r#"["~/.cache/acme-build"]"#,
     )
+    .grants()
     .at_start(),
     Key::new(
         "filesystem.deny",
+        "Denied paths",
         Shape::Rules,
         Type::Paths,
         "Paths that are neither read nor written.",
@@ -210,6 +249,7 @@ pub const KEYS: [Key; 25] = [
     .at_start(),
     Key::new(
         "filesystem.deny_write",
+        "Paths kept from writing",
         Shape::Rules,
         Type::Paths,
         "Paths that are not written.",
@@ -218,6 +258,7 @@ pub const KEYS: [Key; 25] = [
     .at_start(),
     Key::new(
         "network.mode",
+        "Network mode",
         Shape::Ordered,
         Type::Choice(&["none", "proxy", "direct"]),
         "What a session can reach: \"none\", \"proxy\" or \"direct\".",
@@ -226,13 +267,16 @@ pub const KEYS: [Key; 25] = [
     .at_start(),
     Key::new(
         "network.allow",
+        "Allowed hosts",
         Shape::Rules,
         Type::Hosts,
         "Hosts that may be reached; with mode \"none\", HOST:PORT pairs that are relayed.",
         r#"["*.acme.example", "api.acme.example:8443"]"#,
-    ),
+    )
+    .grants(),
     Key::new(
         "network.deny",
+        "Denied hosts",
         Shape::Rules,
         Type::Hosts,
         "Hosts that are never reached.",
@@ -240,6 +284,7 @@ pub const KEYS: [Key; 25] = [
     ),
     Key::new(
         "network.closed",
+        "Only managed hosts",
         Shape::Ordered,
         Type::Boolean,
         "Whether only hosts that a managed layer allows may be reached.",
@@ -248,6 +293,7 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "commands.rule",
+        "Command rules",
         Shape::Rules,
         Type::Rules,
         "Which commands are allowed, asked about or denied.",
@@ -255,6 +301,7 @@ pub const KEYS: [Key; 25] = [
     ),
     Key::new(
         "commands.closed",
+        "Only managed commands",
         Shape::Ordered,
         Type::Boolean,
         "Whether only commands that a managed layer allows may run.",
@@ -263,14 +310,17 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "environment.pass",
+        "Variables passed on",
         Shape::Rules,
         Type::Names,
         "Variables that a session receives.",
         r#"["RUST_LOG"]"#,
     )
+    .grants()
     .at_start(),
     Key::new(
         "environment.deny",
+        "Variables withheld",
         Shape::Rules,
         Type::Names,
         "Variables that a session does not receive.",
@@ -279,6 +329,7 @@ pub const KEYS: [Key; 25] = [
     .at_start(),
     Key::new(
         "approvals.scopes",
+        "Scopes of approvals",
         Shape::Ordered,
         Type::Choices(&["once", "session"]),
         "How far an approval may reach: [\"once\"] or [\"once\", \"session\"].",
@@ -286,13 +337,15 @@ pub const KEYS: [Key; 25] = [
     ),
     Key::new(
         "approvals.expires",
+        "Expiry of requests",
         Shape::Ordered,
-        Type::Duration,
+        Type::Duration { least: EXPIRES_SECONDS.0, most: EXPIRES_SECONDS.1 },
         "How long a request waits before it is denied.",
         r#""10m""#,
     ),
     Key::new(
         "approvals.unattended",
+        "Unattended requests",
         Shape::Ordered,
         Type::Choice(&["deny", "allow"]),
         "What becomes of a request when nobody can answer: \"deny\" or \"allow\".",
@@ -300,8 +353,9 @@ pub const KEYS: [Key; 25] = [
     ),
     Key::new(
         "limits.memory",
+        "Memory",
         Shape::Ordered,
-        Type::Size,
+        Type::Size(LEAST_MEMORY),
         "The memory that a session may use, as a size.",
         r#""8 GiB""#,
     )
@@ -309,14 +363,16 @@ pub const KEYS: [Key; 25] = [
     .on(&[Os::Linux, Os::Windows]),
     Key::new(
         "limits.processes",
+        "Processes",
         Shape::Ordered,
-        Type::Integer(32),
+        Type::Integer(LEAST_PROCESSES),
         "The processes and threads that a session may have.",
         "4096",
     )
     .at_start(),
     Key::new(
         "remote.url",
+        "Address of the bundle",
         Shape::Preference,
         Type::Text,
         "Where a signed policy bundle lies: the https address of a TUF repository.",
@@ -325,6 +381,7 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "remote.root",
+        "Root of the bundle",
         Shape::Preference,
         Type::Text,
         "The root that the bundle must be signed under: a path, or the root's JSON itself.",
@@ -333,6 +390,7 @@ pub const KEYS: [Key; 25] = [
     .managed(),
     Key::new(
         "remote.on_expiry",
+        "Expired bundle",
         Shape::Ordered,
         Type::Choice(&["restrict", "refuse"]),
         "What becomes of a bundle that has expired: it only restricts, or no session starts.",
@@ -345,6 +403,7 @@ pub const KEYS: [Key; 25] = [
 pub const LAYER_KEYS: [Key; 3] = [
     Key::new(
         "when",
+        "Condition",
         Shape::Preference,
         Type::When,
         "Limits the whole layer to systems, agents or workspaces.",
@@ -352,6 +411,7 @@ pub const LAYER_KEYS: [Key; 3] = [
     ),
     Key::new(
         "min_version",
+        "Least version",
         Shape::Preference,
         Type::Version,
         "The oldest Chaperone that knows every key of the layer; an older one skips what it does not know, and says so.",
@@ -359,6 +419,7 @@ pub const LAYER_KEYS: [Key; 3] = [
     ),
     Key::new(
         "require",
+        "Required keys",
         Shape::Preference,
         Type::Words,
         "Keys without which the layer is not to be trusted: where one is not known, no session starts.",
@@ -370,6 +431,7 @@ pub const LAYER_KEYS: [Key; 3] = [
 pub const RULE_KEYS: [Key; 6] = [
     Key::new(
         "prefix",
+        "Command",
         Shape::Preference,
         Type::Words,
         "The words that a command begins with; the first is a program's name or its whole path.",
@@ -377,6 +439,7 @@ pub const RULE_KEYS: [Key; 6] = [
     ),
     Key::new(
         "decision",
+        "Decision",
         Shape::Preference,
         Type::Choice(&["allow", "ask", "deny"]),
         "What becomes of the command: \"allow\", \"ask\" or \"deny\".",
@@ -384,6 +447,7 @@ pub const RULE_KEYS: [Key; 6] = [
     ),
     Key::new(
         "reason",
+        "Reason",
         Shape::Preference,
         Type::Text,
         "Why, in plain words, for whoever reads the request.",
@@ -391,6 +455,7 @@ pub const RULE_KEYS: [Key; 6] = [
     ),
     Key::new(
         "match",
+        "Examples that match",
         Shape::Preference,
         Type::Commands,
         "Commands that the rule must match; tried when the layer is read.",
@@ -398,6 +463,7 @@ pub const RULE_KEYS: [Key; 6] = [
     ),
     Key::new(
         "not_match",
+        "Examples that do not match",
         Shape::Preference,
         Type::Commands,
         "Commands that the rule must not match; tried when the layer is read.",
@@ -405,9 +471,30 @@ pub const RULE_KEYS: [Key; 6] = [
     ),
     Key::new(
         "when",
+        "Condition",
         Shape::Preference,
         Type::When,
         "Limits the rule to systems, agents or workspaces.",
         r#"{ agent = "codex" }"#,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_key_stands_in_a_section_that_has_a_title() {
+        let of_keys: BTreeSet<_> =
+            KEYS.iter().map(Key::section).filter(|section| !section.is_empty()).collect();
+        assert_eq!(of_keys, SECTIONS.iter().map(|(name, _)| *name).collect());
+    }
+
+    #[test]
+    fn only_rules_grant() {
+        for key in KEYS.iter().filter(|key| key.grants) {
+            assert_eq!((key.shape, key.managed_only), (Shape::Rules, false), "{}", key.name);
+        }
+    }
+}
