@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod forms;
+mod managed;
 mod place;
 
 use anyhow::{Context, Result};

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
+/// The detail that says how enforcement would have decided what was only observed.
+pub(crate) const OBSERVED: &str = "observed";
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,6 +108,13 @@ pub struct Event {
     pub altered: Vec<String>,
 }
 
+impl Event {
+    /// How enforcement would have decided it, where it was only observed.
+    pub fn observed(&self) -> Option<Verdict> {
+        serde_json::from_value(self.detail.get(OBSERVED)?.clone()).ok()
+    }
+}
+
 /// What the first event of a session says about it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Start {
@@ -126,6 +136,8 @@ pub struct Start {
     pub layers: Vec<String>,
     /// The managed policy's revision.
     pub revision: Option<String>,
+    /// Until when decisions are only observed, where they are.
+    pub observes_until: Option<Timestamp>,
 }
 
 /// An event on its way to the history. Everything textual in it is redacted before it is
@@ -180,6 +192,7 @@ impl NewEvent {
             losses,
             layers,
             revision,
+            observes_until,
         } = start;
         Self {
             action: Some(Subject::Arguments(command.clone())),
@@ -194,6 +207,7 @@ impl NewEvent {
         .detail("losses", losses)
         .detail("layers", layers)
         .detail("revision", revision)
+        .detail("observes_until", observes_until.map(|until| until.to_string()))
     }
 
     /// The session is over; `exit` is what `chaperone run` will exit with.
@@ -209,6 +223,13 @@ impl NewEvent {
             Action::Write { path } => Self::write(path, decision),
             Action::Connect { host, port } => Self::connect(host, *port, decision),
         }
+    }
+
+    /// An action that was let pass because the policy only observes: by which rule, for which reason
+    /// and how enforcement `would` have decided it. What happened is that it was allowed.
+    pub fn observed(action: &Action, decision: &Decision, would: Verdict) -> Self {
+        let event = Self::decided(action, decision);
+        Self { decision: Some(Verdict::Allow), ..event }.detail(OBSERVED, would.to_string())
     }
 
     /// A program was about to start.

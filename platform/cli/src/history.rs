@@ -4,7 +4,8 @@ use crate::print::{self, BAD, GOOD, QUIET, STRONG, visible};
 use anyhow::{Context, bail};
 use chaperone_policy::Verdict;
 use chaperone_session::Paths;
-use chaperone_session::audit::{self, Event, EventKind, Filter, Index};
+use chaperone_session::audit::{self, Event, EventKind, Filter, Index, Observed};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +35,16 @@ pub(crate) enum Subcommands {
         #[arg(long)]
         json: bool,
     },
+    /// What the history says about one question, put together
+    Report {
+        about: Report,
+        /// Only from this day or moment on, such as 2026-11-01 or 7d (seven days ago)
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// [{"rule","origin","would","times","sessions","agents","first","last","examples"}]
+        #[arg(long)]
+        json: bool,
+    },
     /// Check that nothing was altered since it was recorded
     #[command(after_help = "\
 Exit status: 1 if anything was altered, cut off or is missing.
@@ -46,6 +57,12 @@ this version makes none yet.")]
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Report {
+    /// What was let pass because the policy only observes, by the rule that would have stopped it
+    Observed,
 }
 
 /// Which events.
@@ -111,9 +128,60 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
                 print_events(&events, *json)?;
             }
         }
+        Subcommands::Report { about: Report::Observed, since, json } => {
+            let since = since.as_deref().map(moment).transpose()?;
+            let reports = index.observed(since)?;
+            if *json { print::json(&reports)? } else { print_observed(&reports)? }
+        }
         Subcommands::Verify { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A moment, a day (from its beginning, here), or how long ago.
+fn moment(text: &str) -> anyhow::Result<Timestamp> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>() {
+        return Ok(day.to_zoned(TimeZone::system())?.timestamp());
+    }
+    let ago: jiff::Span = text.parse().ok().with_context(|| {
+        format!("`{text}` is no time: expected a day (2026-11-01), a moment (2026-11-01T08:00Z) or how long ago (7d)")
+    })?;
+    Ok(jiff::Zoned::now().checked_sub(ago)?.timestamp())
+}
+
+fn print_observed(reports: &[Observed]) -> anyhow::Result<()> {
+    let mut out = print::out();
+    if reports.is_empty() {
+        writeln!(out, "Nothing was let pass that enforcement would have stopped.")?;
+        return Ok(());
+    }
+    for own in reports {
+        let rule = own.rule.as_deref().unwrap_or("no rule");
+        let would = print::verdict(own.would);
+        writeln!(out, "{would}  {STRONG}{}{STRONG:#}", visible(rule))?;
+        if let Some(origin) = &own.origin {
+            writeln!(out, "      {QUIET}{}{QUIET:#}", visible(&origin.to_string()))?;
+        }
+        let many = |count: u64, one: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
+        };
+        let last = own.last.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+        writeln!(
+            out,
+            "      {} in {} of {}, last {last}",
+            many(own.times, "time"),
+            many(u64::try_from(own.sessions)?, "session"),
+            visible(&own.agents.join(", ")),
+        )?;
+        for example in &own.examples {
+            writeln!(out, "      {QUIET}{}{QUIET:#}", visible(example))?;
+        }
+    }
+    Ok(())
 }
 
 fn filter(wanted: &Wanted, index: &mut Index) -> anyhow::Result<Filter> {
@@ -162,7 +230,9 @@ fn print_events(events: &[Event], json: bool) -> anyhow::Result<()> {
         let action = event.action.as_deref().map(visible).unwrap_or_default();
         write!(out, "{:>6}  {QUIET}{time}{QUIET:#}  {:<13} ", event.seq, event.kind.as_str())?;
         writeln!(out, "{verdict}{}{action}", if verdict.is_empty() { "" } else { "  " })?;
+        let observed = event.observed().map(|would| format!("observed, else {would}"));
         let why = [
+            observed,
             event.reason.as_deref().map(visible),
             event.rule.as_deref().map(visible),
             event.by.as_deref().map(|by| format!("by {}", visible(by))),

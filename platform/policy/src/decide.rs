@@ -3,7 +3,7 @@
 use crate::effective::EffectiveRule;
 use crate::identity::{Identity, git_aliases, identities};
 use crate::{
-    Action, Class, Command, Decision, NetworkMode, NetworkPolicy, Origin, Policy, SourceKind,
+    Action, Class, Command, Decision, Mode, NetworkMode, NetworkPolicy, Origin, Policy, SourceKind,
     Sourced, Verdict,
 };
 use std::path::Path;
@@ -80,6 +80,23 @@ pub fn decide(policy: &Policy, facts: &Facts, action: &Action) -> Decision {
         Action::Write { path } => file(Access::Write, path),
         Action::Connect { host, port } => decide_connect(policy, host, *port),
     }
+}
+
+/// What enforcement would have said to an action that is let pass, because the policy only observes
+/// at this time; `None` where the decision takes effect. Files are no part of it: the kernel keeps
+/// them, and what it does not refuse it does not report. Neither is a policy that is not whole.
+pub fn observed(
+    policy: &Policy,
+    now: jiff::Timestamp,
+    action: &Action,
+    decision: &Decision,
+) -> Option<Verdict> {
+    let judged = match action {
+        Action::Run(_) | Action::Connect { .. } => true,
+        Action::Read { .. } | Action::Write { .. } => false,
+    };
+    let passes = judged && policy.blocked().is_empty() && policy.mode(now) == Mode::Observe;
+    Some(decision.verdict).filter(|verdict| passes && *verdict != Verdict::Allow)
 }
 
 /// What becomes of a decision in a session where nobody answers: an `ask` becomes what the policy

@@ -212,6 +212,19 @@ impl Layer {
         self
     }
 
+    /// What it said before, where its source cannot be read whole any more: `now` is what came of
+    /// reading it last.
+    #[must_use]
+    pub fn held(mut self, now: Option<&Self>) -> Self {
+        let found = match now {
+            None => "is gone".to_owned(),
+            Some(now) if now.detail.is_empty() => format!("is {}", now.status.word()),
+            Some(now) => format!("is {} ({})", now.status.word(), now.detail.trim_end_matches('.')),
+        };
+        self.detail = format!("What it said before still holds, since the source now {found}.");
+        self
+    }
+
     /// What is wrong with it, in the file's order.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

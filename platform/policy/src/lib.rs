@@ -28,7 +28,9 @@ mod value;
 
 pub use action::{Action, Command};
 pub use context::{Context, Os};
-pub use decide::{Access, Facts, SessionApproval, decide, decide_file, session_scope, unattended};
+pub use decide::{
+    Access, Facts, SessionApproval, decide, decide_file, observed, session_scope, unattended,
+};
 pub use decision::{Decision, Verdict};
 pub use defaults::built_in;
 pub use describe::{CommandFact, CommandFacts, facts, sentence};

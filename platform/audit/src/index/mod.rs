@@ -3,6 +3,7 @@
 
 mod database;
 mod fill;
+mod observed;
 mod query;
 
 use crate::Result;
@@ -11,6 +12,7 @@ use crate::layout::Layout;
 use chaperone_policy::Verdict;
 use database::{connect, is_damage, prepare, remove};
 use jiff::Timestamp;
+pub use observed::Observed;
 use query::{count, list, query, summary};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -238,6 +240,15 @@ impl Index {
             let rows = query.query_map([session], |row| row.get::<_, String>(0))?;
             rows.map(|line| Ok(serde_json::from_str(&line?)?)).collect()
         })
+    }
+
+    /// What was let pass because a policy only observed, by the rule that would have stopped it:
+    /// the most frequent first.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn observed(&mut self, since: Option<Timestamp>) -> Result<Vec<Observed>> {
+        self.read(|db| observed::report(db, since))
     }
 
     /// One event.

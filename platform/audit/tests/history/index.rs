@@ -373,3 +373,34 @@ fn programs_that_refresh_at_the_same_time_read_everything_once() {
     assert_eq!(index.count("status", &Filter::default()).unwrap(), 200);
     assert_eq!(index.session("s").unwrap().unwrap().events, 202);
 }
+
+#[test]
+fn what_was_observed_is_put_together_by_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let observed = |line: &str, would| {
+        let action = chaperone_policy::Action::Run(crate::common::git(line));
+        NewEvent::observed(&action, &decision(would), would)
+    };
+    for (id, lines) in [("a", ["git push", "git push -f"]), ("b", ["git push", "git push x"])] {
+        let segment = begin(folder.path(), id);
+        for line in lines {
+            segment.append(observed(line, Verdict::Ask)).unwrap();
+        }
+        segment.append(command("git push", Verdict::Allow)).unwrap();
+        segment.append(command("git push", Verdict::Deny)).unwrap();
+        segment.append(command("echo '\"observed\":'", Verdict::Allow)).unwrap();
+    }
+    let mut index = index(folder.path());
+    let report = index.observed(None).unwrap();
+    assert_eq!(report.len(), 1);
+    let rule = &report[0];
+    assert_eq!((rule.times, rule.sessions, rule.would), (4, 2, Verdict::Ask));
+    assert_eq!(rule.rule.as_deref(), Some("commands.rule git push"));
+    assert_eq!(rule.agents, ["demo"]);
+    assert_eq!(rule.examples.len(), 3);
+    assert!(rule.examples.contains(&"git push -f".to_owned()));
+    let tomorrow = "2099-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(index.observed(Some(tomorrow)).unwrap(), []);
+    let event = &index.story("a").unwrap()[1];
+    assert_eq!((event.decision, event.observed()), (Some(Verdict::Allow), Some(Verdict::Ask)));
+}

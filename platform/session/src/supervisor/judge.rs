@@ -9,7 +9,8 @@ use super::terminal::Terminal;
 use super::{signals, words};
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, Facts, Origin, Policy, Verdict, continues, decide, unattended,
+    Action, Command, Decision, Facts, Origin, Policy, Verdict, continues, decide, observed,
+    unattended,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, Judge, ObservedExec, Target};
 use jiff::Timestamp;
@@ -58,7 +59,8 @@ impl Supervision {
             self.asking.follow(&policy);
             self.followed = Arc::clone(&policy);
         }
-        let mut facts = Facts::at(Timestamp::now());
+        let now = Timestamp::now();
+        let mut facts = Facts::at(now);
         let mut decision = decide(&policy, &facts, &action);
         if decision.verdict == Verdict::Ask {
             facts.approvals = self.asking.approvals();
@@ -71,6 +73,10 @@ impl Supervision {
             // It runs, so what it continues was allowed.
             decision.verdict = Verdict::Allow;
             decision.reason = "It is the next step of what was allowed a moment ago.".into();
+        }
+        if let Some(would) = observed(&policy, now, &action, &decision) {
+            self.record(NewEvent::observed(&action, &decision, would))?;
+            return Ok(Answer::Allow);
         }
         let asked = self.asking.somebody_is_there() || self.asking.somebody_may_come();
         if decision.verdict == Verdict::Ask && !asked {

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 /// How old the knowledge of the sources may be when a decision is made.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How old what was read may be, should nothing have told of a change: what is signed for a time
+/// runs out without one.
+const READ_EVERY: Duration = Duration::from_secs(15 * 60);
+
 /// A session's policy.
 pub(crate) struct Live {
     ground: Ground,
@@ -25,6 +29,7 @@ struct State {
     policy: Arc<Policy>,
     stamp: Stamp,
     looked: Instant,
+    read: Instant,
 }
 
 impl Live {
@@ -33,6 +38,7 @@ impl Live {
             policy: Arc::clone(&loaded.policy),
             stamp: loaded.stamp.clone(),
             looked: Instant::now(),
+            read: Instant::now(),
         };
         Self { ground: loaded.ground.clone(), segment, state: Mutex::new(state) }
     }
@@ -41,7 +47,7 @@ impl Live {
     pub(crate) fn policy(&self) -> Arc<Policy> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= LOOK_EVERY {
-            if state.stamp.is_outdated() {
+            if state.stamp.is_outdated() || state.read.elapsed() >= READ_EVERY {
                 self.read_anew(&mut state);
             }
             state.looked = Instant::now();
@@ -52,49 +58,73 @@ impl Live {
     fn read_anew(&self, state: &mut State) {
         let (layers, stamp) = self.ground.read();
         state.stamp = stamp;
+        state.read = Instant::now();
         let layers = without_gaps(state.policy.layers(), layers);
         let policy = merge(layers, &self.ground.context);
         let event = match policy.blocked().first() {
-            Some(blocked) => NewEvent::finding("The policy changed and is not whole.")
-                .detail("holds", "the policy from before")
-                .detail("why", format!("{} ({})", blocked.reason, blocked.origin)),
+            Some(blocked) => Some(
+                NewEvent::finding("The policy changed and is not whole.")
+                    .detail("holds", "the policy from before")
+                    .detail("why", format!("{} ({})", blocked.reason, blocked.origin)),
+            ),
             None => changed_event(&state.policy, &policy),
         };
         // The change itself is not an action: should this fail, so does the record of the next.
-        let _ = self.segment.append(event);
+        if let Some(event) = event {
+            let _ = self.segment.append(event);
+        }
         if policy.blocked().is_empty() {
             state.policy = Arc::new(policy);
         }
     }
 }
 
-fn changed_event(before: &Policy, after: &Policy) -> NewEvent {
+/// What a person wants to know of a change; `None` where everything still says the same.
+fn changed_event(before: &Policy, after: &Policy) -> Option<NewEvent> {
+    let told = |policy: &Policy| -> Vec<(String, LayerStatus, String)> {
+        let layers = policy.layers().iter();
+        layers.map(|own| (own.locator.clone(), own.status, own.detail.clone())).collect()
+    };
+    let (values, now) = (before.values(), after.values());
+    let (layers, layers_now) = (told(before), told(after));
+    if values == now && layers == layers_now {
+        return None;
+    }
     let event = NewEvent::finding("The policy changed.")
         .detail("revision", after.revision().unwrap_or("none").to_owned());
-    let next: Vec<&str> = before
-        .values()
+    let sources: Vec<String> = layers_now
         .iter()
-        .zip(&after.values())
+        .filter(|layer| !layers.contains(layer))
+        .map(|(locator, status, detail)| format!("{locator} is {}. {detail}", status.word()))
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    let next: Vec<&str> = values
+        .iter()
+        .zip(&now)
         .filter(|(before, after)| before.value != after.value)
         .map(|(_, after)| after.key)
         .filter(|key| KEYS.iter().any(|known| known.name == *key && !known.live))
         .collect();
-    if next.is_empty() { event } else { event.detail("from_the_next_session", next.join(", ")) }
+    Some(event.detail("sources", sources).detail("from_the_next_session", next.join(", ")))
 }
 
-/// What was read now, and every managed layer from before of which no whole one was read.
+/// What was read now; and of every managed layer from before of which no whole one was read, what
+/// it said then.
 fn without_gaps(before: &[Layer], now: Vec<Layer>) -> Vec<Layer> {
-    let whole =
-        |layer: &Layer| matches!(layer.status, LayerStatus::Present | LayerStatus::Untrusted);
-    let kept = before.iter().filter(|old| {
-        old.class() == Class::Managed
-            && whole(old)
-            && !now.iter().any(|new| new.locator == old.locator && whole(new))
-    });
-    let kept: Vec<Layer> = kept.cloned().collect();
+    let whole = |layer: &Layer| match layer.status {
+        LayerStatus::Present | LayerStatus::Untrusted | LayerStatus::Expired => true,
+        LayerStatus::Absent | LayerStatus::Unreadable | LayerStatus::Invalid => false,
+    };
+    let found = |old: &Layer| now.iter().find(|new| new.locator == old.locator);
+    let held: Vec<Layer> = before
+        .iter()
+        .filter(|old| old.class() == Class::Managed && whole(old))
+        .filter(|old| !found(old).is_some_and(whole))
+        .map(|old| old.clone().held(found(old)))
+        .collect();
     let mut layers: Vec<Layer> =
-        now.into_iter().filter(|new| !kept.iter().any(|old| old.locator == new.locator)).collect();
-    layers.extend(kept);
+        now.into_iter().filter(|new| !held.iter().any(|old| old.locator == new.locator)).collect();
+    layers.extend(held);
     layers
 }
 

@@ -23,7 +23,7 @@ use announce::Announcer;
 use asking::{Asking, Ground, open};
 use chaperone_approvals::{Approvals, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
-use chaperone_policy::{Action, Policy};
+use chaperone_policy::{Action, Facts, Mode, Policy, Verdict, decide, observed};
 use chaperone_sandbox::{
     AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
     Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume, launch, plan,
@@ -248,6 +248,12 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// Until when decisions are only observed, where they are now.
+fn observes_until(policy: &Policy) -> Option<Timestamp> {
+    let until = policy.observed_until()?.value;
+    (policy.mode(Timestamp::now()) == Mode::Observe).then_some(until)
+}
+
 /// What a person must know before the agent starts, on standard error.
 fn warn(policy: &Policy, plan: &Plan) {
     let mut lines: Vec<String> = policy
@@ -261,6 +267,13 @@ fn warn(policy: &Policy, plan: &Plan) {
             "NETWORK IS DIRECT: this session reaches every host that this machine reaches \
              (network.mode = \"direct\", {})",
             policy.network().mode.origin
+        ));
+    }
+    if let Some(until) = observes_until(policy) {
+        let by = policy.observed_until().map(|until| until.origin.to_string()).unwrap_or_default();
+        lines.push(format!(
+            "OBSERVE MODE until {until} ({by}): commands and connections that would be asked about \
+             or denied are recorded and pass; files and secrets stay guarded"
         ));
     }
     let mut err = io::stderr().lock();
@@ -292,6 +305,7 @@ fn begin(
             .map(|layer| format!("{} {} {}", layer.kind, layer.locator, layer.status.word()))
             .collect(),
         revision: loaded.policy.revision().map(ToOwned::to_owned),
+        observes_until: observes_until(&loaded.policy),
     };
     private_dir(&paths.state)
         .map_err(own(format!("the state folder {}", paths.state.display())))?;
@@ -457,11 +471,15 @@ fn serve_relays(
         let action = Action::Connect { host: relay.host.clone(), port: relay.port };
         let (segment, live) = (Arc::clone(segment), Arc::clone(live));
         let admit = move |_: &Relay| {
-            let facts = chaperone_policy::Facts::at(Timestamp::now());
-            let decision = chaperone_policy::decide(&live.policy(), &facts, &action);
+            let (policy, now) = (live.policy(), Timestamp::now());
+            let decision = decide(&policy, &Facts::at(now), &action);
+            let would = observed(&policy, now, &action, &decision);
+            let event = match would {
+                Some(would) => NewEvent::observed(&action, &decision, would),
+                None => NewEvent::decided(&action, &decision),
+            };
             // A refusal that cannot be recorded is one all the same.
-            segment.append(NewEvent::decided(&action, &decision)).is_ok()
-                && decision.verdict == chaperone_policy::Verdict::Allow
+            segment.append(event).is_ok() && (would.is_some() || decision.verdict == Verdict::Allow)
         };
         relay::serve(relay, TcpListener::from(listener), Arc::new(admit))
             .map_err(own("a relay's thread"))?;
