@@ -167,6 +167,8 @@ fn a_managed_observe_mode_lets_pass_and_records_what_it_would_have_stopped() -> 
     let events = machine.history(["history", "list", "--json", "--kind", "command"])?;
     assert!(events.contains("\"observed\":\"deny\""), "{events}");
 
+    let why = machine.chaperone(["why", "--json", "--", "uname"])?.output()?;
+    assert!(text(&why.stdout).contains("only observed"), "{}", text(&why.stdout));
     machine.deploy("30.toml", "mode = \"enforce\"\n")?;
     assert_eq!(run()?.0, "126\n", "of two managed layers the stricter holds");
     Ok(())

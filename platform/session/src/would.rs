@@ -4,7 +4,7 @@ use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
     Access, Action, Class, Command, Decision, Facts, Origin, Verdict, changes_meaning, decide,
-    decide_file,
+    decide_file, observed,
 };
 use chaperone_sandbox::{AgentAccess, PlanInput, Reach, RealDisk, assume, plan};
 use jiff::Timestamp;
@@ -16,9 +16,16 @@ use std::path::{Path, PathBuf};
 /// What a session in this workspace would decide. Policy's own rules come first; what they do not
 /// mention of files is what the sandbox grants by default.
 pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
-    let facts = Facts::at(Timestamp::now());
+    let now = Timestamp::now();
+    let facts = Facts::at(now);
     let (path, access) = match action {
-        Action::Run(_) | Action::Connect { .. } => return decide(&loaded.policy, &facts, action),
+        Action::Run(_) | Action::Connect { .. } => {
+            let mut decision = decide(&loaded.policy, &facts, action);
+            if observed(&loaded.policy, now, action, &decision).is_some() {
+                decision.reason.push_str(" For now it is only observed, and passes.");
+            }
+            return decision;
+        }
         Action::Read { path } => (path, Access::Read),
         Action::Write { path } => (path, Access::Write),
     };

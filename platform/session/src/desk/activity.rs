@@ -305,9 +305,8 @@ fn row(event: Event, sessions: &HashMap<&str, &SessionSummary>, user: &str) -> E
         },
         kind: kind(&event.kind),
         // An answer's reason is what the person wrote.
-        reason: event
-            .reason
-            .map(|reason| cards::quoted(&reason))
+        reason: Some(story::observed(&event))
+            .filter(|reason| !reason.is_empty())
             .or_else(|| note.map(|note| format!("“{note}”"))),
         seq: event.seq,
         time: event.time,

@@ -48,6 +48,10 @@ fn line(event: &Event) -> Option<StoryLine> {
             // The request that follows tells it.
             Some(Verdict::Ask) => return None,
             Some(Verdict::Deny) => (About::Ran, refused("was refused", event), exact()),
+            Some(Verdict::Allow) if event.observed().is_some() => {
+                let ran = format!("Ran {}", program(action));
+                (About::Ran, format!("{ran}. {}", observed(event)), exact())
+            }
             // What git starts of its own is one thing to a person.
             Some(Verdict::Allow) | None if helps_git(action) => {
                 (About::Ran, "Git ran its own helpers".to_owned(), None)
@@ -60,6 +64,9 @@ fn line(event: &Event) -> Option<StoryLine> {
         EventKind::Write => (About::Changed, files("change", event), exact()),
         EventKind::Connect => match event.decision {
             Some(Verdict::Deny) => (About::Reached, refused("was refused", event), exact()),
+            Some(Verdict::Allow) if event.observed().is_some() => {
+                (About::Reached, format!("Opened a connection. {}", observed(event)), exact())
+            }
             _ => (About::Reached, "Opened a connection".to_owned(), exact()),
         },
         EventKind::Request => (About::Decided, asked(event), exact()),
@@ -101,7 +108,8 @@ fn began(event: &Event) -> String {
     let text = |key: &str| event.detail.get(key).and_then(|value| value.as_str());
     let branch = text("branch").map(|branch| format!(" on branch {branch}")).unwrap_or_default();
     let tier = text("tier").map(|tier| format!(" in the {tier} sandbox")).unwrap_or_default();
-    format!("Began{branch}{tier}")
+    let mode = text("observes_until").map(|_| ", observing only").unwrap_or_default();
+    format!("Began{branch}{tier}{mode}")
 }
 
 /// How a session ended, in the words of the list of sessions.
@@ -179,6 +187,16 @@ fn refused(how: &str, event: &Event) -> String {
         _ => format!("run {}", program(event.action.as_deref())),
     };
     format!("Tried to {what}, and {how}. {}", reason(event)).trim_end().to_owned()
+}
+
+/// What enforcement would have done with what was only observed, and why.
+pub(super) fn observed(event: &Event) -> String {
+    let would = match event.observed() {
+        Some(Verdict::Ask) => "Observed: it would have been asked about.",
+        Some(Verdict::Deny) => "Observed: it would have been denied.",
+        Some(Verdict::Allow) | None => "",
+    };
+    format!("{would} {}", reason(event)).trim().to_owned()
 }
 
 fn asked(event: &Event) -> String {
