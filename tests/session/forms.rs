@@ -107,6 +107,7 @@ fn the_machine_and_its_state_are_told_in_the_documented_keys() -> Result<()> {
         "sentence",
         "tier",
         "mode",
+        "observe_until",
         "policy",
         "agents",
         "exceptions",
@@ -115,7 +116,16 @@ fn the_machine_and_its_state_are_told_in_the_documented_keys() -> Result<()> {
     if rustix::process::geteuid().is_root() {
         assert_eq!(keys(&told), [&expected[..], &["users"]].concat());
         let users = told["users"].as_array().context("users")?;
-        let known = ["user", "governed", "sentence", "agents", "exceptions"];
+        let known = [
+            "user",
+            "governed",
+            "sentence",
+            "mode",
+            "observe_until",
+            "policy",
+            "agents",
+            "exceptions",
+        ];
         assert!(users.iter().all(|user| keys(user) == known), "{told}");
         let ordinary = users.iter().find(|user| user["user"] == "chaperone-test");
         let ordinary = ordinary.context("the ordinary user that the set-up makes")?;

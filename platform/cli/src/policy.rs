@@ -88,7 +88,7 @@ impl Place {
             workspace: self.workspace.clone(),
             agent: self.agent.clone(),
             policy: self.policy.clone(),
-            command: Vec::new(),
+            ..Question::default()
         };
         Ok(load(&question, paths)?)
     }

@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             agent: arguments.agent.clone(),
             policy: arguments.policy.clone(),
             command: arguments.command.clone(),
+            ..Question::default()
         },
         unattended: arguments.unattended,
     };

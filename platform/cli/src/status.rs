@@ -1,8 +1,12 @@
 //! `chaperone status`: whether agents on this machine are held, in one word and one object.
 
+mod policy;
+
 use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG, visible};
-use chaperone_session::desk::{Desk, Home, ProtectionLevel};
+use chaperone_session::desk::{Desk, Failure, Home, ProtectionLevel};
 use chaperone_session::users::{self, Person};
+use jiff::Timestamp;
+use policy::{Deployed, deployed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write;
@@ -15,9 +19,9 @@ use std::process::{Command, ExitCode, Stdio};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 governed, 1 partly, 2 not.")]
 pub(crate) struct Arguments {
-    /// {"version","governed","sentence","tier","mode","policy","agents","exceptions",
-    /// "last_checkpoint"}, and as root "users": [{"user","governed","sentence","agents",
-    /// "exceptions"}]
+    /// {"version","governed","sentence","tier","mode","observe_until","policy","agents",
+    /// "exceptions","last_checkpoint"}, and as root "users": [{"user","governed","sentence","mode",
+    /// "observe_until","policy","agents","exceptions"}]
     #[arg(long)]
     json: bool,
     /// Of this user alone, also as root
@@ -31,8 +35,8 @@ struct Status {
     governed: ProtectionLevel,
     sentence: String,
     tier: Value,
-    mode: &'static str,
-    policy: Value,
+    #[serde(flatten)]
+    deployed: Deployed,
     agents: Value,
     /// What could not be taken as written.
     exceptions: Value,
@@ -56,16 +60,21 @@ struct User {
 struct Own {
     governed: ProtectionLevel,
     sentence: String,
+    #[serde(flatten)]
+    deployed: Deployed,
     agents: Value,
     exceptions: Value,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let home = Desk::of_this_user()?.home().map_err(|failure| {
-        anyhow::anyhow!("{} {}", failure.message, failure.remedy.unwrap_or_default())
-    })?;
     let users: Option<Vec<User>> = (users::is_root() && !arguments.mine)
         .then(|| users::others().into_iter().map(of_another).collect());
+    // Where root is the only one here, root is who could have written the policy.
+    let for_others = users.as_ref().is_some_and(|users| !users.is_empty());
+    let desk = Desk::of_this_user()?;
+    let home = if for_others { desk.home_for_others() } else { desk.home() }.map_err(words)?;
+    let policy = desk.policy_for(for_others).map_err(words)?.policy;
+    let deployed = deployed(&policy, Timestamp::now());
     let worst = users
         .iter()
         .flatten()
@@ -74,12 +83,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .filter(|(level, _)| exit_status(*level) > exit_status(home.protection.level));
     let level = worst.as_ref().map_or(home.protection.level, |(level, _)| *level);
     if arguments.json {
-        print::json(&status(home, worst, users)?)?
+        print::json(&status(home, deployed, worst, users)?)?
     } else {
-        show(&home)?;
+        show(&home, &deployed)?;
         show_others(users.as_deref().unwrap_or_default())?;
     }
     Ok(ExitCode::from(exit_status(level)))
+}
+
+fn words(failure: Failure) -> anyhow::Error {
+    anyhow::anyhow!("{} {}", failure.message, failure.remedy.unwrap_or_default())
 }
 
 fn exit_status(level: ProtectionLevel) -> u8 {
@@ -95,6 +108,7 @@ fn of_another(person: Person) -> User {
     let own = ask_as(&person).unwrap_or_else(|why| Own {
         governed: ProtectionLevel::Not,
         sentence: format!("Nothing is known: {why}."),
+        deployed: Deployed::default(),
         agents: Value::Array(Vec::new()),
         exceptions: Value::Array(Vec::new()),
     });
@@ -129,6 +143,7 @@ fn ask_as(person: &Person) -> Result<Own, String> {
 
 fn status(
     home: Home,
+    deployed: Deployed,
     worst: Option<(ProtectionLevel, String)>,
     users: Option<Vec<User>>,
 ) -> anyhow::Result<Status> {
@@ -139,8 +154,7 @@ fn status(
         governed,
         sentence,
         tier: serde_json::to_value(home.machine.tier)?,
-        mode: "enforce",
-        policy: serde_json::to_value(home.managed)?,
+        deployed,
         agents: serde_json::to_value(home.agents)?,
         exceptions: serde_json::to_value(home.findings)?,
         last_checkpoint: None,
@@ -158,7 +172,7 @@ fn style(level: ProtectionLevel) -> anstyle::Style {
 
 fn show_others(users: &[User]) -> anyhow::Result<()> {
     let mut out = print::out();
-    for User { user, own: Own { governed, sentence, agents, exceptions: _ } } in users {
+    for User { user, own: Own { governed, sentence, agents, .. } } in users {
         let style = style(*governed);
         writeln!(out, "{STRONG}{}{STRONG:#}  {style}{sentence}{style:#}", visible(user))?;
         for agent in agents.as_array().into_iter().flatten() {
@@ -169,7 +183,7 @@ fn show_others(users: &[User]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(home: &Home) -> anyhow::Result<()> {
+fn show(home: &Home, deployed: &Deployed) -> anyhow::Result<()> {
     let mut out = print::out();
     let style = style(home.protection.level);
     writeln!(out, "{style}{STRONG}{}{STRONG:#}{style:#}", home.protection.sentence)?;
@@ -179,19 +193,7 @@ fn show(home: &Home) -> anyhow::Result<()> {
             writeln!(out, "  {command}")?;
         }
     }
-    match &home.managed {
-        None => writeln!(out, "Not managed: the built-in rules and your own apply.")?,
-        Some(managed) => writeln!(
-            out,
-            "Managed{}{}.",
-            managed.by.as_ref().map(|by| format!(" by {}", visible(by))).unwrap_or_default(),
-            managed
-                .revision
-                .as_ref()
-                .map(|revision| format!(", revision {}", visible(revision)))
-                .unwrap_or_default()
-        )?,
-    }
+    deployed.show(&mut out)?;
     for loss in &home.machine.losses {
         writeln!(out, "{CAUTION}lost{CAUTION:#}  {}", loss.detail)?;
         writeln!(out, "      {QUIET}to do:{QUIET:#} {}", loss.fix)?;

@@ -111,7 +111,7 @@ fn policy_checks(paths: &Paths, question: &Question, tier: Tier) -> Vec<Check> {
     checks.extend(policy.blocked().iter().map(|blocked| Check {
         id: "policy".into(),
         status: CheckStatus::Fail,
-        detail: format!("No agent starts: {} ({})", blocked.reason, blocked.origin),
+        detail: format!("No agent starts: {}", blocked.reason),
         fix: "Correct the file; `chaperone policy check FILE` tells its errors.".into(),
     }));
     if checks.is_empty() {

@@ -20,6 +20,9 @@ pub struct Question {
     pub policy: Vec<PathBuf>,
     /// What is to be run, to tell the agent from.
     pub command: Vec<OsString>,
+    /// Root asks for everybody else: managed files are judged as they are for an ordinary user, who
+    /// could not have written them.
+    pub for_others: bool,
 }
 
 /// The policy in force.
@@ -107,6 +110,9 @@ pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
     let mut locations =
         Locations::system(&paths.home, None, Some(&workspace), question.policy.clone());
     locations.user = paths.config.join("config.toml");
+    if question.for_others {
+        locations.trust.user = NOBODY;
+    }
     let context = Context {
         home: paths.home.clone(),
         workspace: workspace.clone(),
@@ -118,6 +124,9 @@ pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
     let policy = Arc::new(merge(layers, &ground.context));
     Ok(Loaded { workspace, agent, policy, ground, stamp })
 }
+
+/// The user who owns nothing (user_namespaces(7), "overflow").
+const NOBODY: u32 = 65534;
 
 fn not_a_folder() -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is not a folder")

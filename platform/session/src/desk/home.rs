@@ -6,7 +6,7 @@ use super::{
     Agent, Away, Desk, Failure, Finding, Governed, Home, Loss, Machine, Managed, Protection,
     ProtectionLevel, Remedy, Tier,
 };
-use chaperone_policy::{Class, LayerStatus, Policy};
+use chaperone_policy::{Class, LayerStatus, Mode, Policy, Problem};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -41,8 +41,21 @@ impl Desk {
     /// # Errors
     /// When the history or the sessions cannot be looked at.
     pub fn home(&self) -> Result<Home, Failure> {
+        self.home_of(false)
+    }
+
+    /// The same for root, who answers for everybody: the managed policy is judged as it holds for
+    /// those who could not have written it.
+    ///
+    /// # Errors
+    /// As [`Self::home`].
+    pub fn home_for_others(&self) -> Result<Home, Failure> {
+        self.home_of(true)
+    }
+
+    fn home_of(&self, for_others: bool) -> Result<Home, Failure> {
         let examined = self.examination();
-        let policy = self.policy(None)?.policy;
+        let policy = self.policy_for(for_others)?.policy;
         let summaries = self.summaries()?;
         let last: BTreeMap<String, Timestamp> = summaries
             .iter()
@@ -81,7 +94,7 @@ impl Desk {
         }
         recent_workspaces.truncate(RECENT);
         Ok(Home {
-            protection: protection(&examined, &agents),
+            protection: protection(&examined, &agents, weakness(&policy, Timestamp::now())),
             managed: managed(&policy),
             machine: machine(&examined),
             agents,
@@ -128,7 +141,41 @@ fn examine(program: &Path) -> Result<Examination, String> {
     })
 }
 
-fn protection(examined: &Result<Examination, String>, agents: &[Agent]) -> Protection {
+/// What keeps the managed policy from being enforced as it was deployed, and what to do about it.
+fn weakness(policy: &Policy, now: Timestamp) -> Option<(String, &'static str)> {
+    let managed = policy.layers().iter().filter(|layer| layer.class() == Class::Managed);
+    let mut weak = managed.filter_map(|layer| {
+        let remedy = match layer.status {
+            LayerStatus::Untrusted => {
+                "Let root alone own and write it and the folders above it, and nobody work as root"
+            }
+            LayerStatus::Expired => {
+                "Publish the bundle anew, or find out why this machine does not reach it"
+            }
+            LayerStatus::Present
+            | LayerStatus::Absent
+            | LayerStatus::Unreadable
+            | LayerStatus::Invalid => return None,
+        };
+        let why = layer.findings().iter().rfind(|finding| finding.problem == Problem::Source)?;
+        let status = layer.status.word();
+        Some((format!("{} is {status}: {}", layer.locator, why.found), remedy))
+    });
+    weak.next().or_else(|| {
+        let until = policy.observed_until().filter(|_| policy.mode(now) == Mode::Observe)?;
+        let because = format!(
+            "what would be asked about or denied is only recorded until {} ({})",
+            until.value, until.origin
+        );
+        Some((because, "Read `chaperone history report observed`, then deploy mode = \"enforce\""))
+    })
+}
+
+fn protection(
+    examined: &Result<Examination, String>,
+    agents: &[Agent],
+    weakness: Option<(String, &str)>,
+) -> Protection {
     let not = |because: &str, remedy: &str| Protection {
         level: ProtectionLevel::Not,
         sentence: format!("Not protected, because {}.", lower(because)),
@@ -140,6 +187,13 @@ fn protection(examined: &Result<Examination, String>, agents: &[Agent]) -> Prote
     };
     if let Some(check) = examined.checks.iter().find(|check| check.status == "fail") {
         return not(&check.detail, &check.fix);
+    }
+    if let Some((because, remedy)) = weakness {
+        return Protection {
+            level: ProtectionLevel::Partly,
+            sentence: format!("Partly protected: {because}."),
+            remedy: Some(Remedy { text: sentence(remedy), command: None }),
+        };
     }
     if tier(examined) != Tier::Full {
         let lost = examined.checks.iter().find(|check| check.status == "warn");
@@ -214,4 +268,54 @@ fn lower(words: &str) -> String {
         return words.trim_end_matches('.').to_owned();
     }
     format!("{first}{}", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaperone_policy::{Context, Layer, Os, SourceKind, merge};
+
+    const PLACE: &str = "/etc/chaperone/policy.d/10.toml";
+    const OBSERVE: &str = "mode = \"observe\"\nuntil = \"2026-12-31\"\n";
+
+    fn weak(layer: Layer, now: &str) -> Option<String> {
+        let context = Context {
+            home: "/home/ada".into(),
+            workspace: "/home/ada/work".into(),
+            agent: None,
+            os: Os::Linux,
+        };
+        let policy = merge(vec![layer], &context);
+        weakness(&policy, now.parse().unwrap()).map(|(because, _)| because)
+    }
+
+    #[test]
+    fn a_managed_policy_that_is_not_enforced_as_it_was_deployed_is_a_weakness() {
+        const NOW: &str = "2026-11-22T09:00:00Z";
+        let file = |text| Layer::from_toml(SourceKind::ManagedFile, PLACE, text);
+        assert_eq!(weak(file("[network]\nmode = \"none\"\n"), NOW), None);
+        let untrusted = file("[network]\nmode = 1\n").untrusted("Everybody can write it.");
+        let expected = format!("{PLACE} is untrusted: Everybody can write it");
+        assert_eq!(weak(untrusted, NOW), Some(expected));
+        let bundle = Layer::from_toml(SourceKind::ManagedBundle, "10.toml", "revision = \"1\"\n");
+        assert_eq!(weak(bundle.clone(), NOW), None);
+        assert_eq!(
+            weak(bundle.expired("It ended yesterday.", false), NOW).as_deref(),
+            Some("10.toml is expired: It ended yesterday")
+        );
+        let observed = format!(
+            "what would be asked about or denied is only recorded until 2027-01-01T00:00:00Z \
+             (managed-file {PLACE}:2)"
+        );
+        assert_eq!(weak(file(OBSERVE), NOW), Some(observed));
+        assert_eq!(weak(file(OBSERVE), "2027-01-01T00:00:00Z"), None, "it is over");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_layer_that_is_not_managed_is_none() {
+        let own = Layer::from_toml(SourceKind::UserFile, PLACE, OBSERVE);
+        let now = "2026-11-22T09:00:00Z";
+        assert_eq!(weak(own.clone(), now), None);
+        assert_eq!(weak(own.untrusted("Everybody can write it."), now), None);
+    }
 }

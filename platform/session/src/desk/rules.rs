@@ -38,6 +38,16 @@ impl Desk {
             .map_err(failure)
     }
 
+    /// The policy for a folder that has no file of its own; `for_others` as in [`Question`].
+    ///
+    /// # Errors
+    /// When the home folder cannot be opened.
+    pub fn policy_for(&self, for_others: bool) -> Result<Loaded, Failure> {
+        let workspace = Some(self.no_workspace());
+        load(&Question { workspace, for_others, ..Question::default() }, &self.paths)
+            .map_err(failure)
+    }
+
     /// Home: a session refuses to work there, and so nobody keeps a workspace file in it.
     fn no_workspace(&self) -> PathBuf {
         self.paths.home.clone()
