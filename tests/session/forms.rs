@@ -21,13 +21,16 @@ fn keys(value: &Value) -> Vec<&str> {
 fn the_policy_shows_every_layer_and_every_value_with_its_origin() -> Result<()> {
     let place = Place::new()?;
     let (shown, status) = json(&place, ["policy", "show", "--json"])?;
-    assert_eq!((keys(&shown), status), (vec!["layers", "values"], Some(0)));
+    assert_eq!((keys(&shown), status), (vec!["layers", "values", "findings"], Some(0)));
     for layer in shown["layers"].as_array().context("layers")? {
-        assert_eq!(keys(layer), ["kind", "locator", "class", "status", "detail"]);
+        let known = ["kind", "locator", "class", "status", "detail", "revision", "when"];
+        let read = ["min_version", "digest", "read_at"];
+        assert_eq!(keys(layer), [&known[..], &read].concat());
     }
     let values = shown["values"].as_array().context("values")?;
     for value in values {
-        assert_eq!(keys(value), ["key", "value", "origins", "merge", "status", "losers"]);
+        let known = ["key", "value", "origins", "merge", "status", "losers", "findings"];
+        assert_eq!(keys(value), known);
     }
     let (mode, _) = json(&place, ["policy", "explain", "network.mode", "--json"])?;
     assert_eq!(mode["value"], "none");
