@@ -1,6 +1,7 @@
 //! What a source says before anybody asks what it means: values, each with its place.
 
 mod json;
+pub(crate) mod registry;
 mod toml;
 
 pub(crate) use json::parse as parse_json;
@@ -42,6 +43,8 @@ pub(crate) enum Value<'t> {
     Table(Table<'t>),
     /// What no key wants, as it is written: a float, a date, a number that is too large.
     Other(Cow<'t, str>),
+    /// What cannot be written as text at all, in words: nothing can be read of it.
+    Unread(Cow<'t, str>),
 }
 
 /// A key and where it stands, as a node.

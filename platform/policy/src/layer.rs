@@ -1,7 +1,10 @@
 //! A layer: one source of configuration, parsed once, with what is wrong with it.
 
+use crate::document::registry;
 use crate::reader::Format;
-use crate::{Class, Finding, FindingStatus, Origin, Problem, Settings, SourceKind, reader};
+use crate::{
+    Class, Finding, FindingStatus, Origin, Problem, RegistryKey, Settings, SourceKind, reader,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -106,6 +109,35 @@ impl Layer {
 
     fn read(format: Format, kind: SourceKind, locator: &str, text: &str) -> Self {
         Self::of(kind, locator, format.name(), reader::read(format, kind.class(), locator, text))
+    }
+
+    /// Reads a key of the Windows registry that is a policy, such as
+    /// `HKLM\SOFTWARE\Policies\Chaperone`, with everything below it. The values of the schema's keys
+    /// are one layer; the value `Settings`, which holds a whole policy as JSON, is another beside
+    /// it. What is more than is read of one policy is unreadable.
+    pub fn from_registry(kind: SourceKind, locator: &str, key: &RegistryKey) -> Vec<Self> {
+        if let Some(why) = key.excess() {
+            return vec![Self::unreadable(kind, locator, &format!("{locator}: {why}."))];
+        }
+        let RegistryKey { values, keys } = key;
+        let json = values.iter().find(|(name, _)| registry::is_settings(name));
+        let mut layers = Vec::new();
+        if json.is_none() || values.len() > 1 || !keys.is_empty() {
+            let read = reader::read_registry(kind.class(), locator, key);
+            layers.push(Self::of(kind, locator, "registry", read));
+        }
+        layers.extend(json.map(|(_, value)| {
+            let locator = format!("{locator}!{}", registry::SETTINGS);
+            match registry::settings(value) {
+                Some(text) => Self::read(Format::Json, kind, &locator, &text),
+                None => {
+                    let found = value.describe();
+                    let detail = format!("{locator} is {found}, not a REG_SZ that holds JSON.");
+                    Self::unreadable(kind, &locator, &detail)
+                }
+            }
+        }));
+        layers
     }
 
     fn of(kind: SourceKind, locator: &str, format: &str, read: reader::Read) -> Self {

@@ -20,6 +20,7 @@ mod nearest;
 mod origin;
 mod path;
 mod reader;
+mod registry;
 mod rules;
 mod schema;
 mod tools;
@@ -46,6 +47,7 @@ pub use merge::merge;
 pub use name::NamePattern;
 pub use origin::{Class, Origin, SourceKind};
 pub use path::{PathPattern, PathText};
+pub use registry::{RegistryKey, RegistryValue};
 pub use rules::CommandRule;
 pub use schema::{
     ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,

@@ -22,7 +22,7 @@ impl PathText {
         if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
             return Err("`~` or `~/…`: other people's homes are written in full");
         }
-        if text.starts_with('$') {
+        if text.starts_with('$') || names_variable(text) {
             return Err("a path: variables are not expanded here, `~` is");
         }
         if text.split('/').any(|part| part == "..") {
@@ -187,6 +187,18 @@ impl fmt::Display for PathPattern {
     }
 }
 
+/// Whether it names a variable as Windows does: `%TEMP%`, unlike the `%20` of an address.
+fn names_variable(text: &str) -> bool {
+    let is_name = |part: &str| {
+        part.len() > 2
+            && part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "_()".contains(c))
+    };
+    // What stands between two signs is every part but the first and the last.
+    let parts: Vec<&str> = text.split('%').collect();
+    parts.len() > 2 && parts[1..parts.len() - 1].iter().any(|part| is_name(part))
+}
+
 fn has_glob(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
 }
@@ -293,6 +305,8 @@ mod tests {
             ("/srv/{a/b", Some("/srv")),
             ("/srv/../etc", Some("/srv/../etc")),
             ("$HOME/.aws", Some("~/.aws")),
+            ("%TEMP%/x", None),
+            ("C:/Users/%USERNAME%/x", Some("C:/Users")),
         ];
         for (text, read) in table {
             assert!(PathText::parse(text).is_err(), "{text}");

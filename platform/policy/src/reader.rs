@@ -7,13 +7,14 @@ mod rule;
 mod top;
 mod values;
 
-use crate::document::{Key, Named, Node, SyntaxError, Table, parse_json, parse_toml};
+use crate::document::{Key, Named, Node, SyntaxError, Table, parse_json, parse_toml, registry};
 use crate::nearest::nearest;
 use crate::schema::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
-    NetworkSettings, PathText, Problem, SandboxSettings, Scopes, Settings, Verdict, Version,
+    NetworkSettings, PathText, Problem, RegistryKey, SandboxSettings, Scopes, Settings, Verdict,
+    Version,
 };
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -91,6 +92,13 @@ pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> R
             Reader { places: Places::Named(places), ..by_line(errors) }.read(&root)
         }
     }
+}
+
+/// Reads a policy's own key of the registry as a layer of this class, without the value that holds
+/// JSON.
+pub(crate) fn read_registry(class: Class, locator: &str, key: &RegistryKey) -> Read {
+    let Named { root, places } = registry::named(key);
+    Reader::new(class, locator, Places::Named(places)).read(&root)
 }
 
 /// What the places of a document's values mean.

@@ -1,6 +1,8 @@
 //! One policy written in each format is the same policy, and says in each where it stands.
 
-use chaperone_policy::{Context, Layer, LayerStatus, Os, Policy, SourceKind, merge};
+use chaperone_policy::{
+    Context, Layer, LayerStatus, Os, Policy, RegistryKey, RegistryValue, SourceKind, merge,
+};
 use std::path::PathBuf;
 
 const TOML: &str = r#"
@@ -62,8 +64,66 @@ const JSON: &str = r#"{
   "limits": {"memory": "8 GiB", "processes": 4096}
 }"#;
 
+/// The same as keys of the registry: lists as values and as keys, one rule as a key and one as JSON.
+fn registry() -> RegistryKey {
+    let text = |name: &str, text: &str| (name.to_owned(), RegistryValue::Text(text.to_owned()));
+    let number = |name: &str, number| (name.to_owned(), RegistryValue::Number(number));
+    let list = |name: &str, items: &[&str]| {
+        let items = items.iter().map(|item| (*item).to_owned()).collect();
+        (name.to_owned(), RegistryValue::List(items))
+    };
+    let key = |name: &str, values: Vec<(String, RegistryValue)>, keys| {
+        (name.to_owned(), RegistryKey { values, keys })
+    };
+    let numbered = |name: &str, items: &[&str]| {
+        let items = items.iter().zip(1..).map(|(item, at): (_, usize)| text(&at.to_string(), item));
+        key(name, items.collect(), Vec::new())
+    };
+    let push = key(
+        "1",
+        vec![
+            list("prefix", &["git", "push"]),
+            text("decision", "ask"),
+            text("reason", "It leaves the laptop."),
+        ],
+        vec![
+            numbered("match", &[r#"["git", "push", "--force"]"#]),
+            numbered("not_match", &[r#"["git", "pull"]"#]),
+        ],
+    );
+    let publish =
+        r#"{"prefix": ["npm", "publish"], "decision": "deny", "when": {"os": ["linux", "macos"]}}"#;
+    RegistryKey {
+        values: vec![text("revision", "7")],
+        keys: vec![
+            key("sandbox", vec![text("minimum_tier", "full")], Vec::new()),
+            key(
+                "filesystem",
+                vec![list("read", &["/opt/data"])],
+                vec![numbered("deny", &[r"%USERPROFILE%\.aws", r"**\.env"])],
+            ),
+            key(
+                "network",
+                vec![
+                    text("mode", "none"),
+                    number("closed", 1),
+                    list("allow", &["pypi.org", "*.internal.example:443"]),
+                ],
+                vec![numbered("deny", &["pastebin.com"])],
+            ),
+            key("commands", Vec::new(), vec![key("rule", vec![text("2", publish)], vec![push])]),
+            key("environment", Vec::new(), vec![numbered("deny", &["*_TOKEN"])]),
+            key("approvals", vec![list("scopes", &["once"]), text("expires", "10m")], Vec::new()),
+            key("limits", vec![text("memory", "8 GiB"), number("processes", 4096)], Vec::new()),
+        ],
+    }
+}
+
 fn policy(file: &str, text: &str) -> Policy {
-    let layer = Layer::from_file(SourceKind::ManagedFile, file, text);
+    merged(Layer::from_file(SourceKind::ManagedFile, file, text))
+}
+
+fn merged(layer: Layer) -> Policy {
     assert_eq!((layer.status, layer.findings()), (LayerStatus::Present, [].as_slice()));
     let context = Context {
         home: PathBuf::from("/home/ada"),
@@ -80,6 +140,25 @@ fn the_same_policy_in_toml_and_json_has_the_same_values() {
     for (toml, json) in toml.values().into_iter().zip(json.values()) {
         assert_eq!((toml.key, &toml.value), (json.key, &json.value));
         assert_eq!(toml.origins.len(), json.origins.len(), "{}", toml.key);
+    }
+}
+
+#[test]
+fn the_same_policy_in_the_registry_has_the_same_values_by_values_and_by_json() {
+    let toml = policy("/p/a.toml", TOML);
+    let json = RegistryKey {
+        values: vec![("Settings".to_owned(), RegistryValue::Text(JSON.to_owned()))],
+        keys: Vec::new(),
+    };
+    for key in [registry(), json] {
+        let locator = r"HKLM\SOFTWARE\Policies\Chaperone";
+        let mut layers = Layer::from_registry(SourceKind::ManagedRegistry, locator, &key);
+        assert_eq!(layers.len(), 1);
+        let registry = merged(layers.remove(0));
+        for (toml, own) in toml.values().into_iter().zip(registry.values()) {
+            assert_eq!((toml.key, &toml.value), (own.key, &own.value));
+            assert_eq!(toml.origins.len(), own.origins.len(), "{}", toml.key);
+        }
     }
 }
 

@@ -9,6 +9,19 @@ use std::fmt;
 /// Reads a text whose value is an object. The place of an error is an offset in the text. Of what
 /// is no JSON nothing is read.
 pub(crate) fn parse(text: &str) -> (Named, Vec<SyntaxError>) {
+    let nothing =
+        |error| (Named { root: Table::new(Made::Header), places: Vec::new() }, Vec::from([error]));
+    match value(text) {
+        Ok((Node { value: Value::Table(root), .. }, places)) => {
+            (Named { root, places }, Vec::new())
+        }
+        Ok(_) => nothing(SyntaxError { at: 0, message: "a value that is no object".into() }),
+        Err(error) => nothing(error),
+    }
+}
+
+/// Reads any one value, and the places that its nodes stand for.
+pub(super) fn value(text: &str) -> Result<(Node<'static>, Vec<String>), SyntaxError> {
     let pointers = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let seed = Seed { pointers: &pointers, pointer: "#".to_owned() };
@@ -16,20 +29,17 @@ pub(crate) fn parse(text: &str) -> (Named, Vec<SyntaxError>) {
         deserializer.end()?;
         Ok(node)
     });
-    let error = |at, message: String| vec![SyntaxError { at, message }];
-    let (table, errors) = match read {
-        Ok(Node { value: Value::Table(table), .. }) => (table, Vec::new()),
-        Ok(_) => (Table::new(Made::Header), error(0, "a value that is no object".into())),
+    match read {
+        Ok(node) => Ok((node, pointers.into_inner())),
         Err(problem) => {
             let at = offset(text, problem.line(), problem.column());
             let mut message = problem.to_string();
             if let Some(end) = message.rfind(" at line ") {
                 message.truncate(end);
             }
-            (Table::new(Made::Header), error(at, message))
+            Err(SyntaxError { at, message })
         }
-    };
-    (Named { root: table, places: pointers.into_inner() }, errors)
+    }
 }
 
 /// Where a line and a column in bytes, both from 1, are in the text.

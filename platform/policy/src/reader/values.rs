@@ -259,7 +259,7 @@ pub(super) fn describe(value: &Value<'_>) -> String {
         }
         Value::Integer(number) => number.to_string(),
         Value::Boolean(value) => value.to_string(),
-        Value::Other(text) => text.to_string(),
+        Value::Other(text) | Value::Unread(text) => text.to_string(),
         Value::Array(items) if items.is_empty() => "an empty array".to_owned(),
         Value::Array(_) => "an array".to_owned(),
         Value::Table(_) => "a table".to_owned(),
@@ -284,6 +284,7 @@ pub(super) fn scalars(value: &Node<'_>) -> Vec<(String, usize)> {
             Value::Array(items) => items.iter().for_each(|item| gather(item, out)),
             Value::Table(table) => table_values(table, out),
             Value::String(text) => out.push((text.to_string(), value.at)),
+            Value::Unread(_) => {}
             other => out.push((describe(other), value.at)),
         }
     }

@@ -11,6 +11,7 @@ fn plain(value: &Value<'_>) -> toml::Value {
             toml::Value::Array(items.iter().map(|item| plain(&item.value)).collect())
         }
         Value::Table(table) => toml::Value::Table(plain_table(table)),
+        Value::Unread(_) => unreachable!("TOML has no such values"),
         Value::Other(text) => {
             let read: toml::Table = toml::from_str(&format!("x = {text}")).unwrap();
             read["x"].clone()
