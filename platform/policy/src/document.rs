@@ -1,6 +1,7 @@
 //! What a source says before anybody asks what it means: values, each with its place.
 
 mod json;
+pub(crate) mod plist;
 pub(crate) mod registry;
 mod toml;
 

@@ -3,7 +3,8 @@
 use crate::document::registry;
 use crate::reader::Format;
 use crate::{
-    Class, Finding, FindingStatus, Origin, Problem, RegistryKey, Settings, SourceKind, reader,
+    Class, Finding, FindingStatus, Origin, Problem, Property, RegistryKey, Settings, SourceKind,
+    reader,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -140,6 +141,23 @@ impl Layer {
         layers
     }
 
+    /// Reads a property list, XML or binary, that is a preferences domain's dictionary, such as
+    /// `/Library/Managed Preferences/dev.chaperone.desktop.plist`. Of what is none nothing is read.
+    pub fn from_plist(kind: SourceKind, locator: &str, bytes: &[u8]) -> Self {
+        let read = reader::read_plist(kind.class(), locator, bytes);
+        Self::of(kind, locator, "property list", read)
+    }
+
+    /// Reads the keys of a preferences domain, whose name is the locator.
+    pub fn from_properties(
+        kind: SourceKind,
+        locator: &str,
+        entries: &[(String, Property)],
+    ) -> Self {
+        let read = reader::read_properties(kind.class(), locator, entries);
+        Self::of(kind, locator, "property list", read)
+    }
+
     fn of(kind: SourceKind, locator: &str, format: &str, read: reader::Read) -> Self {
         let reader::Read { settings, findings, syntax_errors, places } = read;
         let status = if syntax_errors { LayerStatus::Invalid } else { LayerStatus::Present };
@@ -254,6 +272,22 @@ impl Layer {
             Some(now) => format!("is {} ({})", now.status.word(), now.detail.trim_end_matches('.')),
         };
         self.detail = format!("What it said before still holds, since the source now {found}.");
+        self
+    }
+
+    /// The layer with a finding about the whole of it, for its author.
+    #[must_use]
+    pub(crate) fn noted(mut self, expected: &str, found: &str) -> Self {
+        self.findings.push(Finding {
+            file: self.locator.clone(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            problem: Problem::Source,
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+            status: FindingStatus::Noted,
+        });
         self
     }
 

@@ -19,6 +19,8 @@ mod name;
 mod nearest;
 mod origin;
 mod path;
+mod profile;
+mod property;
 mod reader;
 mod registry;
 mod rules;
@@ -47,6 +49,8 @@ pub use merge::merge;
 pub use name::NamePattern;
 pub use origin::{Class, Origin, SourceKind};
 pub use path::{PathPattern, PathText};
+pub use profile::{DOMAIN, ProfileError, RECOMMENDED_DOMAIN};
+pub use property::Property;
 pub use registry::{RegistryKey, RegistryValue};
 pub use rules::CommandRule;
 pub use schema::{

@@ -7,14 +7,16 @@ mod rule;
 mod top;
 mod values;
 
-use crate::document::{Key, Named, Node, SyntaxError, Table, parse_json, parse_toml, registry};
+use crate::document::{
+    Key, Named, Node, SyntaxError, Table, parse_json, parse_toml, plist, registry,
+};
 use crate::nearest::nearest;
 use crate::schema::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
-    NetworkSettings, PathText, Problem, RegistryKey, SandboxSettings, Scopes, Settings, Verdict,
-    Version,
+    NetworkSettings, PathText, Problem, Property, RegistryKey, SandboxSettings, Scopes, Settings,
+    Verdict, Version,
 };
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -99,6 +101,40 @@ pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> R
 pub(crate) fn read_registry(class: Class, locator: &str, key: &RegistryKey) -> Read {
     let Named { root, places } = registry::named(key);
     Reader::new(class, locator, Places::Named(places)).read(&root)
+}
+
+/// Reads a property list of either form as a layer of this class.
+pub(crate) fn read_plist(class: Class, locator: &str, bytes: &[u8]) -> Read {
+    let error = match plist::parse(bytes) {
+        Ok(Property::Dictionary(entries)) => return read_properties(class, locator, &entries),
+        Ok(_) => SyntaxError { at: 0, message: "a value that is no dictionary".to_owned() },
+        Err(error) => error,
+    };
+    let text = std::str::from_utf8(bytes).ok().filter(|_| !plist::is_binary(bytes));
+    let (places, at) = match text {
+        Some(text) => (Places::lines(text), String::new()),
+        None => (Places::Named(Vec::new()), format!(", at byte {}", error.at)),
+    };
+    let mut reader = Reader::new(class, locator, places);
+    reader.problem = Problem::Source;
+    let found = format!("{}{at}", error.message);
+    reader.find(error.at, "", "a valid property list", found, FindingStatus::Refused);
+    let nothing = plist::named(&[]);
+    reader.read(&nothing.root)
+}
+
+/// Reads the entries of a property list or of a preferences domain. Keys that belong to the
+/// payload of a configuration profile are left out.
+pub(crate) fn read_properties(class: Class, locator: &str, entries: &[(String, Property)]) -> Read {
+    let own = entries.iter().filter(|(name, _)| !is_payload_key(name)).cloned().collect::<Vec<_>>();
+    let Named { root, places } = plist::named(&own);
+    Reader::new(class, locator, Places::Named(places)).read(&root)
+}
+
+/// Whether a key describes a payload and says nothing of its own: "Payload Common Keys" of Apple's
+/// profile reference. `PayloadContent` is none: what it holds would be passed over.
+fn is_payload_key(name: &str) -> bool {
+    name.starts_with("Payload") && name != "PayloadContent"
 }
 
 /// What the places of a document's values mean.
