@@ -94,6 +94,40 @@ fn a_file_that_is_not_whole_is_refused_with_line_and_column() -> Result<()> {
 }
 
 #[test]
+fn a_configuration_profile_is_checked_payload_by_payload() -> Result<()> {
+    let place = Place::new()?;
+    let file = place.work().join("acme.mobileconfig");
+    let profile = |closed: &str| {
+        format!(
+            "<plist><dict><key>PayloadType</key><string>Configuration</string>\
+             <key>PayloadContent</key><array><dict>\
+             <key>PayloadType</key><string>dev.chaperone.desktop</string>\
+             <key>network</key><dict><key>closed</key>{closed}</dict>\
+             </dict></array></dict></plist>"
+        )
+    };
+    let path = file.to_string_lossy();
+    let check = |content: &[u8]| -> Result<(Option<i32>, String)> {
+        std::fs::write(&file, content)?;
+        let out = place.chaperone(["policy", "check", &path])?.output()?;
+        Ok((out.status.code(), text(&out.stdout)))
+    };
+    let (status, said) = check(profile("<true/>").as_bytes())?;
+    assert_eq!(said, format!("{path}:PayloadContent[0] is a whole managed-profile policy.\n"));
+    assert_eq!(status, Some(0));
+    let (status, said) = check(profile("<integer>1</integer>").as_bytes())?;
+    assert!(
+        said.starts_with(&format!("{path}:PayloadContent[0]:network.closed: network.closed")),
+        "{said}"
+    );
+    assert_eq!(status, Some(1));
+    let (status, said) = check(b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02")?;
+    assert!(said.contains("security cms -D -i FILE"), "{said}");
+    assert_eq!(status, Some(1));
+    Ok(())
+}
+
+#[test]
 fn the_machine_and_its_state_are_told_in_the_documented_keys() -> Result<()> {
     let place = Place::new()?;
     let (examined, status) = json(&place, ["doctor", "--json"])?;

@@ -29,11 +29,12 @@ pub(crate) enum Subcommands {
         #[arg(long)]
         json: bool,
     },
-    /// Check a policy file as a layer would be read: every error with line and column
+    /// Check a policy file as a layer would be read: every error with its place
     #[command(after_help = "Exit status: 1 if anything is wrong with the file.")]
     Check {
+        /// TOML, or by its ending .json, .plist (a preferences domain) or .mobileconfig
         file: PathBuf,
-        /// The layer that the file is for
+        /// The layer that the file is for; the payloads of a .mobileconfig say it themselves
         #[arg(long, value_enum, default_value = "managed")]
         layer: LayerKind,
     },
@@ -65,6 +66,16 @@ impl LayerKind {
             Self::User => SourceKind::UserFile,
             Self::Workspace => SourceKind::WorkspaceFile,
         }
+    }
+
+    /// The kind of a macOS preferences domain.
+    fn preferences(self) -> anyhow::Result<SourceKind> {
+        Ok(match self {
+            Self::Managed => SourceKind::ManagedProfile,
+            Self::Recommended => SourceKind::RecommendedProfile,
+            Self::User => SourceKind::UserPreference,
+            Self::Workspace => anyhow::bail!("a workspace's policy is TOML: `.chaperone.toml`"),
+        })
     }
 }
 
@@ -271,16 +282,35 @@ fn explain(value: &Value) -> anyhow::Result<()> {
 }
 
 fn check(file: &Path, kind: LayerKind) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
-    let layer = Layer::from_file(kind.source(), &file.display().to_string(), &text);
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let locator = file.display().to_string();
     let mut out = print::out();
-    if layer.findings().is_empty() {
-        writeln!(out, "{} is a whole {} policy.", file.display(), kind.source())?;
-        return Ok(ExitCode::SUCCESS);
+    let layers = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("mobileconfig") => match Layer::from_profile(&locator, &bytes) {
+            Ok(layers) => layers,
+            Err(error) => {
+                writeln!(out, "{}", visible(&format!("{locator}: {error}")))?;
+                return Ok(ExitCode::FAILURE);
+            }
+        },
+        Some("plist") => vec![Layer::from_plist(kind.preferences()?, &locator, &bytes)],
+        _ => {
+            let text = String::from_utf8(bytes).with_context(|| format!("{locator} is no text"))?;
+            vec![Layer::from_file(kind.source(), &locator, &text)]
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
+    for layer in &layers {
+        if layer.findings().is_empty() {
+            let whole = format!("{} is a whole {} policy.", layer.locator, layer.kind);
+            writeln!(out, "{}", visible(&whole))?;
+        } else {
+            code = ExitCode::FAILURE;
+        }
+        for finding in layer.findings() {
+            writeln!(out, "{}", visible(&finding.to_string()))?;
+        }
     }
-    for finding in layer.findings() {
-        writeln!(out, "{}", visible(&finding.to_string()))?;
-    }
-    Ok(ExitCode::FAILURE)
+    Ok(code)
 }

@@ -145,7 +145,7 @@ impl Layer {
     /// `/Library/Managed Preferences/dev.chaperone.desktop.plist`. Of what is none nothing is read.
     pub fn from_plist(kind: SourceKind, locator: &str, bytes: &[u8]) -> Self {
         let read = reader::read_plist(kind.class(), locator, bytes);
-        Self::of(kind, locator, "property list", read)
+        Self::of(kind, locator, "as a property list", read)
     }
 
     /// Reads the keys of a preferences domain, whose name is the locator.
@@ -155,7 +155,7 @@ impl Layer {
         entries: &[(String, Property)],
     ) -> Self {
         let read = reader::read_properties(kind.class(), locator, entries);
-        Self::of(kind, locator, "property list", read)
+        Self::of(kind, locator, "as a property list", read)
     }
 
     fn of(kind: SourceKind, locator: &str, format: &str, read: reader::Read) -> Self {

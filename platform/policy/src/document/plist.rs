@@ -67,7 +67,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Property, SyntaxError> {
         Ok(text) => xml::parse(text, &mut Budget::new()),
         Err(error) => {
             let at = error.valid_up_to();
-            let message = format!("neither a binary property list nor UTF-8 text: byte {at}");
+            let message = "neither a binary property list nor UTF-8 text".to_owned();
             Err(SyntaxError { at, message })
         }
     }
