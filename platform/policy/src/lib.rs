@@ -50,7 +50,7 @@ pub use name::NamePattern;
 pub use origin::{Class, Origin, SourceKind};
 pub use path::{PathPattern, PathText};
 pub use profile::{DOMAIN, ProfileError, RECOMMENDED_DOMAIN};
-pub use property::Property;
+pub use property::{PlistError, Property};
 pub use registry::{RegistryKey, RegistryValue};
 pub use rules::CommandRule;
 pub use schema::{

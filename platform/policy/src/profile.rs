@@ -1,8 +1,7 @@
 //! macOS configuration profiles (.mobileconfig): the payloads that are Chaperone's, in both shapes
 //! that MDM writes them in. What a payload says is read as any other layer.
 
-use crate::document::plist;
-use crate::{Layer, Property, SourceKind};
+use crate::{Layer, PlistError, Property, SourceKind};
 
 /// The preferences domain of managed values, and of a user's own.
 pub const DOMAIN: &str = "dev.chaperone.desktop";
@@ -31,13 +30,8 @@ pub enum ProfileError {
     )]
     Encrypted,
     /// It is no property list.
-    #[error("not a valid property list: {found}, {place}")]
-    NotAPlist {
-        /// Line and column, or the byte.
-        place: String,
-        /// What is there.
-        found: String,
-    },
+    #[error(transparent)]
+    NotAPlist(#[from] PlistError),
     /// It is a property list and no configuration profile.
     #[error("expected a configuration profile, whose `{key}` is {expected}, found {found}")]
     NotAProfile {
@@ -67,10 +61,7 @@ impl Layer {
         if is_signed(bytes) {
             return Err(ProfileError::Signed);
         }
-        let root = plist::parse(bytes).map_err(|error| ProfileError::NotAPlist {
-            place: place(bytes, error.at),
-            found: error.message,
-        })?;
+        let root = Property::parse(bytes)?;
         let mut layers = Vec::new();
         let mut others = Vec::new();
         for (at, payload) in payloads(&root)?.iter().enumerate() {
@@ -187,18 +178,6 @@ fn is_signed(bytes: &[u8]) -> bool {
         || [b"-----BEGIN PKCS7".as_slice(), b"-----BEGIN CMS"]
             .iter()
             .any(|it| bytes.starts_with(it))
-}
-
-fn place(bytes: &[u8], at: usize) -> String {
-    let before = bytes.get(..at).unwrap_or(bytes);
-    match std::str::from_utf8(before) {
-        Ok(text) if !plist::is_binary(bytes) => {
-            let line = text.matches('\n').count() + 1;
-            let last = text.rsplit('\n').next().unwrap_or_default();
-            format!("line {line}, column {}", last.chars().count() + 1)
-        }
-        _ => format!("at byte {at}"),
-    }
 }
 
 fn get<'p>(entries: &'p [(String, Property)], name: &str) -> Option<&'p Property> {

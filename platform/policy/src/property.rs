@@ -1,5 +1,6 @@
 //! What property lists and preferences domains are made of, before anybody asks what it means.
 
+use crate::document::plist;
 use jiff::Timestamp;
 
 /// A value of a property list (plist(5)) or of a preferences domain.
@@ -25,7 +26,27 @@ pub enum Property {
     Other(String),
 }
 
+/// Why bytes are no property list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid property list: {found}, {place}")]
+pub struct PlistError {
+    /// Line and column, or in the binary form the byte.
+    pub place: String,
+    /// What is there.
+    pub found: String,
+}
+
 impl Property {
+    /// Reads a property list, XML or binary. How deep, how many and how large its values may be is
+    /// bounded.
+    ///
+    /// # Errors
+    /// Where it is none, or more than is read.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PlistError> {
+        plist::parse(bytes)
+            .map_err(|error| PlistError { place: place(bytes, error.at), found: error.message })
+    }
+
     /// Bytes that are the same for the same value and different for any other, whatever the order
     /// of a dictionary's keys: what a digest of it is taken over.
     pub fn canonical(&self) -> Vec<u8> {
@@ -66,6 +87,18 @@ impl Property {
                 }
             }
         }
+    }
+}
+
+fn place(bytes: &[u8], at: usize) -> String {
+    let before = bytes.get(..at).unwrap_or(bytes);
+    match std::str::from_utf8(before) {
+        Ok(text) if !plist::is_binary(bytes) => {
+            let line = text.matches('\n').count() + 1;
+            let last = text.rsplit('\n').next().unwrap_or_default();
+            format!("line {line}, column {}", last.chars().count() + 1)
+        }
+        _ => format!("at byte {at}"),
     }
 }
 

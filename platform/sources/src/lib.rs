@@ -5,6 +5,8 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+#[cfg(any(target_os = "macos", test))]
+mod preferences;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
