@@ -236,13 +236,14 @@ fn lines(value: &Value) -> Vec<String> {
             .map(|origin| format!("  {QUIET}{origin}{QUIET:#}"))
             .unwrap_or_default()
     };
-    match value.value.as_array() {
+    let json = value.value.json();
+    match json.as_array() {
         Some(entries) if entries.len() == value.origins.len() && !entries.is_empty() => entries
             .iter()
             .enumerate()
             .map(|(at, entry)| format!("{}{}", words(entry), origin(at)))
             .collect(),
-        _ => vec![format!("{}{}", words(&value.value), origin(0))],
+        _ => vec![format!("{}{}", words(&json), origin(0))],
     }
 }
 
@@ -275,7 +276,7 @@ fn explain(value: &Value) -> anyhow::Result<()> {
         writeln!(out, "{QUIET}Nothing else was said.{QUIET:#}")?;
     }
     for loser in &value.losers {
-        writeln!(out, "{QUIET}lost{QUIET:#}    {}  {}", words(&loser.value), loser.origin)?;
+        writeln!(out, "{QUIET}lost{QUIET:#}    {}  {}", words(&loser.value.json()), loser.origin)?;
         writeln!(out, "        {}", visible(&loser.reason))?;
     }
     Ok(())

@@ -248,7 +248,7 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
     let matched = |reading: &Identity| {
         commands
             .index
-            .candidates(reading)
+            .candidates(&commands.rules, reading)
             .filter_map(|at| {
                 let rule = commands.rules.get(at)?;
                 Some((at, rule))
@@ -303,7 +303,7 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
         !proven
             .iter()
             .filter_map(|at| commands.rules.get(*at))
-            .any(|own| own.place.layer.kind.class() == Class::Managed)
+            .any(|own| own.place.class() == Class::Managed)
     });
     let denied =
         |own: Option<&EffectiveRule>| own.is_some_and(|o| o.rule.decision == Verdict::Deny);

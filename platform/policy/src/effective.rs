@@ -1,13 +1,13 @@
 //! The policy: the effective result of all layers, every value with its origin.
 
+use crate::origin::Places;
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
-    Finding, HostPattern, Layer, LayerSummary, Loser, MinimumTier, Mode, NamePattern, NetworkMode,
+    Class, Finding, HostPattern, Layer, LayerSummary, MinimumTier, Mode, NamePattern, NetworkMode,
     OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, ValueStatus,
-    Verdict,
+    Verdict, explain,
 };
 use jiff::Timestamp;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,30 +96,47 @@ pub(crate) struct EffectiveRule {
 pub(crate) struct LostRule {
     pub(crate) rule: Arc<CommandRule>,
     pub(crate) place: RulePlace,
-    pub(crate) reason: String,
+    pub(crate) reason: Arc<str>,
 }
 
 /// Where a rule stands, written out only for the few that anybody asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RulePlace {
-    /// The origin of its layer.
-    pub(crate) layer: Arc<Origin>,
+    /// Of its layer.
+    pub(crate) places: Arc<Places>,
     pub(crate) line: usize,
 }
 
 impl RulePlace {
     pub(crate) fn origin(&self) -> Origin {
-        self.layer.at(self.line)
+        self.places.origin(self.line)
+    }
+
+    /// What the origin displays, behind some words.
+    pub(crate) fn behind(&self, words: &str) -> Arc<str> {
+        self.places.behind(words, self.line).into()
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        self.places.whole.kind.class()
     }
 }
 
 /// What the policy says of commands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct CommandsPolicy {
     pub(crate) rules: Vec<EffectiveRule>,
     pub(crate) lost: Vec<LostRule>,
     pub(crate) index: RuleIndex,
     pub(crate) closed: Option<Origin>,
+}
+
+impl PartialEq for CommandsPolicy {
+    fn eq(&self, other: &Self) -> bool {
+        // The index follows from the rules.
+        let Self { rules, lost, index: _, closed } = self;
+        *rules == other.rules && *lost == other.lost && *closed == other.closed
+    }
 }
 
 /// What the policy says of environment variables.
@@ -188,10 +205,7 @@ impl Policy {
     fn whole(&self, value: &Value) -> Value {
         let mut value = value.clone();
         if value.key == "commands.rule" {
-            let (holding, losers) = self.commands.shown();
-            value.value = holding.iter().map(|own| own.rule.show()).collect();
-            value.origins = holding.iter().map(|own| own.place.origin()).collect();
-            value.losers = losers;
+            (value.value, value.origins, value.losers) = explain::rules(&self.commands);
         }
         if value.status > ValueStatus::Unset {
             let about = |finding: &Finding| finding.concerns(value.key);
@@ -289,59 +303,6 @@ impl Policy {
     /// The signed bundle that a managed layer names.
     pub fn remote(&self) -> Option<&Remote> {
         self.remote.as_ref()
-    }
-}
-
-impl CommandsPolicy {
-    /// The rules that can decide anything, and those that never do: they do not hold here, or
-    /// another rule answers whatever they match.
-    fn shown(&self) -> (Vec<&EffectiveRule>, Vec<Loser>) {
-        let Self { rules, lost, index: _, closed: _ } = self;
-        let lose = |rule: &CommandRule, place: &RulePlace, reason: String| Loser {
-            value: rule.show(),
-            origin: place.origin(),
-            reason,
-        };
-        let mut losers: Vec<Loser> =
-            lost.iter().map(|own| lose(&own.rule, &own.place, own.reason.clone())).collect();
-        let mut last: HashMap<&[String], &EffectiveRule> = HashMap::new();
-        let mut ceilings: HashMap<&[String], &EffectiveRule> = HashMap::new();
-        for own in rules {
-            let known = if own.ceiling { &mut ceilings } else { &mut last };
-            let entry = known.entry(own.rule.prefix.as_slice()).or_insert(own);
-            if !own.ceiling || own.rule.decision > entry.rule.decision {
-                *entry = own;
-            }
-        }
-        let mut holding = Vec::with_capacity(rules.len());
-        for own in rules {
-            let prefix = own.rule.prefix.as_slice();
-            let stricter = (0..=prefix.len())
-                .filter_map(|length| ceilings.get(prefix.get(..length)?))
-                .find(|ceiling| {
-                    !std::ptr::eq(**ceiling, own) && ceiling.rule.decision >= own.rule.decision
-                })
-                .filter(|_| !own.ceiling);
-            let later = last.get(prefix).filter(|last| !own.ceiling && !std::ptr::eq(**last, own));
-            match (stricter, later) {
-                (Some(by), _) => {
-                    losers.push(lose(
-                        &own.rule,
-                        &own.place,
-                        format!("restricted by {}", by.place.origin()),
-                    ));
-                }
-                (None, Some(by)) => {
-                    losers.push(lose(
-                        &own.rule,
-                        &own.place,
-                        format!("overridden by {}", by.place.origin()),
-                    ));
-                }
-                (None, None) => holding.push(own),
-            }
-        }
-        (holding, losers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A layer: one source of configuration, parsed once, with what is wrong with it.
 
 use crate::document::registry;
+use crate::origin::Places;
 use crate::reader::Format;
 use crate::{
     Class, Finding, FindingStatus, Origin, Problem, Property, RegistryKey, Settings, SourceKind,
@@ -8,6 +9,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What came of reading a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -67,7 +69,7 @@ pub struct Layer {
     pub reading: Option<Reading>,
     findings: Vec<Finding>,
     /// Where places have names, those that the settings' lines stand for, from 1.
-    places: Vec<String>,
+    places: Arc<Vec<String>>,
 }
 
 /// A layer as `policy show --json` lists it.
@@ -169,7 +171,7 @@ impl Layer {
                 format!("{} findings; the first: {first}.", rest.len() + 1)
             }
         };
-        let locator = locator.to_owned();
+        let (locator, places) = (locator.to_owned(), Arc::new(places));
         Self { kind, locator, status, detail, settings, reading: None, findings, places }
     }
 
@@ -211,7 +213,7 @@ impl Layer {
             settings,
             reading: None,
             findings: Vec::new(),
-            places: Vec::new(),
+            places: Arc::default(),
         }
     }
 
@@ -304,17 +306,13 @@ impl Layer {
     /// The origin of what stands on a line of it (`FILE:LINE`, in JSON `FILE#POINTER`); of the layer
     /// itself for line 0. What is compiled in has no lines that anybody could look up.
     pub fn origin(&self, line: usize) -> Origin {
-        let whole = Origin { kind: self.kind, locator: self.locator.clone() };
-        match line.checked_sub(1).and_then(|at| self.places.get(at)) {
-            Some(place) => Origin { kind: self.kind, locator: format!("{}{place}", self.locator) },
-            None if self.places.is_empty() => whole.at(line),
-            None => whole,
-        }
+        self.places().origin(line)
     }
 
-    /// Whether places in it are lines.
-    pub(crate) fn has_lines(&self) -> bool {
-        self.places.is_empty()
+    /// Where what it says stands.
+    pub(crate) fn places(&self) -> Places {
+        let whole = Origin { kind: self.kind, locator: self.locator.clone() };
+        Places { whole, names: Arc::clone(&self.places) }
     }
 
     /// Whether its grants count, as far as its status tells: it was read whole, and only its

@@ -10,6 +10,7 @@ mod defaults;
 mod describe;
 mod document;
 mod effective;
+mod explain;
 mod finding;
 mod host;
 mod identity;
@@ -24,6 +25,7 @@ mod property;
 mod reader;
 mod registry;
 mod rules;
+mod said;
 mod schema;
 mod tools;
 mod units;
@@ -53,6 +55,7 @@ pub use profile::{DOMAIN, ProfileError, RECOMMENDED_DOMAIN};
 pub use property::{PlistError, Property};
 pub use registry::{RegistryKey, RegistryValue};
 pub use rules::CommandRule;
+pub use said::Said;
 pub use schema::{
     ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,
     LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry,

@@ -16,6 +16,8 @@ use crate::{
 };
 use ordered::{bounded, choose};
 use serde_json::{Value as Json, json};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One layer that applies in this session, with what it may do.
@@ -33,7 +35,7 @@ struct Parts<'a> {
     /// Those that apply, from the weakest kind to the strongest.
     active: Vec<Part<'a>>,
     /// Those that do not, with why.
-    elsewhere: Vec<(&'a Layer, String)>,
+    elsewhere: Vec<(&'a Layer, Arc<str>)>,
 }
 
 impl Part<'_> {
@@ -54,15 +56,16 @@ struct Merged {
 impl Merged {
     fn add(&mut self, key: &'static str, value: Json, origins: Vec<Origin>, losers: Vec<Loser>) {
         let shape = KEYS.iter().find(|known| known.name == key).map(|known| known.shape);
-        let mut distinct: Vec<Loser> = Vec::with_capacity(losers.len());
-        for loser in losers {
-            if !distinct.contains(&loser) {
-                distinct.push(loser);
-            }
-        }
+        // One line may say the same twice.
+        let mut seen = HashSet::new();
+        let mut distinct = losers;
+        distinct.retain(|loser| {
+            let Loser { value, origin, reason } = loser;
+            seen.insert((value.json().to_string(), origin.clone(), Arc::clone(reason)))
+        });
         let status = if value.is_null() { ValueStatus::Unset } else { ValueStatus::Applied };
         let merge = shape.unwrap_or(Shape::Preference);
-        let findings = Vec::new();
+        let (value, findings) = (value.into(), Vec::new());
         self.values.push(Value { key, value, origins, merge, status, losers: distinct, findings });
     }
 }
@@ -83,7 +86,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         }
         if let Some(when) = layer.settings.when.as_ref().filter(|when| !when.holds(context)) {
             inactive.push((at, when.to_string()));
-            parts.elsewhere.push((layer, format!("it holds when {when}")));
+            parts.elsewhere.push((layer, format!("it holds when {when}").into()));
             continue;
         }
         parts.active.push(part(layer, at));
@@ -219,12 +222,12 @@ fn preference(
 ) -> Option<Sourced<String>> {
     let mut chosen: Option<Sourced<String>> = None;
     let mut losers = Vec::new();
-    let mut lose = |value: &str, origin: &Origin, reason: String| {
-        losers.push(Loser { value: json!(value), origin: origin.clone(), reason });
+    let mut lose = |value: &str, origin: &Origin, reason: Arc<str>| {
+        losers.push(Loser::new(json!(value), origin.clone(), reason));
     };
     for (layer, reason) in &parts.elsewhere {
         if let Some(own) = get(&layer.settings) {
-            lose(&own.value, &layer.origin(own.line), reason.clone());
+            lose(&own.value, &layer.origin(own.line), Arc::clone(reason));
         }
     }
     for part in &parts.active {
@@ -232,16 +235,16 @@ fn preference(
         let origin = part.layer.origin(own.line);
         let misspelled = own.restricts_only.then_some("its key is misspelled");
         if let Some(reason) = part.no_grants.or(misspelled) {
-            lose(&own.value, &origin, reason.to_owned());
+            lose(&own.value, &origin, reason.into());
             continue;
         }
         match &chosen {
             Some(before) if before.origin.kind.class() == Class::Managed && !part.managed() => {
-                lose(&own.value, &origin, format!("{} says it", before.origin));
+                lose(&own.value, &origin, format!("{} says it", before.origin).into());
             }
             before => {
                 if let Some(before) = before {
-                    lose(&before.value, &before.origin, format!("overridden by {origin}"));
+                    lose(&before.value, &before.origin, format!("overridden by {origin}").into());
                 }
                 chosen = Some(Sourced { value: own.value.clone(), origin });
             }
@@ -288,11 +291,10 @@ fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {
 
 fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
     let closed = lists::closed(parts, |settings| settings.commands.closed.as_ref());
-    let (rules, lost) = lists::rules(parts, context, merged);
+    let (rules, index, lost) = lists::rules(parts, context, merged);
     lists::show_closed("commands.closed", parts, &closed, merged, |settings| {
         settings.commands.closed.as_ref()
     });
-    let index = crate::rules::RuleIndex::new(rules.iter().map(|own| own.rule.as_ref()));
     CommandsPolicy { rules, lost, index, closed }
 }
 

@@ -1,7 +1,8 @@
 //! Where a value came from: the kind of source, its place, and how far it is trusted.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// What kind of source supplied a layer. The order is the order of the base:
 /// a later kind overrides an earlier one where both may choose.
@@ -123,13 +124,47 @@ impl Origin {
     pub fn built_in() -> Self {
         Self { kind: SourceKind::BuiltIn, locator: "defaults".into() }
     }
+}
 
-    /// The origin of what stands on a line of the layer that this is the origin of; of the layer
-    /// itself for line 0. What is compiled in has no lines that anybody could look up.
-    pub(crate) fn at(&self, line: usize) -> Self {
-        let whole = line == 0 || self.kind == SourceKind::BuiltIn;
-        let locator = if whole { self.locator.clone() } else { format!("{}:{line}", self.locator) };
-        Self { kind: self.kind, locator }
+/// A layer's own origin, and those of what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The layer as a whole.
+    pub(crate) whole: Origin,
+    /// Where places have names, those that lines stand for, from 1.
+    pub(crate) names: Arc<Vec<String>>,
+}
+
+impl Places {
+    /// The origin of what stands on a line; of the layer itself for line 0. What is compiled in
+    /// has no lines that anybody could look up.
+    pub(crate) fn origin(&self, line: usize) -> Origin {
+        let mut locator = String::with_capacity(self.whole.locator.len() + 8);
+        self.locate(line, &mut locator);
+        Origin { kind: self.whole.kind, locator }
+    }
+
+    /// What the origin of a line displays, behind some words.
+    pub(crate) fn behind(&self, words: &str, line: usize) -> String {
+        let Origin { kind, locator } = &self.whole;
+        let kind = kind.word();
+        let mut out = String::with_capacity(words.len() + kind.len() + locator.len() + 10);
+        for part in [words, " ", kind, " "] {
+            out.push_str(part);
+        }
+        self.locate(line, &mut out);
+        out
+    }
+
+    fn locate(&self, line: usize, out: &mut String) {
+        out.push_str(&self.whole.locator);
+        if line == 0 || self.whole.kind == SourceKind::BuiltIn {
+        } else if let Some(name) = self.names.get(line - 1) {
+            out.push_str(name);
+        } else if self.names.is_empty() {
+            // Writing to a string does not fail.
+            let _ = write!(out, ":{line}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{Context, Os};
 use globset::{GlobBuilder, GlobMatcher};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -180,6 +181,12 @@ impl PartialEq for PathPattern {
 }
 
 impl Eq for PathPattern {}
+
+impl Hash for PathPattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

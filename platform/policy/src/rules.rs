@@ -1,7 +1,11 @@
 //! Command rules, and the index that finds the few that can match among thousands.
 
+use crate::effective::EffectiveRule;
 use crate::{Identity, Verdict, When};
-use std::collections::HashMap;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use serde::Serialize;
+use std::hash::BuildHasher;
 
 /// One entry of `[[commands.rule]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +29,14 @@ impl CommandRule {
     }
 
     /// The rule as the list of values shows it.
-    pub(crate) fn show(&self) -> serde_json::Value {
+    pub(crate) fn shown(&self) -> Shown<'_> {
         let Self { prefix, decision, reason, when: _, repaired: _ } = self;
+        Shown { prefix, decision: *decision, reason: reason.as_deref() }
+    }
+
+    /// The same, written out.
+    pub(crate) fn show(&self) -> serde_json::Value {
+        let Shown { prefix, decision, reason } = self.shown();
         serde_json::json!({"prefix": prefix, "decision": decision, "reason": reason})
     }
 
@@ -61,35 +71,82 @@ impl CommandRule {
     }
 }
 
+/// What the list of values shows of a rule.
+#[derive(Serialize)]
+pub(crate) struct Shown<'r> {
+    prefix: &'r [String],
+    decision: Verdict,
+    reason: Option<&'r str>,
+}
+
 /// Where rules are found by the first token that they want.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct RuleIndex {
-    by_first: HashMap<String, Vec<usize>>,
+    hasher: DefaultHashBuilder,
+    by_first: HashTable<Chain>,
+    /// For each rule, the next one of its token.
+    next: Vec<Option<usize>>,
     /// Rules with an empty prefix.
     always: Vec<usize>,
 }
 
+/// The rules of one token. Its hash stands here, so that a table that grows need not look up the
+/// rules.
+#[derive(Debug, Clone)]
+struct Chain {
+    hash: u64,
+    first: usize,
+    last: usize,
+}
+
 impl RuleIndex {
-    pub(crate) fn new<'a>(rules: impl Iterator<Item = &'a CommandRule>) -> Self {
-        let mut index = Self::default();
-        for (at, rule) in rules.enumerate() {
-            match rule.prefix.first() {
-                None => index.always.push(at),
-                Some(first) => match index.by_first.get_mut(first) {
-                    Some(list) => list.push(at),
-                    None => {
-                        index.by_first.insert(first.clone(), vec![at]);
-                    }
-                },
+    /// Adds the rule at the end of `rules`; each is added before the next one is there.
+    pub(crate) fn add(&mut self, rules: &[EffectiveRule]) {
+        let Self { hasher, by_first, next, always } = self;
+        let at = next.len();
+        next.push(None);
+        let Some(token) = rules.get(at).and_then(token) else {
+            always.push(at);
+            return;
+        };
+        let hash = hasher.hash_one(token);
+        let same = |chain: &Chain| chain.hash == hash && begins(rules, chain, token);
+        match by_first.entry(hash, same, |chain| chain.hash) {
+            Entry::Occupied(mut known) => {
+                let Chain { last, .. } = known.get_mut();
+                if let Some(before) = next.get_mut(*last) {
+                    *before = Some(at);
+                }
+                *last = at;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(Chain { hash, first: at, last: at });
             }
         }
-        index
     }
 
     /// The positions of the rules that could match a command of this identity.
-    pub(crate) fn candidates(&self, identity: &Identity) -> impl Iterator<Item = usize> {
-        let by_name = identity.tokens.first().and_then(|name| self.by_first.get(name));
-        let by_path = identity.path.as_ref().and_then(|path| self.by_first.get(path));
-        [by_name, by_path].into_iter().flatten().chain([&self.always]).flatten().copied()
+    pub(crate) fn candidates(
+        &self,
+        rules: &[EffectiveRule],
+        identity: &Identity,
+    ) -> impl Iterator<Item = usize> {
+        let chain = |token: &String| {
+            let hash = self.hasher.hash_one(token.as_str());
+            self.by_first.find(hash, |chain| begins(rules, chain, token))
+        };
+        let by_name = identity.tokens.first().and_then(chain);
+        let by_path = identity.path.as_ref().and_then(chain);
+        let following = |at: &usize| self.next.get(*at).copied().flatten();
+        let all = move |chain: &Chain| std::iter::successors(Some(chain.first), following);
+        [by_name, by_path].into_iter().flatten().flat_map(all).chain(self.always.iter().copied())
     }
+}
+
+fn token(own: &EffectiveRule) -> Option<&str> {
+    own.rule.prefix.first().map(String::as_str)
+}
+
+fn begins(rules: &[EffectiveRule], chain: &Chain, with: &str) -> bool {
+    rules.get(chain.first).and_then(token) == Some(with)
 }

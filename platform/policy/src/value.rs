@@ -2,10 +2,10 @@
 
 use crate::nearest::nearest;
 use crate::schema::{KEYS, Shape};
-use crate::{Finding, LayerSummary, Origin};
+use crate::{Finding, LayerSummary, Origin, Said};
 use serde::Serialize;
-use serde_json::Value as Json;
 use std::fmt;
+use std::sync::Arc;
 
 /// One key as `policy explain --json` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ pub struct Value {
     /// In full: `network.mode`.
     pub key: &'static str,
     /// What holds; `null` where nothing does. A list stands in one array.
-    pub value: Json,
+    pub value: Said,
     /// Where it came from: for a list, one origin for each entry, in the list's order.
     pub origins: Vec<Origin>,
     /// How the values of several layers combine.
@@ -66,12 +66,18 @@ impl ValueStatus {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Loser {
     /// What it said.
-    pub value: Json,
+    pub value: Said,
     /// Where it stands.
     #[serde(flatten)]
     pub origin: Origin,
     /// Why it lost, in plain words.
-    pub reason: String,
+    pub reason: Arc<str>,
+}
+
+impl Loser {
+    pub(crate) fn new(value: impl Into<Said>, origin: Origin, reason: impl Into<Arc<str>>) -> Self {
+        Self { value: value.into(), origin, reason: reason.into() }
+    }
 }
 
 /// The whole policy as `policy show --json` prints it.

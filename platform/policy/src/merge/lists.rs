@@ -2,12 +2,18 @@
 
 use super::{Merged, Parts};
 use crate::effective::{EffectiveRule, LostRule, Rank, RulePlace};
+use crate::rules::RuleIndex;
 use crate::{
-    Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Layer, Located,
-    Loser, NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
+    Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
+    NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
 };
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
+
+/// Why a grant does not count whose key nobody wrote.
+const MISSPELLED: &str = "its key is misspelled";
 
 /// One entry of a list with its layer's place.
 struct Entry<T> {
@@ -28,22 +34,23 @@ fn gather<T, V>(
 ) -> Vec<Entry<T>> {
     let mut out: Vec<Entry<T>> = Vec::new();
     for (layer, reason) in &parts.elsewhere {
+        let places = layer.places();
         for Located { value, line, restricts_only: _ } in get(&layer.settings) {
-            let (value, origin) = (show(value), layer.origin(*line));
-            losers.push(Loser { value, origin, reason: reason.clone() });
+            losers.push(Loser::new(show(value), places.origin(*line), Arc::clone(reason)));
         }
     }
     for part in &parts.active {
+        let places = part.layer.places();
         for Located { value, line, restricts_only } in get(part.settings()) {
-            let origin = part.layer.origin(*line);
+            let origin = places.origin(*line);
             let refused = match part.no_grants {
                 Some(reason) if grants => Some(reason),
-                None if grants && *restricts_only => Some("its key is misspelled"),
+                None if grants && *restricts_only => Some(MISSPELLED),
                 _ => None,
             };
             match refused {
                 Some(reason) => {
-                    losers.push(Loser { value: show(value), origin, reason: reason.to_owned() });
+                    losers.push(Loser::new(show(value), origin, reason));
                 }
                 None => {
                     let (rank, ceiling) = (part.rank, part.ceiling);
@@ -73,6 +80,27 @@ fn show_list<T: ToString>(
     merged.add(key, json!(value), origins, losers);
 }
 
+/// The strongest grant of each value among those of the base.
+fn grants<T: Hash + Eq>(entries: &[Entry<T>]) -> HashMap<&T, &Entry<T>> {
+    let mut strongest: HashMap<&T, &Entry<T>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| !entry.ceiling) {
+        let known = strongest.entry(&entry.value).or_insert(entry);
+        if entry.rank > known.rank {
+            *known = entry;
+        }
+    }
+    strongest
+}
+
+/// The later grant of the same value that takes the place of a denial of the base.
+fn overruled<'g, T: Hash + Eq>(
+    entry: &Entry<T>,
+    grants: &HashMap<&T, &'g Entry<T>>,
+) -> Option<&'g Origin> {
+    let grant = grants.get(&entry.value).filter(|grant| grant.rank > entry.rank)?;
+    (!entry.ceiling).then_some(&grant.origin)
+}
+
 pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Filesystem {
     let list = |get: fn(&Settings) -> &Vec<Located<crate::PathText>>, grants, losers: &mut _| {
         let make = |text: &crate::PathText| text.expand(context);
@@ -96,45 +124,33 @@ pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merg
             for entry in list.drain(..) {
                 let value = json!(entry.value.as_str());
                 let reason = format!("a denial could not be read: {origin}");
-                lost.push(Loser { value, origin: entry.origin, reason });
+                lost.push(Loser::new(value, entry.origin, reason));
             }
         }
     }
 
     // In the base the later layer decides; for a list of paths that is so where it names the same
     // path. A wider grant leaves a narrower denial in place.
-    let overruled = |entry: &Entry<PathPattern>, grants: &[Entry<PathPattern>]| {
-        let grant = |grant: &&Entry<PathPattern>| {
-            !entry.ceiling && grant.rank > entry.rank && grant.value == entry.value
-        };
-        grants.iter().find(grant).map(|grant| grant.origin.clone())
+    let (may_read, may_write) = (grants(&read), grants(&write));
+    let lose = |entry: &Entry<PathPattern>, by: &Origin| {
+        let value = json!(entry.value.as_str());
+        Loser::new(value, entry.origin.clone(), format!("overridden by {by}"))
     };
     let mut deny = Vec::new();
     for entry in denials {
-        let lose = |entry: &Entry<PathPattern>, by: Origin| Loser {
-            value: json!(entry.value.as_str()),
-            origin: entry.origin.clone(),
-            reason: format!("overridden by {by}"),
-        };
-        if let Some(by) = overruled(&entry, &write) {
+        if let Some(by) = overruled(&entry, &may_write) {
             lost_deny.push(lose(&entry, by));
-        } else if let Some(by) = overruled(&entry, &read) {
+        } else if let Some(by) = overruled(&entry, &may_read) {
             lost_deny.push(lose(&entry, by));
             deny_write.push(entry);
         } else {
             deny.push(entry);
         }
     }
-    deny_write.retain(|entry| match overruled(entry, &write) {
-        Some(by) => {
-            lost_deny_write.push(Loser {
-                value: json!(entry.value.as_str()),
-                origin: entry.origin.clone(),
-                reason: format!("overridden by {by}"),
-            });
-            false
-        }
-        None => true,
+    deny_write.retain(|entry| {
+        let by = overruled(entry, &may_write);
+        lost_deny_write.extend(by.map(|by| lose(entry, by)));
+        by.is_none()
     });
 
     let out = Filesystem {
@@ -162,10 +178,8 @@ pub(super) fn hosts(
         gather(parts, |s| &s.network.allow, true, HostPattern::clone, show, &mut lost_allow);
     let mut deny =
         gather(parts, |s| &s.network.deny, false, HostPattern::clone, show, &mut lost_deny);
-    let lose = |entry: &Entry<HostPattern>, reason: String| Loser {
-        value: show(&entry.value),
-        origin: entry.origin.clone(),
-        reason,
+    let lose = |entry: &Entry<HostPattern>, reason: String| {
+        Loser::new(show(&entry.value), entry.origin.clone(), reason)
     };
     if let Some(closed) = closed {
         allow.retain(|entry| {
@@ -176,13 +190,10 @@ pub(super) fn hosts(
             managed
         });
     }
+    let allowed = grants(&allow);
     deny.retain(|entry| {
-        let by = allow
-            .iter()
-            .find(|grant| !entry.ceiling && grant.rank > entry.rank && grant.value == entry.value);
-        if let Some(by) = by {
-            lost_deny.push(lose(entry, format!("overridden by {}", by.origin)));
-        }
+        let by = overruled(entry, &allowed);
+        lost_deny.extend(by.map(|by| lose(entry, format!("overridden by {by}"))));
         by.is_none()
     });
     let (allow, deny) = (sourced(allow), sourced(deny));
@@ -212,30 +223,36 @@ pub(super) fn rules(
     parts: &Parts<'_>,
     context: &Context,
     merged: &mut Merged,
-) -> (Vec<EffectiveRule>, Vec<LostRule>) {
-    let mut out = Vec::new();
+) -> (Vec<EffectiveRule>, RuleIndex, Vec<LostRule>) {
+    let all = parts.active.iter().map(|part| part.settings().commands.rules.len());
+    let mut out = Vec::with_capacity(all.sum());
+    let mut index = RuleIndex::default();
     let mut lost: Vec<LostRule> = Vec::new();
+    let misspelled: Arc<str> = MISSPELLED.into();
     for (layer, reason) in &parts.elsewhere {
-        let place = places(layer);
+        let places = Arc::new(layer.places());
         for Located { value, line, restricts_only: _ } in &layer.settings.commands.rules {
-            let (rule, place) = (Arc::clone(value), place(*line));
-            lost.push(LostRule { rule, place, reason: reason.clone() });
+            let place = RulePlace { places: Arc::clone(&places), line: *line };
+            let rule = Arc::clone(value);
+            lost.push(LostRule { rule, place, reason: Arc::clone(reason) });
         }
     }
     for part in &parts.active {
-        let place = places(part.layer);
+        let places = Arc::new(part.layer.places());
+        let no_grants: Arc<str> = part.no_grants.unwrap_or_default().into();
         for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
-            let place = place(*line);
+            let place = RulePlace { places: Arc::clone(&places), line: *line };
             let rule = Arc::clone(rule);
             let allows = rule.decision == Verdict::Allow;
             let elsewhere = rule.when.as_ref().filter(|when| !when.holds(context));
             let reason = match (elsewhere, part.no_grants) {
-                (Some(when), _) => format!("it holds when {when}"),
-                (None, Some(reason)) if allows => reason.to_owned(),
-                (None, None) if allows && *restricts_only => "its key is misspelled".to_owned(),
+                (Some(when), _) => format!("it holds when {when}").into(),
+                (None, Some(_)) if allows => Arc::clone(&no_grants),
+                (None, None) if allows && *restricts_only => Arc::clone(&misspelled),
                 _ => {
                     let ceiling = part.ceiling && !allows;
                     out.push(EffectiveRule { rule, place, ceiling, rank: part.rank });
+                    index.add(&out);
                     continue;
                 }
             };
@@ -243,16 +260,7 @@ pub(super) fn rules(
         }
     }
     merged.add("commands.rule", json!([]), Vec::new(), Vec::new());
-    (out, lost)
-}
-
-/// Where the rules of a layer stand; what is written out only when somebody asks.
-fn places(layer: &Layer) -> impl Fn(usize) -> RulePlace {
-    let whole = Arc::new(layer.origin(0));
-    move |line| match layer.has_lines() {
-        true => RulePlace { layer: Arc::clone(&whole), line },
-        false => RulePlace { layer: Arc::new(layer.origin(line)), line: 0 },
-    }
+    (out, index, lost)
 }
 
 /// Where a managed layer closes a list: the first that does.
@@ -283,7 +291,7 @@ pub(super) fn show_closed(
         match closed {
             Some(by) => {
                 let reason = format!("{by} closes it");
-                losers.push(Loser { value: json!(false), origin, reason });
+                losers.push(Loser::new(json!(false), origin, reason));
             }
             None if part.managed() => origins.push(origin),
             None => {}

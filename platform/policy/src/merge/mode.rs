@@ -15,7 +15,7 @@ pub(super) fn observe(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<
     for (layer, reason) in &parts.elsewhere {
         if let Some(own) = &layer.settings.mode {
             let (value, origin) = (json!(own.value), layer.origin(own.line));
-            lost.push(Loser { value, origin, reason: reason.clone() });
+            lost.push(Loser::new(value, origin, reason.clone()));
         }
     }
     for part in &parts.active {
@@ -27,7 +27,7 @@ pub(super) fn observe(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<
         let Some(own) = &settings.mode else {
             if let Some(Sourced { value, origin }) = until {
                 let reason = "its layer says no mode".to_owned();
-                lost_until.push(Loser { value: json!(value), origin, reason });
+                lost_until.push(Loser::new(json!(value), origin, reason));
             }
             continue;
         };
@@ -48,18 +48,18 @@ pub(super) fn observe(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<
                 continue;
             }
         };
-        lost.push(Loser { value: json!(Mode::Observe), origin, reason });
+        lost.push(Loser::new(json!(Mode::Observe), origin, reason));
         if let Some(Sourced { value, origin }) = until {
             let reason = "mode \"observe\" does not hold".to_owned();
-            lost_until.push(Loser { value: json!(value), origin, reason });
+            lost_until.push(Loser::new(json!(value), origin, reason));
         }
     }
     if let Some(by) = enforce.first() {
         for (origin, until) in observe.drain(..) {
             let reason = format!("{by} is stricter");
-            lost.push(Loser { value: json!(Mode::Observe), origin, reason: reason.clone() });
+            lost.push(Loser::new(json!(Mode::Observe), origin, reason.clone()));
             let Sourced { value, origin } = until;
-            lost_until.push(Loser { value: json!(value), origin, reason });
+            lost_until.push(Loser::new(json!(value), origin, reason));
         }
     }
     let earliest = observe.iter().map(|(_, until)| until.value).min();
@@ -76,7 +76,7 @@ pub(super) fn observe(parts: &Parts<'_>, merged: &mut Merged) -> Option<Sourced<
     merged.add("mode", json!(Mode::Observe), origins, lost);
     for (_, Sourced { value, origin }) in observe.into_iter().filter(|(_, own)| *own != until) {
         let reason = format!("{} is earlier", until.origin);
-        lost_until.push(Loser { value: json!(value), origin, reason });
+        lost_until.push(Loser::new(json!(value), origin, reason));
     }
     merged.add("until", json!(until.value), vec![until.origin.clone()], lost_until);
     Some(until)

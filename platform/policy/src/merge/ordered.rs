@@ -4,6 +4,7 @@ use super::{Merged, Part, Parts};
 use crate::{Class, Layer, Located, Loser, Origin, Settings, Sourced};
 use serde_json::Value as Json;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// One layer's value for a key.
 struct Candidate<'a, T> {
@@ -49,10 +50,10 @@ pub(super) fn choose<T: Clone + PartialEq>(
             winner = Some(at);
         }
     }
-    let lose = |(layer, reason): &(&Layer, String)| {
+    let lose = |(layer, reason): &(&Layer, Arc<str>)| {
         let Located { value, line, restricts_only: _ } = get(&layer.settings)?;
         let (value, origin) = (show(value), layer.origin(*line));
-        Some(Loser { value, origin, reason: reason.clone() })
+        Some(Loser::new(value, origin, reason.clone()))
     };
     let mut losers: Vec<Loser> = parts.elsewhere.iter().filter_map(lose).collect();
     let Some(winner) = winner else {
@@ -70,11 +71,7 @@ pub(super) fn choose<T: Clone + PartialEq>(
             continue;
         }
         let reason = reason(candidate, won, base == Some(at), candidate.value == won.value);
-        losers.push(Loser {
-            value: show(candidate.value),
-            origin: candidate.origin.clone(),
-            reason,
-        });
+        losers.push(Loser::new(show(candidate.value), candidate.origin.clone(), reason));
     }
     merged.add(key, show(won.value), origins, losers);
     Some(Sourced { value: won.value.clone(), origin: won.origin.clone() })

@@ -122,7 +122,7 @@ fn a_managed_denial_that_cannot_be_read_takes_every_grant_away() {
     assert_eq!(policy.filesystem().read, []);
     assert!(policy.blocked().is_empty());
     let value = policy.explain("filesystem.read").unwrap();
-    assert_eq!(value.losers[0].reason, "a denial could not be read: managed-file /m:2");
+    assert_eq!(&*value.losers[0].reason, "a denial could not be read: managed-file /m:2");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::{Desk, Failure, Finding, Layer, LayerStatus, Loser, PolicyValue, Rules};
 use crate::load::{LoadError, Loaded, Question, load};
-use chaperone_policy::{self as policy, LayerSummary, Origin, Policy, ValueStatus};
+use chaperone_policy::{self as policy, LayerSummary, Policy, ValueStatus};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 impl Desk {
@@ -97,15 +98,11 @@ fn layer(summary: LayerSummary) -> Layer {
 fn value(value: policy::Value) -> PolicyValue {
     let policy::Value { key, value, origins: each, merge, status, losers, findings: _ } = value;
     // A list has one for each of its entries; a person wants to know who has a say.
-    let mut origins: Vec<Origin> = Vec::new();
-    for origin in each {
-        if !origins.contains(&origin) {
-            origins.push(origin);
-        }
-    }
+    let mut seen = HashSet::new();
+    let origins = each.into_iter().filter(|origin| seen.insert(origin.clone())).collect();
     PolicyValue {
         key: key.to_owned(),
-        value,
+        value: value.json(),
         origins,
         merge: word(&merge),
         status: match status {
@@ -117,10 +114,10 @@ fn value(value: policy::Value) -> PolicyValue {
         losers: losers
             .into_iter()
             .map(|policy::Loser { value, origin, reason }| Loser {
-                value,
+                value: value.json(),
                 kind: origin.kind,
                 locator: origin.locator,
-                reason,
+                reason: reason.to_string(),
             })
             .collect(),
     }
