@@ -18,7 +18,10 @@ const TAURI_DRIVER: &str = "^2";
 /// What needs a screen or a real agent has a step of its own, run one test at a time.
 const WINDOW_TESTS: &str = "package(chaperone-tests) & binary(window)";
 const AGENT_TESTS: &str = "package(chaperone-tests) & binary(agents)";
-const OTHER_TESTS: &str = "not (package(chaperone-tests) & (binary(window) | binary(agents)))";
+const OTHER_TESTS: &str =
+    "not (package(chaperone-tests) & (binary(window) | binary(agents) | binary(mdm)))";
+/// What is deployed to fleets has one for the tools that it takes.
+const MDM_TESTS: &str = "package(chaperone-tests) & binary(mdm)";
 
 /// Every step. Within a lane, the first whose needs are met runs next.
 fn steps() -> Vec<Step> {
@@ -43,6 +46,13 @@ fn steps() -> Vec<Step> {
             &["build", "nextest", "tauri-driver"],
             "the real window, clicked",
             window,
+        ),
+        step(
+            "mdm",
+            Rust,
+            &["build", "nextest"],
+            "what fleets run: Jamf, Intune, Ansible, osquery",
+            mdm,
         ),
         step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),
         step("macos", Rust, &[], "every crate but src-tauri type-checks for macOS", macos),
@@ -105,6 +115,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
         packages.extend_from_slice(match step.name {
             "clippy" | "build" => packages::WINDOW,
             "window" => packages::WINDOW_TEST,
+            "mdm" => packages::MDM_TEST,
             "windows" | "macos" => packages::CROSS,
             "ui-pages" => packages::browser_package(),
             _ => &[],
@@ -181,6 +192,15 @@ fn window(project: &Project, log: &Log) -> Result<Outcome> {
     }
     log.run(&mut run)?;
     summary(log, "; pictures are in target/screenshots")
+}
+
+/// As whoever runs this, and where that is root also as the ordinary user.
+fn mdm(project: &Project, log: &Log) -> Result<Outcome> {
+    log.run(nextest_run(project).args(["-E", MDM_TESTS]))?;
+    if is_root() {
+        user::nextest(project, log, MDM_TESTS)?;
+    }
+    summary(log, if is_root() { " as root and as the user chaperone-test" } else { "" })
 }
 
 fn windows(project: &Project, log: &Log) -> Result<Outcome> {

@@ -41,6 +41,16 @@ pub(crate) const WINDOW_TEST: &[Package] = &[
     package("fonts-dejavu-core", "letters for the window's pictures"),
 ];
 
+/// To run what is deployed to fleets.
+pub(crate) const MDM_TEST: &[Package] = &[
+    package(
+        "shellcheck",
+        "finds what is no plain shell in the scripts for Jamf, Intune and others",
+    ),
+    package("ansible-core", "runs the role that deploys policy files"),
+    package("sqlite3", "writes the table that osquery reads"),
+];
+
 /// To type-check for other systems. What only one of the two ways needs is added by `cross`.
 pub(crate) const CROSS: &[Package] = &[
     package("gcc-mingw-w64-x86-64", "compiles the bundled SQLite for Windows"),
