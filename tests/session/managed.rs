@@ -14,13 +14,13 @@ use std::process::{Child, Command, Stdio};
 /// The ordinary user that the set-up makes.
 const USER: &str = "chaperone-test";
 
-struct Machine {
+pub(crate) struct Machine {
     place: Place,
     folder: tempfile::TempDir,
 }
 
 impl Machine {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chm").tempdir()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         for name in ["upper", "work", "chaperone", "chaperone/policy.d"] {
@@ -37,12 +37,12 @@ impl Machine {
         Ok(machine)
     }
 
-    fn policy(&self, name: &str) -> PathBuf {
+    pub(crate) fn policy(&self, name: &str) -> PathBuf {
         self.folder.path().join("chaperone/policy.d").join(name)
     }
 
     /// Writes as deployment tools do: whole, then renamed into place.
-    fn deploy(&self, name: &str, toml: &str) -> Result<()> {
+    pub(crate) fn deploy(&self, name: &str, toml: &str) -> Result<()> {
         let whole = self.folder.path().join("whole");
         fs::write(&whole, toml)?;
         fs::set_permissions(&whole, fs::Permissions::from_mode(0o644))?;
@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// `chaperone` on that machine.
-    fn chaperone<const N: usize>(&self, arguments: [&str; N]) -> Result<Command> {
+    pub(crate) fn chaperone<const N: usize>(&self, arguments: [&str; N]) -> Result<Command> {
         let mut command = self.place.command("unshare");
         let (private, user) = if is_root() {
             (vec!["--mount"], "setpriv --reuid \"$user\" --regid \"$user\" --clear-groups --")
@@ -80,7 +80,7 @@ impl Machine {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
