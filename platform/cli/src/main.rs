@@ -6,7 +6,9 @@
 mod agents;
 mod approvals;
 mod doctor;
+mod export;
 mod history;
+mod import;
 mod policy;
 mod print;
 mod run;
@@ -43,6 +45,8 @@ enum Subcommands {
     Approvals(approvals::Arguments),
     Agents(agents::Arguments),
     Doctor(doctor::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +60,8 @@ fn main() -> ExitCode {
         Subcommands::Approvals(arguments) => print::until_closed(|| approvals::run(&arguments)),
         Subcommands::Agents(arguments) => print::until_closed(|| agents::run(&arguments)),
         Subcommands::Doctor(arguments) => print::until_closed(|| doctor::run(&arguments)),
+        Subcommands::Export(arguments) => print::until_closed(|| export::run(&arguments)),
+        Subcommands::Import(arguments) => print::until_closed(|| import::run(&arguments)),
     };
     done.unwrap_or_else(|error| {
         print::error(&error);

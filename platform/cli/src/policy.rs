@@ -87,7 +87,7 @@ pub(crate) struct Place {
     workspace: Option<PathBuf>,
     /// The agent [default: none]
     #[arg(long, value_name = "NAME")]
-    agent: Option<String>,
+    pub(crate) agent: Option<String>,
     /// Add a policy file, below everything that is managed
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,

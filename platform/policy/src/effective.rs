@@ -252,6 +252,11 @@ impl Policy {
         &self.network
     }
 
+    /// Set where a managed layer closes the list of commands.
+    pub fn commands_closed(&self) -> Option<&Origin> {
+        self.commands.closed.as_ref()
+    }
+
     /// What holds of environment variables.
     pub fn environment(&self) -> &EnvironmentPolicy {
         &self.environment

@@ -1,0 +1,167 @@
+//! A policy as agents' own managed settings, and those settings as a layer of a policy.
+//!
+//! Pure: nothing here reads or writes a file. What an agent cannot say is listed, never dropped.
+
+mod allows;
+mod claude_code;
+mod codex;
+mod commands;
+mod gemini_cli;
+mod hosts;
+mod import;
+mod losses;
+mod paths;
+mod permission;
+mod quote;
+mod vscode;
+
+pub use import::{ImportError, Imported, NotRead};
+pub use losses::{Effect, Lost};
+
+use chaperone_policy::{Blocked, Context, Os, Policy};
+use losses::Losses;
+use serde::Serialize;
+
+/// An agent whose managed settings are known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Agent {
+    /// Claude Code: `managed-settings.json`.
+    ClaudeCode,
+    /// Codex: `requirements.toml`, `managed_config.toml` and rules.
+    Codex,
+    /// Gemini CLI: its system `settings.json` and a file of its policy engine.
+    GeminiCli,
+    /// Visual Studio Code: its device policies, and Copilot's managed settings.
+    VsCode,
+}
+
+impl Agent {
+    /// Every one, in the order in which they are listed.
+    pub const ALL: [Self; 4] = [Self::ClaudeCode, Self::Codex, Self::GeminiCli, Self::VsCode];
+
+    /// The agent's name in full.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "Claude Code",
+            Self::Codex => "Codex",
+            Self::GeminiCli => "Gemini CLI",
+            Self::VsCode => "VS Code",
+        }
+    }
+
+    /// The name of its agent file, where Chaperone has one.
+    pub fn agent_file(self) -> Option<&'static str> {
+        match self {
+            Self::ClaudeCode => Some("claude-code"),
+            Self::Codex => Some("codex"),
+            Self::GeminiCli => Some("gemini-cli"),
+            Self::VsCode => None,
+        }
+    }
+}
+
+/// How the agent will be run where the files lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Under Chaperone, whose sandbox and requests hold: the agent's own sandbox is off.
+    Inside,
+    /// Without Chaperone: the agent's own settings have to hold what they can.
+    Standalone,
+}
+
+/// One file of managed settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// A name relative to the agent's folder of managed settings.
+    pub name: &'static str,
+    /// Where it goes on each system.
+    pub places: Places,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// Where a file goes, by system: a path, or where its keys go in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Places {
+    /// On Linux.
+    pub linux: &'static str,
+    /// On macOS.
+    pub macos: &'static str,
+    /// On Windows.
+    pub windows: &'static str,
+}
+
+impl Places {
+    /// The place on one system.
+    pub fn on(&self, os: Os) -> &'static str {
+        match os {
+            Os::Linux => self.linux,
+            Os::Macos => self.macos,
+            Os::Windows => self.windows,
+        }
+    }
+}
+
+/// A policy in one agent's words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// The files, the most important first.
+    pub files: Vec<File>,
+    /// What they do not say, or do not say exactly.
+    pub lost: Vec<Lost>,
+}
+
+/// Why nothing could be exported.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// A layer could not be read, so nobody knows what is forbidden.
+    #[error("nobody knows the whole policy, so it is not handed on: {reason} ({origin})",
+        reason = .0.reason, origin = .0.origin)]
+    Blocked(Blocked),
+}
+
+/// One export at work: the policy, for whom, and what is lost on the way.
+struct Job<'a> {
+    agent: Agent,
+    policy: &'a Policy,
+    context: &'a Context,
+    lost: Losses,
+}
+
+/// Writes the effective policy as the agent's own managed settings. Whatever the files say is at
+/// least as strict as the policy: what an agent would read more widely is left out where it allows,
+/// and may be wider where it denies. `context` is the one that the policy was merged for.
+///
+/// # Errors
+/// When the policy blocks every session, because a layer of it could not be read.
+pub fn export(
+    agent: Agent,
+    policy: &Policy,
+    context: &Context,
+    mode: Mode,
+) -> Result<Exported, ExportError> {
+    if let Some(blocked) = policy.blocked().first() {
+        return Err(ExportError::Blocked(blocked.clone()));
+    }
+    let mut job = Job { agent, policy, context, lost: Losses::new(policy) };
+    let files = match (agent, mode) {
+        (Agent::ClaudeCode, Mode::Standalone) => claude_code::standalone(&mut job),
+        (Agent::ClaudeCode, Mode::Inside) => claude_code::inside(&mut job),
+        (Agent::Codex, Mode::Standalone) => codex::standalone(&mut job),
+        (Agent::Codex, Mode::Inside) => codex::inside(&mut job),
+        (Agent::GeminiCli, Mode::Standalone) => gemini_cli::standalone(&mut job),
+        (Agent::GeminiCli, Mode::Inside) => gemini_cli::inside(&mut job),
+        (Agent::VsCode, Mode::Standalone) => vscode::standalone(&mut job),
+        (Agent::VsCode, Mode::Inside) => vscode::inside(&mut job),
+    };
+    Ok(Exported { files, lost: job.lost.finish() })
+}
+
+/// Reads files of an agent's managed settings, each with the name to show for it, as one layer.
+///
+/// # Errors
+/// When a file is not in its format, or none of the agent's.
+pub fn import(agent: Agent, files: &[(String, String)]) -> Result<Imported, ImportError> {
+    import::import(agent, files)
+}
