@@ -1,0 +1,81 @@
+//! Settings without their places, so that the same policy in two formats is the same value.
+
+use chaperone_policy::{
+    ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, LimitsSettings,
+    Located, NetworkSettings, RemoteSettings, SandboxSettings, Settings,
+};
+
+/// Something that knows its place.
+trait Placed {
+    fn forget(&mut self);
+}
+
+impl<T> Placed for Located<T> {
+    fn forget(&mut self) {
+        self.line = 0;
+    }
+}
+
+impl<T: Placed> Placed for Option<T> {
+    fn forget(&mut self) {
+        self.iter_mut().for_each(Placed::forget);
+    }
+}
+
+impl<T: Placed> Placed for Vec<T> {
+    fn forget(&mut self) {
+        self.iter_mut().for_each(Placed::forget);
+    }
+}
+
+/// The same settings, as if everything stood on line 0.
+pub(crate) fn without(mut settings: Settings) -> Settings {
+    let Settings {
+        revision,
+        organisation,
+        min_version,
+        mode,
+        until,
+        when: _,
+        when_unread: _,
+        sandbox: SandboxSettings { minimum_tier },
+        filesystem: FilesystemSettings { read, write, deny: denied, deny_write, unread },
+        network: NetworkSettings { mode: network, allow, deny, closed },
+        commands: CommandSettings { rules, closed: commands },
+        environment: EnvironmentSettings { pass, deny: environment },
+        approvals: ApprovalsSettings { scopes, expires, unattended },
+        limits: LimitsSettings { memory, processes },
+        remote: RemoteSettings { url, root, on_expiry },
+    } = &mut settings;
+    let placed: [&mut dyn Placed; 26] = [
+        revision,
+        organisation,
+        min_version,
+        mode,
+        until,
+        minimum_tier,
+        read,
+        write,
+        denied,
+        deny_write,
+        network,
+        allow,
+        deny,
+        closed,
+        rules,
+        commands,
+        pass,
+        environment,
+        scopes,
+        expires,
+        unattended,
+        memory,
+        processes,
+        url,
+        root,
+        on_expiry,
+    ];
+    placed.into_iter().for_each(Placed::forget);
+    *unread = unread.map(|_| 0);
+    settings
+}
