@@ -182,6 +182,8 @@ pub struct Remote {
     pub root: Option<Sourced<String>>,
     /// What becomes of it when it has expired.
     pub on_expiry: Sourced<OnExpiry>,
+    /// Whether its grants count: a layer named it that only its rightful owner could have written.
+    pub trusted: bool,
 }
 
 impl Policy {

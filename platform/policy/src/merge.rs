@@ -74,23 +74,12 @@ impl Merged {
 /// `--policy` files, of which a later one overrides an earlier one.
 pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let layers = in_order(layers);
-    let mut inactive = Vec::new();
-    let mut parts = Parts { active: Vec::new(), elsewhere: Vec::new() };
     let mut blocked = Vec::new();
-    for (at, layer) in layers.iter().enumerate() {
-        if layer.blocks() {
-            blocked.push(Blocked { origin: layer.origin(0), reason: why_blocked(layer) });
-        }
-        if matches!(layer.status, LayerStatus::Absent | LayerStatus::Unreadable) {
-            continue;
-        }
-        if let Some(when) = layer.settings.when.as_ref().filter(|when| !when.holds(context)) {
-            inactive.push((at, when.to_string()));
-            parts.elsewhere.push((layer, format!("it holds when {when}").into()));
-            continue;
-        }
-        parts.active.push(part(layer, at));
+    for layer in layers.iter().filter(|layer| layer.blocks()) {
+        blocked.push(Blocked { origin: layer.origin(0), reason: why_blocked(layer) });
     }
+    let mut inactive = Vec::new();
+    let parts = parts(layers.iter().enumerate(), context, |at, when| inactive.push((at, when)));
 
     let mut merged = Merged { values: Vec::with_capacity(KEYS.len()) };
     let revision = preference("revision", &parts, &mut merged, |s| s.revision.as_ref());
@@ -110,7 +99,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let environment = lists::environment(&parts, &mut merged);
     let approvals = approvals(&parts, &mut merged);
     let limits = limits(&parts, &mut merged);
-    let remote = remote(&parts, &mut merged);
+    let remote = effective_remote(&parts, &mut merged);
 
     let Merged { mut values } = merged;
     for value in &mut values {
@@ -136,6 +125,38 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     }
 }
 
+/// The signed bundle that these layers name, to be read and merged with them.
+pub fn remote(layers: &[Layer], context: &Context) -> Option<Remote> {
+    let names_one = |layer: &&Layer| layer.settings.remote.url.is_some();
+    // Every session's start asks this, and hardly any has a bundle.
+    layers.iter().find(names_one)?;
+    let mut layers: Vec<&Layer> = layers.iter().collect();
+    layers.sort_by_cached_key(|layer| place(layer));
+    let parts = parts(layers.into_iter().enumerate(), context, |_, _| ());
+    effective_remote(&parts, &mut Merged { values: Vec::new() })
+}
+
+/// Which layers take part, and which do not hold here: each of those is told with its condition.
+fn parts<'a>(
+    layers: impl Iterator<Item = (usize, &'a Layer)>,
+    context: &Context,
+    mut inactive: impl FnMut(usize, String),
+) -> Parts<'a> {
+    let mut parts = Parts { active: Vec::new(), elsewhere: Vec::new() };
+    for (at, layer) in layers {
+        if matches!(layer.status, LayerStatus::Absent | LayerStatus::Unreadable) {
+            continue;
+        }
+        if let Some(when) = layer.settings.when.as_ref().filter(|when| !when.holds(context)) {
+            inactive(at, when.to_string());
+            parts.elsewhere.push((layer, format!("it holds when {when}").into()));
+            continue;
+        }
+        parts.active.push(part(layer, at));
+    }
+    parts
+}
+
 /// What holds where not even the built-in defaults were merged: the strictest.
 fn built_in<T>(value: T) -> Sourced<T> {
     Sourced { value, origin: Origin::built_in() }
@@ -149,12 +170,15 @@ fn in_order(layers: Vec<Layer>) -> Vec<Layer> {
         kept.retain(|earlier| *earlier != layer);
         kept.push(layer);
     }
-    let place = |layer: &Layer| match layer.kind {
-        SourceKind::CommandLine => (layer.kind, String::new()),
-        kind => (kind, layer.locator.clone()),
-    };
     kept.sort_by_cached_key(place);
     kept
+}
+
+fn place(layer: &Layer) -> (SourceKind, String) {
+    match layer.kind {
+        SourceKind::CommandLine => (layer.kind, String::new()),
+        kind => (kind, layer.locator.clone()),
+    }
 }
 
 fn part(layer: &Layer, at: usize) -> Part<'_> {
@@ -184,6 +208,9 @@ fn why_blocked(layer: &Layer) -> String {
     let refused = layer.findings().iter().find(|f| f.status == FindingStatus::Refused);
     let what = refused.map_or_else(|| layer.detail.clone(), ToString::to_string);
     let who = match layer.class() {
+        _ if layer.kind == SourceKind::ManagedBundle => {
+            "`chaperone policy refresh` fetches it anew"
+        }
         Class::Managed => "whoever manages this machine repairs it",
         Class::UserPolicy | Class::Base | Class::Workspace => "repair it, or move it away",
     };
@@ -220,6 +247,17 @@ fn preference(
     merged: &mut Merged,
     get: impl Fn(&Settings) -> Option<&Located<String>>,
 ) -> Option<Sourced<String>> {
+    prefer(key, parts, merged, |part| part.no_grants, get)
+}
+
+/// The same where `why_not` says whose preference does not count.
+fn prefer(
+    key: &'static str,
+    parts: &Parts<'_>,
+    merged: &mut Merged,
+    why_not: impl Fn(&Part<'_>) -> Option<&'static str>,
+    get: impl Fn(&Settings) -> Option<&Located<String>>,
+) -> Option<Sourced<String>> {
     let mut chosen: Option<Sourced<String>> = None;
     let mut losers = Vec::new();
     let mut lose = |value: &str, origin: &Origin, reason: Arc<str>| {
@@ -234,7 +272,7 @@ fn preference(
         let Some(own) = get(part.settings()) else { continue };
         let origin = part.layer.origin(own.line);
         let misspelled = own.restricts_only.then_some("its key is misspelled");
-        if let Some(reason) = part.no_grants.or(misspelled) {
+        if let Some(reason) = why_not(part).or(misspelled) {
             lose(&own.value, &origin, reason.into());
             continue;
         }
@@ -256,9 +294,18 @@ fn preference(
     chosen
 }
 
-fn remote(parts: &Parts<'_>, merged: &mut Merged) -> Option<Remote> {
-    let url = preference("remote.url", parts, merged, |settings| settings.remote.url.as_ref());
-    let root = preference("remote.root", parts, merged, |settings| settings.remote.root.as_ref());
+/// Where no trusted layer names a bundle, an untrusted one does: its restrictions count as the
+/// layer's own do, and so do those of the bundle.
+fn effective_remote(parts: &Parts<'_>, merged: &mut Merged) -> Option<Remote> {
+    let names_one = |part: &Part<'_>| part.settings().remote.url.is_some();
+    let trusted = parts.active.iter().any(|part| part.no_grants.is_none() && names_one(part));
+    let why_not = |part: &Part<'_>| {
+        let counts = !trusted && part.managed() && part.layer.status == LayerStatus::Untrusted;
+        part.no_grants.filter(|_| !counts)
+    };
+    let url = prefer("remote.url", parts, merged, why_not, |settings| settings.remote.url.as_ref());
+    let root =
+        prefer("remote.root", parts, merged, why_not, |settings| settings.remote.root.as_ref());
     let on_expiry = choose(
         "remote.on_expiry",
         parts,
@@ -268,7 +315,7 @@ fn remote(parts: &Parts<'_>, merged: &mut Merged) -> Option<Remote> {
         |on_expiry| json!(on_expiry),
     );
     let on_expiry = on_expiry.unwrap_or_else(|| built_in(OnExpiry::Restrict));
-    Some(Remote { url: url?, root, on_expiry })
+    Some(Remote { url: url?, root, on_expiry, trusted })
 }
 
 fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {

@@ -25,6 +25,7 @@ mod supervisor;
 
 pub use chaperone_approvals as approvals;
 pub use chaperone_audit as audit;
+pub use chaperone_sources::remote::{Bundle, RefreshError, Refreshed};
 pub use doctor::{Check, CheckStatus, Examination, examine};
 pub use load::{LoadError, Loaded, Question, environment, load};
 pub use paths::{Paths, PathsError};

@@ -2,8 +2,10 @@
 
 use crate::agents::{self, AgentFile};
 use crate::paths::Paths;
-use chaperone_policy::{Context, Layer, Os, Policy, built_in, merge};
+use chaperone_policy::{Context, Layer, Os, Policy, built_in, merge, remote};
+use chaperone_sources::remote::Bundle;
 use chaperone_sources::{Locations, Stamp};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,7 +37,6 @@ pub struct Loaded {
     /// The result of all layers.
     pub policy: Arc<Policy>,
     /// What is needed to read them again.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
     pub(crate) ground: Ground,
     /// The sources as they were.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
@@ -47,17 +48,38 @@ pub struct Loaded {
 pub(crate) struct Ground {
     agent: Option<&'static AgentFile>,
     locations: Locations,
+    bundles: PathBuf,
     pub(crate) context: Context,
 }
 
 impl Ground {
     /// Reads every layer, and how the sources were before.
     pub(crate) fn read(&self) -> (Vec<Layer>, Stamp) {
-        let stamp = chaperone_sources::stamp(&self.locations);
+        let mut stamp = chaperone_sources::stamp(&self.locations);
         let mut layers = vec![built_in()];
         layers.extend(self.agent.map(agents::layer));
         layers.extend(chaperone_sources::read(&self.locations));
+        if let Some(remote) = remote(&layers, &self.context) {
+            let bundle = Bundle::new(&remote, &self.bundles, &self.locations.trust);
+            stamp = bundle.stamp(stamp);
+            let kept = bundle.read(Timestamp::now());
+            stamp = kept.stamp(stamp);
+            layers.extend(kept.layers);
+        }
         (layers, stamp)
+    }
+
+    /// The signed bundle that the policy names.
+    pub(crate) fn bundle(&self, policy: &Policy) -> Option<Bundle> {
+        let remote = policy.remote()?;
+        Some(Bundle::new(remote, &self.bundles, &self.locations.trust))
+    }
+}
+
+impl Loaded {
+    /// The signed bundle that the policy names, to be fetched anew.
+    pub fn bundle(&self) -> Option<Bundle> {
+        self.ground.bundle(&self.policy)
     }
 }
 
@@ -119,7 +141,7 @@ pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
         agent: agent.map(|agent| agent.name.clone()),
         os: Os::current(),
     };
-    let ground = Ground { agent, locations, context };
+    let ground = Ground { agent, locations, bundles: paths.bundles(), context };
     let (layers, stamp) = ground.read();
     let policy = Arc::new(merge(layers, &ground.context));
     Ok(Loaded { workspace, agent, policy, ground, stamp })

@@ -78,6 +78,11 @@ impl Paths {
         self.state.join("history")
     }
 
+    /// The signed policy bundles that were fetched for this user.
+    pub fn bundles(&self) -> PathBuf {
+        self.state.join("bundles")
+    }
+
     /// The redirected state of one agent, kept from session to session.
     pub fn agent_state(&self, agent: &str) -> PathBuf {
         self.state.join("agents").join(agent)
@@ -132,6 +137,13 @@ mod tests {
         assert_eq!(paths.state, Path::new("/nowhere/ada/.local/state/chaperone"));
         assert_eq!(paths.config, Path::new("/nowhere/ada/.config/chaperone"));
         assert_eq!(paths.runtime, Path::new("/nowhere/ada/.local/state/chaperone/run"));
+    }
+
+    #[test]
+    fn what_policy_was_fetched_lies_where_no_session_reaches() {
+        let paths = paths(&[("HOME", "/nowhere/ada")]).unwrap();
+        let within = |folder: &PathBuf| paths.bundles().starts_with(folder);
+        assert!(paths.own().iter().any(within), "{}", paths.bundles().display());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod linux;
 mod macos;
 #[cfg(any(target_os = "macos", test))]
 mod preferences;
+pub mod remote;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -180,6 +181,8 @@ pub struct Stamp {
     files: Vec<(PathBuf, Option<Seen>)>,
     locations: Locations,
     store: Option<String>,
+    /// When one of the sources says something else without being written.
+    until: Option<SystemTime>,
 }
 
 /// What changes when a file or folder does.
@@ -191,10 +194,25 @@ struct Seen {
 }
 
 impl Stamp {
-    /// Whether any source has been written, replaced, added or removed since.
+    /// Whether any source has been written, replaced, added or removed since, or has expired.
     pub fn is_outdated(&self) -> bool {
-        self.files.iter().any(|(path, before)| seen(path) != *before)
+        self.until.is_some_and(|until| SystemTime::now() > until)
+            || self.files.iter().any(|(path, before)| seen(path) != *before)
             || store::mark(&self.locations) != self.store
+    }
+
+    /// The stamp with more files, as they are now.
+    #[must_use]
+    pub fn with(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.files.extend(files.into_iter().map(stamped));
+        self
+    }
+
+    /// The stamp, outdated after this time at the latest.
+    #[must_use]
+    pub fn until(mut self, time: SystemTime) -> Self {
+        self.until = Some(self.until.map_or(time, |before| before.min(time)));
+        self
     }
 }
 
@@ -211,15 +229,17 @@ pub fn stamp(locations: &Locations) -> Stamp {
         paths.extend(entries.filter(|it| is_policy_file(&it.file_name())).map(|it| it.path()));
         paths.push(folder.clone());
     }
-    let stamped = |path: PathBuf| {
-        let seen = seen(&path);
-        (path, seen)
-    };
     Stamp {
         files: paths.into_iter().map(stamped).collect(),
         locations: locations.clone(),
         store: store::mark(locations),
+        until: None,
     }
+}
+
+fn stamped(path: PathBuf) -> (PathBuf, Option<Seen>) {
+    let seen = seen(&path);
+    (path, seen)
 }
 
 fn seen(path: &Path) -> Option<Seen> {

@@ -191,3 +191,63 @@ fn without_any_layer_the_strictest_holds() {
     assert_eq!(policy.approvals().unattended.value, Verdict::Deny);
     assert!(!policy.environment().passes("PATH"));
 }
+
+/// The bundle that these layers name: its address, its root and whether its grants count.
+fn bundle(layers: &[Layer]) -> Option<(String, Option<String>, bool)> {
+    let remote = crate::remote(layers, &context())?;
+    let whole: Vec<Layer> = std::iter::once(built_in()).chain(layers.iter().cloned()).collect();
+    assert_eq!(merge(whole, &context()).remote(), Some(&remote), "both ways are one");
+    Some((remote.url.value, remote.root.map(|root| root.value), remote.trusted))
+}
+
+fn names(kind: SourceKind, locator: &str, url: &str) -> Layer {
+    let text = format!("[remote]\nurl = \"{url}\"\nroot = \"/{url}.json\"\n");
+    Layer::from_toml(kind, locator, &text)
+}
+
+fn named(url: &str, trusted: bool) -> Option<(String, Option<String>, bool)> {
+    Some((url.to_owned(), Some(format!("/{url}.json")), trusted))
+}
+
+#[test]
+fn a_bundle_is_named_by_managed_layers_and_the_last_of_them_counts() {
+    assert_eq!(bundle(&[]), None);
+    assert_eq!(bundle(&[names(Managed, "/1", "a")]), named("a", true));
+    let both = [names(Managed, "/2", "b"), names(Managed, "/1", "a")];
+    assert_eq!(bundle(&both), named("b", true), "by name, however they were read");
+    for kind in [User, Recommended, CommandLine, Workspace] {
+        assert_eq!(bundle(&[names(kind, "/1", "a")]), None, "{kind}");
+    }
+    let elsewhere = Layer::from_toml(
+        Managed,
+        "/3",
+        "when = { agent = \"other\" }\n[remote]\nurl = \"c\"\nroot = \"/c.json\"\n",
+    );
+    assert_eq!(bundle(&[names(Managed, "/1", "a"), elsewhere]), named("a", true));
+    let bare = Layer::from_toml(Managed, "/1", "[remote]\nurl = \"a\"\n");
+    assert_eq!(bundle(&[bare]), Some(("a".to_owned(), None, true)));
+}
+
+#[test]
+fn a_bundle_that_only_untrusted_layers_name_restricts() {
+    let untrusted = |url| names(Managed, "/9", url).untrusted("Everybody can write it.");
+    assert_eq!(bundle(&[untrusted("a")]), named("a", false));
+    let both = [untrusted("a"), names(Managed, "/1", "b")];
+    assert_eq!(bundle(&both), named("b", true), "it does not displace one that is trusted");
+    let user = names(User, "/1", "a").untrusted("Everybody can write it.");
+    assert_eq!(bundle(&[user]), None);
+}
+
+#[test]
+fn what_becomes_of_an_expired_bundle_is_the_strictest_that_was_said() {
+    let on_expiry = |layers: &[Layer]| crate::remote(layers, &context()).unwrap().on_expiry.value;
+    let says = |locator, value: &str| {
+        Layer::from_toml(Managed, locator, &format!("[remote]\non_expiry = \"{value}\"\n"))
+    };
+    let url = || names(Managed, "/5", "a");
+    assert_eq!(on_expiry(&[url()]), crate::OnExpiry::Restrict);
+    assert_eq!(on_expiry(&[url(), says("/1", "refuse")]), crate::OnExpiry::Refuse);
+    let both = [url(), says("/1", "refuse"), says("/9", "restrict")];
+    assert_eq!(on_expiry(&both), crate::OnExpiry::Refuse);
+    assert_eq!(on_expiry(&[url(), says("/1", "never")]), crate::OnExpiry::Refuse, "unreadable");
+}
