@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod bundle;
 mod fleet;
 mod forms;
 mod managed;

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 const USER: &str = "chaperone-test";
 
 pub(crate) struct Machine {
-    place: Place,
+    pub(crate) place: Place,
     folder: tempfile::TempDir,
 }
 
@@ -49,6 +49,13 @@ impl Machine {
         Ok(fs::rename(whole, self.policy(name))?)
     }
 
+    /// A file beside the policies: `/etc/chaperone/NAME`.
+    pub(crate) fn ship(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.folder.path().join("chaperone").join(name);
+        fs::write(&file, text)?;
+        Ok(fs::set_permissions(file, fs::Permissions::from_mode(0o644))?)
+    }
+
     /// `chaperone` on that machine.
     pub(crate) fn chaperone<const N: usize>(&self, arguments: [&str; N]) -> Result<Command> {
         let mut command = self.place.command("unshare");
@@ -74,7 +81,7 @@ impl Machine {
     }
 
     /// What a loop that runs `uname` over and over wrote last: its status.
-    fn last_status(&self) -> Option<String> {
+    pub(crate) fn last_status(&self) -> Option<String> {
         let told = fs::read_to_string(self.place.work().join("status")).ok()?;
         told.lines().last().map(str::to_owned)
     }
@@ -85,7 +92,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// A session that ends with its test, also one that fails.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -94,7 +101,8 @@ impl Drop for Running {
     }
 }
 
-const LOOP: &str = "while [ ! -e stop ]; do uname >/dev/null 2>&1; echo $? >> status; done";
+pub(crate) const LOOP: &str =
+    "while [ ! -e stop ]; do uname >/dev/null 2>&1; echo $? >> status; done";
 const DENY: &str = "revision = \"42\"\n[[commands.rule]]\nprefix = [\"uname\"]\n\
                     decision = \"deny\"\nreason = \"Not here.\"\n";
 

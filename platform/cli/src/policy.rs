@@ -3,7 +3,8 @@
 use crate::print::{self, BAD, CAUTION, QUIET, STRONG, visible};
 use anyhow::Context;
 use chaperone_policy::{Action, Layer, LayerStatus, SourceKind, Value, ValueStatus};
-use chaperone_session::{Loaded, Paths, Question, command, environment, load, would};
+use chaperone_session::{Loaded, Paths, Question, Refreshed, command, environment, load, would};
+use jiff::Timestamp;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,13 @@ pub(crate) enum Subcommands {
         /// {"decision","rule","origin","reason"}
         #[arg(long)]
         json: bool,
+    },
+    /// Fetch the signed bundle that the policy names (`remote.url`), now
+    #[command(after_help = "Exit status: 1 if it could not be fetched or is refused; what was \
+                            fetched before stays then.")]
+    Refresh {
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -172,6 +180,7 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
             if *json { print::json(&value)? } else { explain(&value)? }
         }
         Subcommands::Check { file, layer } => return check(file, *layer),
+        Subcommands::Refresh { place } => refresh(&place.load(&paths)?)?,
         Subcommands::Test { asked, place, json } => {
             let loaded = place.load(&paths)?;
             let action = asked.action(&loaded.workspace)?;
@@ -180,6 +189,29 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn refresh(loaded: &Loaded) -> anyhow::Result<()> {
+    let Some(bundle) = loaded.bundle() else {
+        writeln!(print::out(), "No managed layer names a bundle (remote.url): nothing to fetch.")?;
+        return Ok(());
+    };
+    let Refreshed { url, before, version, expires, files: _, added, changed, removed } =
+        bundle.refresh(Timestamp::now())?;
+    let was = match before {
+        Some(before) if before == version => "as before".to_owned(),
+        Some(before) => format!("before it was version {before}"),
+        None => "before there was none".to_owned(),
+    };
+    let until = expires.strftime("%Y-%m-%d %H:%M UTC");
+    let mut out = print::out();
+    writeln!(out, "{STRONG}{url}{STRONG:#} is version {version}, {was}; good until {until}.")?;
+    for (what, names) in [("new", added), ("changed", changed), ("gone", removed)] {
+        for name in names {
+            writeln!(out, "  {QUIET}{what:<8}{QUIET:#} {}", visible(&name))?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn print_decision(decision: &chaperone_policy::Decision) -> anyhow::Result<()> {

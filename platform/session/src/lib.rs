@@ -7,6 +7,7 @@ pub mod agents;
 pub mod desk;
 
 mod doctor;
+mod gaps;
 mod load;
 mod paths;
 pub mod users;

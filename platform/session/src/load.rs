@@ -1,6 +1,7 @@
 //! From a folder and a user to the policy in force there: read the layers, know the agent, merge.
 
 use crate::agents::{self, AgentFile};
+use crate::gaps;
 use crate::paths::Paths;
 use chaperone_policy::{Context, Layer, Os, Policy, built_in, merge, remote};
 use chaperone_sources::remote::Bundle;
@@ -53,18 +54,20 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Reads every layer, and how the sources were before.
-    pub(crate) fn read(&self) -> (Vec<Layer>, Stamp) {
+    /// Reads every layer, and how the sources were before. What is broken, unreadable or gone leaves
+    /// no gap: what a managed layer said `before` holds until it is read whole again.
+    pub(crate) fn read(&self, before: &[Layer]) -> (Vec<Layer>, Stamp) {
         let mut stamp = chaperone_sources::stamp(&self.locations);
         let mut layers = vec![built_in()];
         layers.extend(self.agent.map(agents::layer));
         layers.extend(chaperone_sources::read(&self.locations));
+        let mut layers = gaps::without(before, layers);
         if let Some(remote) = remote(&layers, &self.context) {
             let bundle = Bundle::new(&remote, &self.bundles, &self.locations.trust);
             stamp = bundle.stamp(stamp);
             let kept = bundle.read(Timestamp::now());
             stamp = kept.stamp(stamp);
-            layers.extend(kept.layers);
+            layers.extend(gaps::bundle_without(before, kept.layers));
         }
         (layers, stamp)
     }
@@ -142,7 +145,7 @@ pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
         os: Os::current(),
     };
     let ground = Ground { agent, locations, bundles: paths.bundles(), context };
-    let (layers, stamp) = ground.read();
+    let (layers, stamp) = ground.read(&[]);
     let policy = Arc::new(merge(layers, &ground.context));
     Ok(Loaded { workspace, agent, policy, ground, stamp })
 }

@@ -1,7 +1,11 @@
 //! Telling whoever shows something that it has changed.
 
 use super::{Desk, Failure};
+use crate::load::{Question, load};
+use crate::paths::Paths;
 use chaperone_sources::Locations;
+use chaperone_sources::remote::{Bundle, DUE_AFTER};
+use jiff::Timestamp;
 use notify::{RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,7 +61,26 @@ impl Desk {
     pub fn watch(&self, listener: impl Fn(Change) -> bool + Send + 'static) -> Result<(), Failure> {
         locked(&self.listeners.0).push(Box::new(listener));
         self.start_inbox()?;
-        self.watch_files()
+        self.watch_files()?;
+        self.keep_bundle_fresh()
+    }
+
+    /// Fetches the signed bundle anew whenever that is due, where the policy names one.
+    fn keep_bundle_fresh(&self) -> Result<(), Failure> {
+        let (paths, listeners) = (self.paths.clone(), self.listeners.clone());
+        let serve = move || loop {
+            // Why it failed stands with the bundle's layers, on the page of the rules.
+            let refreshed =
+                bundle(&paths).and_then(|bundle| bundle.refresh_if_due(Timestamp::now()));
+            if refreshed.is_some() {
+                listeners.tell(&[Change::Rules]);
+            }
+            thread::sleep(DUE_AFTER);
+        };
+        thread::Builder::new().name("bundle".into()).spawn(serve).map_err(|error| {
+            Failure::plain(format!("The policy cannot be kept fresh: {error}."))
+        })?;
+        Ok(())
     }
 
     fn watch_files(&self) -> Result<(), Failure> {
@@ -66,7 +89,8 @@ impl Desk {
             Failure::plain(format!("{} cannot be made: {error}.", segments.display()))
         })?;
         let machine = Locations::system(&self.paths.home, None, None, Vec::new());
-        let policy = [machine.managed, machine.recommended, self.paths.config.clone()];
+        let mut policy = vec![machine.managed, machine.recommended, self.paths.config.clone()];
+        policy.extend(bundle(&self.paths).map(|bundle| bundle.folder().to_path_buf()));
         let (sender, heard) = channel();
         let (history, layers) = (segments.clone(), policy.clone());
         let hear = move |event: notify::Result<notify::Event>| {
@@ -103,6 +127,12 @@ impl Desk {
             .map_err(|error| Failure::plain(format!("Files cannot be watched: {error}.")))?;
         Ok(())
     }
+}
+
+/// The signed bundle that the policy names for a folder that has no file of its own.
+fn bundle(paths: &Paths) -> Option<Bundle> {
+    let workspace = Some(paths.home.clone());
+    load(&Question { workspace, ..Question::default() }, paths).ok()?.bundle()
 }
 
 /// Whether a path lies in one of the folders, or is one of those above them.

@@ -6,8 +6,9 @@
 
 use crate::load::{Ground, Loaded};
 use chaperone_audit::{NewEvent, Segment};
-use chaperone_policy::{Class, KEYS, Layer, LayerStatus, Policy, merge};
+use chaperone_policy::{KEYS, LayerStatus, Policy, merge};
 use chaperone_sources::Stamp;
+use chaperone_sources::remote::Bundle;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,13 +56,20 @@ impl Live {
         Arc::clone(&state.policy)
     }
 
+    /// The signed bundle that the policy names now.
+    pub(crate) fn bundle(&self) -> Option<Bundle> {
+        self.ground.bundle(&self.policy())
+    }
+
     fn read_anew(&self, state: &mut State) {
-        let (layers, stamp) = self.ground.read();
+        let (layers, stamp) = self.ground.read(state.policy.layers());
         state.stamp = stamp;
         state.read = Instant::now();
-        let layers = without_gaps(state.policy.layers(), layers);
         let policy = merge(layers, &self.ground.context);
-        let event = match policy.blocked().first() {
+        // A bundle for whose end no session starts restricts those that run.
+        let mut blocking = policy.layers().iter().filter(|layer| layer.blocks());
+        let holds = blocking.all(|layer| layer.status == LayerStatus::Expired);
+        let event = match policy.blocked().first().filter(|_| !holds) {
             Some(blocked) => Some(
                 NewEvent::finding("The policy changed and is not whole.")
                     .detail("holds", "the policy from before")
@@ -73,7 +81,7 @@ impl Live {
         if let Some(event) = event {
             let _ = self.segment.append(event);
         }
-        if policy.blocked().is_empty() {
+        if holds {
             state.policy = Arc::new(policy);
         }
     }
@@ -106,47 +114,4 @@ fn changed_event(before: &Policy, after: &Policy) -> Option<NewEvent> {
         .filter(|key| KEYS.iter().any(|known| known.name == *key && !known.live))
         .collect();
     Some(event.detail("sources", sources).detail("from_the_next_session", next.join(", ")))
-}
-
-/// What was read now; and of every managed layer from before of which no whole one was read, what
-/// it said then.
-fn without_gaps(before: &[Layer], now: Vec<Layer>) -> Vec<Layer> {
-    let whole = |layer: &Layer| match layer.status {
-        LayerStatus::Present | LayerStatus::Untrusted | LayerStatus::Expired => true,
-        LayerStatus::Absent | LayerStatus::Unreadable | LayerStatus::Invalid => false,
-    };
-    let found = |old: &Layer| now.iter().find(|new| new.locator == old.locator);
-    let held: Vec<Layer> = before
-        .iter()
-        .filter(|old| old.class() == Class::Managed && whole(old))
-        .filter(|old| !found(old).is_some_and(whole))
-        .map(|old| old.clone().held(found(old)))
-        .collect();
-    let mut layers: Vec<Layer> =
-        now.into_iter().filter(|new| !held.iter().any(|old| old.locator == new.locator)).collect();
-    layers.extend(held);
-    layers
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use chaperone_policy::SourceKind;
-
-    #[test]
-    fn a_managed_layer_holds_until_a_whole_one_is_read_and_a_users_does_not() {
-        let managed = |text| Layer::from_toml(SourceKind::ManagedFile, "/m.toml", text);
-        let user = |text| Layer::from_toml(SourceKind::UserFile, "/u.toml", text);
-        let before = [managed("revision = \"1\""), user("revision = \"u\"")];
-        let revisions = |now: Vec<Layer>| -> Vec<String> {
-            let layers = without_gaps(&before, now);
-            let revision =
-                |layer: &Layer| layer.settings.revision.as_ref().map(|r| r.value.clone());
-            layers.iter().filter_map(revision).collect()
-        };
-        assert_eq!(revisions(vec![managed("revision = \"2\"")]), ["2"]);
-        assert_eq!(revisions(vec![managed("revision = ")]), ["1"]);
-        assert_eq!(revisions(vec![Layer::absent(SourceKind::ManagedFile, "/m.toml")]), ["1"]);
-        assert_eq!(revisions(Vec::new()), ["1"]);
-    }
 }

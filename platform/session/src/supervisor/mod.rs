@@ -5,6 +5,7 @@
 
 mod announce;
 mod asking;
+mod bundle;
 mod judge;
 mod live;
 mod memory;
@@ -427,6 +428,9 @@ fn supervise(
     let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
     signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
     let live = Arc::new(Live::new(loaded, Arc::clone(segment)));
+    if loaded.policy.remote().is_some() {
+        bundle::keep_fresh(&live, segment).map_err(own("the bundle's thread"))?;
+    }
     serve_relays(&mut session, &live, segment)?;
 
     let mut supervision = Supervision {

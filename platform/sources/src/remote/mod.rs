@@ -117,6 +117,11 @@ impl Bundle {
         Self { patience, ..self }
     }
 
+    /// The folder in which the bundle's file lies, which is replaced with each new version.
+    pub fn folder(&self) -> &Path {
+        self.cache.folder()
+    }
+
     /// A stamp that is outdated, too, once this bundle changes. Take it before reading the bundle.
     pub fn stamp(&self, stamp: Stamp) -> Stamp {
         let root = self.root_file().map(Path::to_path_buf);
