@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod bundle;
+mod examples;
 mod fleet;
 mod forms;
 mod managed;

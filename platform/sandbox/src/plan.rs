@@ -21,6 +21,7 @@ mod tests;
 
 pub use compute::{AgentAccess, PlanInput, plan};
 pub use disk::{Disk, Entry, Kind, MapDisk, RealDisk};
+pub use network::refused_network;
 pub use protected::{PROTECTED, Protected};
 pub use reach::Reach;
 pub use refusal::Refusal;

@@ -4,8 +4,9 @@
 use crate::agents;
 use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
-use chaperone_policy::{LayerStatus, MinimumTier, NetworkMode, Policy};
-use chaperone_sandbox::{Machine, Tier, probe};
+use chaperone_policy::{LayerStatus, MinimumTier, Mode, Policy};
+use chaperone_sandbox::{Machine, Tier, probe, refused_network};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::path::Path;
 
@@ -142,16 +143,27 @@ fn demands(policy: &Policy, tier: Tier) -> Vec<Check> {
             fix: "Do what the warnings above say, or lower sandbox.minimum_tier.".into(),
         });
     }
-    let mode = &policy.network().mode;
-    if mode.value == NetworkMode::Proxy {
-        checks.push(Check {
+    checks.extend(
+        refused_network(policy).map(|refusal| Check {
             id: "network-mode".into(),
             status: CheckStatus::Fail,
+            detail: format!("No agent starts: {refusal}."),
+            fix: "Use \"none\" with network.allow = [\"host:port\"], or \"direct\" without lists."
+                .into(),
+        }),
+    );
+    if let Some(until) = policy.observed_until()
+        && policy.mode(Timestamp::now()) == Mode::Observe
+    {
+        checks.push(Check {
+            id: "mode".into(),
+            status: CheckStatus::Warn,
             detail: format!(
-                "network.mode is \"proxy\", and this version has none ({}).",
-                mode.origin
+                "Until {} commands and connections that would be asked about or denied are \
+                 recorded and pass ({}).",
+                until.value, until.origin
             ),
-            fix: "Use \"none\" with network.allow = [\"host:port\"], or \"direct\".".into(),
+            fix: "Read `chaperone history report observed`, then deploy mode = \"enforce\".".into(),
         });
     }
     checks
@@ -216,6 +228,33 @@ fn agents_check(found: &[agents::Found]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chaperone_policy::{Context, Layer, Os, SourceKind, built_in, merge};
+
+    #[test]
+    fn what_a_policy_wants_and_no_session_can_have_fails_before_one_starts() {
+        let demanded = |toml: &str| -> Vec<(String, CheckStatus)> {
+            let layer = Layer::from_toml(SourceKind::ManagedFile, "10.toml", toml);
+            let context = Context {
+                home: "/home/ada".into(),
+                workspace: "/home/ada/work".into(),
+                agent: None,
+                os: Os::Linux,
+            };
+            let checks = demands(&merge(vec![built_in(), layer], &context), Tier::Reduced);
+            checks.into_iter().map(|check| (check.id, check.status)).collect()
+        };
+        let fail = |id: &str| vec![(id.to_owned(), CheckStatus::Fail)];
+        assert_eq!(demanded("[sandbox]\nminimum_tier = \"reduced\"\n"), []);
+        assert_eq!(demanded("[sandbox]\nminimum_tier = \"full\"\n"), fail("minimum-tier"));
+        assert_eq!(demanded("[network]\nmode = \"direct\"\n"), []);
+        let unenforced = "[network]\nmode = \"direct\"\ndeny = [\"paste.example\"]\n";
+        assert_eq!(demanded(unenforced), fail("network-mode"));
+        assert_eq!(demanded("[network]\nmode = \"proxy\"\n"), fail("network-mode"));
+        let observe = |until: &str| format!("mode = \"observe\"\nuntil = \"{until}\"\n");
+        let warned = vec![("mode".to_owned(), CheckStatus::Warn)];
+        assert_eq!(demanded(&observe("2999-12-31")), warned);
+        assert_eq!(demanded(&observe("2020-12-31")), []);
+    }
 
     #[test]
     fn a_setting_that_keeps_an_agent_from_starting_is_told_before_it_does() {

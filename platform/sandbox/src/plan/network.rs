@@ -27,6 +27,11 @@ pub(super) fn network(policy: &Policy) -> Result<(Network, Vec<Loss>), Refusal> 
     }
 }
 
+/// Why no session has a network as this policy wants it, on whatever machine.
+pub fn refused_network(policy: &Policy) -> Option<Refusal> {
+    network(policy).err()
+}
+
 fn relays(policy: &Policy) -> (Network, Vec<Loss>) {
     let mut relays: Vec<Relay> = Vec::new();
     let mut addresses = BTreeMap::new();
