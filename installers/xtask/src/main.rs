@@ -6,6 +6,7 @@ mod bench;
 mod checks;
 mod cross;
 mod packages;
+mod profiles;
 mod progress;
 mod project;
 mod run;
@@ -54,6 +55,12 @@ enum Command {
         #[arg(long, default_value_t = 40)]
         runs: u32,
     },
+    /// Write what is generated from the table of keys: schemas, templates and the key reference.
+    Profiles {
+        /// Write nothing, and fail where a file is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Save a picture of every page in both themes, from recorded data.
     Screenshots {
         /// Where the pictures go.
@@ -69,6 +76,7 @@ fn main() -> ExitCode {
         Command::Test { list: true, .. } => checks::list(),
         Command::Test { only, .. } => checks::test(&project, install, &only),
         Command::Bench { runs } => bench::bench(&project, install, runs),
+        Command::Profiles { check } => profiles::run(&project.root, check),
         Command::Screenshots { dir } => checks::screenshots(&project, install, &dir),
     });
     match result {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 /// Which hosts a pattern names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,7 +131,12 @@ impl fmt::Display for HostPattern {
 }
 
 fn port(digits: &str) -> Result<u16, &'static str> {
-    digits.parse().ok().filter(|port| *port > 0).ok_or("a port from 1 to 65535")
+    number(digits).filter(|port| *port > 0).ok_or("a port from 1 to 65535")
+}
+
+/// Digits alone: `parse` takes a sign, too.
+fn number<T: FromStr>(digits: &str) -> Option<T> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn address(text: &str) -> Option<HostSpec> {
@@ -139,7 +145,7 @@ fn address(text: &str) -> Option<HostSpec> {
     }
     let (network, bits) = text.split_once('/')?;
     let network: IpAddr = network.parse().ok()?;
-    let bits: u8 = bits.parse().ok()?;
+    let bits: u8 = number(bits)?;
     let most = if network.is_ipv4() { 32 } else { 128 };
     (bits <= most).then_some(HostSpec::Range(network, bits))
 }
@@ -226,6 +232,7 @@ mod tests {
             "https://x.example",
             "a b",
             "x.example:0",
+            "x.example:+80",
             "x.example:http",
             "a..b",
             "*x.example",

@@ -44,7 +44,8 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let (unit, factor) =
         UNITS.iter().find(|(unit, _)| text.to_ascii_lowercase().ends_with(&unit.to_lowercase()))?;
     let number = text.get(..text.len() - unit.len())?.trim();
-    number.parse::<u64>().ok()?.checked_mul(*factor)
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(*factor)
 }
 
 /// The largest binary unit that says it exactly.
@@ -76,7 +77,7 @@ mod tests {
         for text in ["", "soon", "-5m", "10"] {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
-        for text in ["", "8", "GiB", "8 XB", "-1 GiB", "99999999999 TiB"] {
+        for text in ["", "8", "GiB", "8 XB", "-1 GiB", "+1 GiB", "99999999999 TiB"] {
             assert_eq!(parse_bytes(text), None, "{text:?}");
         }
     }

@@ -42,9 +42,11 @@ pub enum Type {
     Hosts,
     /// A list of names, which may hold `*`.
     Names,
-    /// A list of words.
-    Words,
-    /// A list of lists of words.
+    /// A list of keys' names.
+    Keys,
+    /// The words of a command; the first is a program's name or its whole path.
+    Command,
+    /// A list of commands, each the list of its words.
     Commands,
     /// A list of tables with the keys of [`RULE_KEYS`].
     Rules,
@@ -60,7 +62,8 @@ impl Type {
             | Self::Paths
             | Self::Hosts
             | Self::Names
-            | Self::Words
+            | Self::Keys
+            | Self::Command
             | Self::Commands
             | Self::Rules => true,
             Self::Text
@@ -421,7 +424,7 @@ pub const LAYER_KEYS: [Key; 3] = [
         "require",
         "Required keys",
         Shape::Preference,
-        Type::Words,
+        Type::Keys,
         "Keys without which the layer is not to be trusted: where one is not known, no session starts.",
         r#"["network.deny"]"#,
     ),
@@ -433,7 +436,7 @@ pub const RULE_KEYS: [Key; 6] = [
         "prefix",
         "Command",
         Shape::Preference,
-        Type::Words,
+        Type::Command,
         "The words that a command begins with; the first is a program's name or its whole path.",
         r#"["git", "push"]"#,
     ),

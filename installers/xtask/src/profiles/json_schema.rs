@@ -1,0 +1,152 @@
+//! The JSON Schema of a policy file (draft 2020-12): what editors complete and check while somebody
+//! writes one. It accepts what the reader takes without a finding, as far as a schema can say it.
+
+use anyhow::Result;
+use chaperone_policy::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Type};
+use serde_json::{Map, Value, json};
+
+use super::keys::{self, Level, Section};
+use super::patterns;
+
+/// The identity of the schema: a `tag` URI (RFC 4151), since nothing is fetched from it.
+const ID: &str = "tag:chaperone.dev,2026:policy";
+
+/// The file's text.
+pub(super) fn write() -> Result<String> {
+    let mut properties = Map::new();
+    for Section { name, title, keys } in keys::sections(Level::Managed, None) {
+        let mut section = Map::new();
+        for key in keys {
+            section.insert(key.last().to_owned(), property(key)?);
+        }
+        if name.is_empty() {
+            properties = section;
+        } else {
+            let mut table = object(section);
+            table.insert("title".to_owned(), json!(title));
+            properties.insert(name.to_owned(), Value::Object(table));
+        }
+    }
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    schema.insert("$id".to_owned(), json!(ID));
+    schema.insert("title".to_owned(), json!("A policy of Chaperone"));
+    let about = "What coding agents may do on a machine. Every key is optional: what a file leaves \
+                 out it does not constrain.";
+    schema.insert("description".to_owned(), json!(about));
+    schema.append(&mut object(properties));
+    schema.insert("$defs".to_owned(), definitions()?);
+    Ok(serde_json::to_string_pretty(&schema)? + "\n")
+}
+
+fn object(properties: Map<String, Value>) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("type".to_owned(), json!("object"));
+    object.insert("properties".to_owned(), Value::Object(properties));
+    object.insert("additionalProperties".to_owned(), json!(false));
+    object
+}
+
+/// A key with what the table knows of it; what JSON Schema has no word for begins with `x-`.
+fn property(key: &Key) -> Result<Value> {
+    let mut schema = described(key)?;
+    if let Some(default) = keys::default(key).filter(|_| key.takes != Type::Rules) {
+        schema.insert("default".to_owned(), default);
+    }
+    schema.insert("x-merge".to_owned(), serde_json::to_value(key.shape)?);
+    schema.insert("x-managed-only".to_owned(), json!(key.managed_only));
+    schema.insert("x-grants".to_owned(), json!(key.grants));
+    schema.insert("x-live".to_owned(), json!(key.live));
+    schema.insert("x-systems".to_owned(), serde_json::to_value(key.systems)?);
+    Ok(Value::Object(schema))
+}
+
+fn described(key: &Key) -> Result<Map<String, Value>> {
+    let mut schema = Map::new();
+    schema.insert("title".to_owned(), json!(key.title));
+    schema.insert("description".to_owned(), json!(key.about));
+    if let Value::Object(mut own) = value(key.takes) {
+        schema.append(&mut own);
+    }
+    schema.insert("examples".to_owned(), json!([keys::example(key)?]));
+    Ok(schema)
+}
+
+fn value(takes: Type) -> Value {
+    let list = |of: &str| json!({"type": "array", "items": {"$ref": format!("#/$defs/{of}")}});
+    match takes {
+        Type::Text => json!({"type": "string"}),
+        Type::Version => json!({"type": "string", "pattern": patterns::VERSION}),
+        Type::Date => json!({"type": "string", "pattern": patterns::DATE}),
+        Type::Boolean => json!({"type": "boolean"}),
+        Type::Integer(least) => json!({"type": "integer", "minimum": least, "maximum": i64::MAX}),
+        Type::Choice(words) => json!({"type": "string", "enum": words}),
+        Type::Choices(words) => json!({"type": "array", "items": {"enum": words}, "minItems": 1}),
+        Type::Duration { .. } => json!({"type": "string", "pattern": patterns::DURATION}),
+        Type::Size(least) => json!({
+            "type": ["string", "integer"],
+            "pattern": patterns::SIZE,
+            "minimum": least,
+            "maximum": i64::MAX,
+        }),
+        Type::Paths => list("path"),
+        Type::Hosts => list("host"),
+        Type::Names => list("name"),
+        Type::Rules => list("rule"),
+        Type::Commands => list("command"),
+        Type::Command => json!({
+            "type": "array",
+            "minItems": 1,
+            "prefixItems": [{"type": "string", "pattern": patterns::PROGRAM}],
+            "items": {"type": "string", "minLength": 1},
+        }),
+        Type::Keys => one_or_more(&json!({"enum": names()})),
+        Type::When => json!({"$ref": "#/$defs/when"}),
+    }
+}
+
+/// A value, or a list of them that is not empty.
+fn one_or_more(one: &Value) -> Value {
+    json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+}
+
+/// What `require` may name.
+fn names() -> Vec<String> {
+    let keys = KEYS.iter().chain(&LAYER_KEYS).map(|key| key.name.to_owned());
+    let sections = SECTIONS.iter().map(|(name, _)| (*name).to_owned());
+    let rules = RULE_KEYS.iter().map(|key| format!("commands.rule.{}", key.name));
+    keys.chain(sections).chain(rules).collect()
+}
+
+fn definitions() -> Result<Value> {
+    let mut rule = Map::new();
+    for key in &RULE_KEYS {
+        rule.insert(key.name.to_owned(), Value::Object(described(key)?));
+    }
+    let mut rule = object(rule);
+    rule.insert("required".to_owned(), json!(["prefix", "decision"]));
+    let text = |about: &str, pattern: &str| json!({"description": about, "type": "string", "pattern": pattern});
+    let mut when = Map::new();
+    when.insert("os".to_owned(), one_or_more(&json!({"enum": ["linux", "macos", "windows"]})));
+    when.insert("agent".to_owned(), one_or_more(&json!({"type": "string"})));
+    when.insert("workspace".to_owned(), one_or_more(&json!({"$ref": "#/$defs/path"})));
+    Ok(json!({
+        "path": text(
+            "A path or a glob: absolute, from ~/, or from the workspace. It covers all beneath it.",
+            patterns::PATH,
+        ),
+        "host": text(
+            "A host, *.domain, an address, a range or *, with or without :PORT.",
+            patterns::HOST,
+        ),
+        "name": text("The name of a variable, in which * stands for anything.", patterns::NAME),
+        "command": {
+            "description": "The words of a command.",
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+        },
+        "rule": rule,
+        "when": object(when),
+    }))
+}

@@ -1,0 +1,56 @@
+//! What texts the reader takes, as regular expressions in the dialect of ECMA-262, which JSON
+//! Schema uses (draft 2020-12 Core, section 6.4). A test holds each to the reader.
+//!
+//! Some of what the reader refuses no pattern can tell; a schema then accepts it: a glob whose
+//! brackets do not close, an IPv6 address with too many groups, the 30th of February, a duration
+//! or a size out of its bounds.
+
+/// `1`, `1.2` or `1.2.3`.
+pub(super) const VERSION: &str = r"^[0-9]{1,10}(?:\.[0-9]{1,10}){0,2}(?:[-+].*)?$";
+
+/// A day, or a time with its zone (RFC 3339).
+pub(super) const DATE: &str = concat!(
+    r"^\s*[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])",
+    r"(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2}))?\s*$",
+);
+
+/// `10m`, `1h 30m`, `90 seconds`.
+pub(super) const DURATION: &str = concat!(
+    r"^\s*(?=[0-9])",
+    r"(?:[0-9]+\s*(?:h|hrs?|hours?),?\s*)?",
+    r"(?:[0-9]+\s*(?:m|mins?|minutes?),?\s*)?",
+    r"(?:[0-9]+\s*(?:s|secs?|seconds?),?\s*)?",
+    r"(?:[0-9]+\s*ms)?\s*$",
+);
+
+/// `8 GiB`.
+pub(super) const SIZE: &str = r"^\s*[0-9]+\s*(?:[KkMmGgTt][Ii]?)?[Bb]\s*$";
+
+/// A path or a glob: no variable, nobody else's home, no `..`.
+pub(super) const PATH: &str = r"^(?!\$)(?!~[^/])(?!(?:[^\x00]*/)?\.\.(?:/|$))[^\x00]+$";
+
+/// The name of an environment variable, with `*`.
+pub(super) const NAME: &str = r"^[A-Za-z0-9_*.()-]+$";
+
+/// A program's name or its whole path.
+pub(super) const PROGRAM: &str = r"^(?:/|[^/]+$)";
+
+/// A host: a name, everything beneath one, an address, a range of them or `*`; perhaps a port.
+pub(super) const HOST: &str = concat!(
+    "^(?:(?:",
+    r"\*|",
+    // An address of IPv4, or a range.
+    r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}",
+    r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
+    r"(?:/0*(?:3[0-2]|[12]?[0-9]))?|",
+    // A name: at most 253 characters, the last label not of digits alone.
+    r"(?:\*\.)?(?=[^:]{1,253}\.?(?::|$))(?:[A-Za-z0-9_-]{1,63}\.)*",
+    r"(?![0-9]+\.?(?::|$))[A-Za-z0-9_-]{1,63}\.?|",
+    // An address of IPv6, or a range.
+    r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:/0*(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))?|",
+    // An address in brackets.
+    r"\[[0-9A-Fa-f:.]+\]",
+    ")",
+    "(?::0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
+    ")$",
+);
