@@ -57,6 +57,9 @@ fn presentation(setting: &Setting) -> Option<Element> {
         Control::Text { .. } => {
             Element::new("textBox").with("refId", id).child(Element::text("label", title.as_str()))
         }
+        Control::Lines { .. } => {
+            labelled("multiTextBox").with("showAsDialog", "true").with("defaultHeight", "20")
+        }
         Control::List { .. } => labelled("listBox"),
     };
     Some(Element::new("presentation").with("id", id).child(shown))

@@ -102,6 +102,9 @@ fn element(id: &str, value: &str, control: &Control) -> Element {
         Control::Text { most } => {
             named("text").with("required", "true").with("maxLength", most.to_string())
         }
+        Control::Lines { most } => {
+            named("multiText").with("required", "true").with("maxLength", most.to_string())
+        }
         // An empty prefix numbers the values.
         Control::List { path } => {
             Element::new("list").with("id", id).with("key", path).with("valuePrefix", "")

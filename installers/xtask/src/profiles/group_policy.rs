@@ -48,6 +48,8 @@ pub(super) enum Control {
     Number { least: u64, preset: u64 },
     /// A text.
     Text { most: u32 },
+    /// A text of several lines, each of which is a string of a `REG_MULTI_SZ`.
+    Lines { most: u32 },
     /// One text for each row, in values named 1, 2, 3 … of a key of this path.
     List { path: String },
 }
@@ -171,7 +173,7 @@ impl Root {
                 lines.push(format!("One entry in each row. Example:\n{example}"))
             }
             Control::Choice { .. } => {}
-            Control::Number { .. } | Control::Text { .. } => {
+            Control::Number { .. } | Control::Text { .. } | Control::Lines { .. } => {
                 lines.push(format!("Example: {example}"));
             }
         }
@@ -204,7 +206,7 @@ impl Root {
             for_users: self.level == Level::Managed,
             path: self.path.clone(),
             value: "Settings",
-            control: Control::Text { most: DOCUMENT },
+            control: Control::Lines { most: DOCUMENT },
         }
     }
 }

@@ -6,7 +6,7 @@
 //! or a size out of its bounds.
 
 /// `1`, `1.2` or `1.2.3`.
-pub(super) const VERSION: &str = r"^[0-9]{1,10}(?:\.[0-9]{1,10}){0,2}(?:[-+].*)?$";
+pub(super) const VERSION: &str = r"^[0-9]{1,10}(?:\.[0-9]{1,10}){0,2}(?:[-+][\s\S]*)?$";
 
 /// A day, or a time with its zone (RFC 3339).
 pub(super) const DATE: &str = concat!(
@@ -27,7 +27,10 @@ pub(super) const DURATION: &str = concat!(
 pub(super) const SIZE: &str = r"^\s*[0-9]+\s*(?:[KkMmGgTt][Ii]?)?[Bb]\s*$";
 
 /// A path or a glob: no variable, nobody else's home, no `..`.
-pub(super) const PATH: &str = r"^(?!\$)(?!~[^/])(?!(?:[^\x00]*/)?\.\.(?:/|$))[^\x00]+$";
+pub(super) const PATH: &str = concat!(
+    r"^(?!\$)(?![^\x00]*%[A-Za-z][A-Za-z0-9_()]{2,}%)",
+    r"(?!~[^/])(?!(?:[^\x00]*/)?\.\.(?:/|$))[^\x00]+$",
+);
 
 /// The name of an environment variable, with `*`.
 pub(super) const NAME: &str = r"^[A-Za-z0-9_*.()-]+$";

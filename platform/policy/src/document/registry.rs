@@ -88,7 +88,7 @@ impl Within {
             Self::Rule => RULE_KEYS.iter().find(|key| key.name == name).map(|key| key.takes),
             Self::When => match name {
                 "workspace" => Some(Type::Paths),
-                "os" | "agent" => Some(Type::Words),
+                "os" | "agent" => Some(Type::Names),
                 _ => None,
             },
         };
@@ -217,7 +217,7 @@ impl Decoder {
             }
             (Type::Commands, Entry::Key(key)) => {
                 let place = format!("{place}\\{}", normal(name));
-                let words = self.items(Type::Words, key, &place);
+                let words = self.items(Type::Command, key, &place);
                 self.node(place, Value::Array(words))
             }
             (_, Entry::Key(_)) => self.node(format!("{place}\\{}", normal(name)), a_key()),

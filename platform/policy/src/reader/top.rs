@@ -124,7 +124,8 @@ impl<'t> Reader<'t> {
 
 fn is_known(name: &str) -> bool {
     let rule = name.strip_prefix("commands.rule.");
-    let within = |section: &str| section == name;
+    // The keys of the layer itself stand in no section.
+    let within = |section: &str| !section.is_empty() && section == name;
     KEYS.iter().chain(&LAYER_KEYS).any(|key| key.name == name || within(key.section()))
         || rule.is_some_and(|rule| RULE_KEYS.iter().any(|key| key.name == rule))
 }
