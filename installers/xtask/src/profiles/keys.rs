@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use chaperone_policy::{Context, KEYS, Key, LAYER_KEYS, Os, SECTIONS, built_in, merge};
+use chaperone_policy::{
+    Context, DOMAIN, KEYS, Key, LAYER_KEYS, Os, RECOMMENDED_DOMAIN, SECTIONS, built_in, merge,
+};
 use serde_json::Value;
 
 /// What the layers that a template is for may do.
@@ -28,8 +30,8 @@ impl Level {
     /// The macOS preferences domain.
     pub(super) fn domain(self) -> &'static str {
         match self {
-            Self::Managed => "dev.chaperone.desktop",
-            Self::Recommended => "dev.chaperone.desktop.recommended",
+            Self::Managed => DOMAIN,
+            Self::Recommended => RECOMMENDED_DOMAIN,
         }
     }
 

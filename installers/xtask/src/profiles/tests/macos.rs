@@ -47,27 +47,19 @@ fn the_profile_has_the_published_structure() {
     }
 }
 
-/// The keys that a payload says of its own.
-fn own(payload: &Dictionary) -> Dictionary {
-    let own = payload.iter().filter(|(key, _)| !key.starts_with("Payload"));
-    own.map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-fn read(kind: SourceKind, payload: &Dictionary) -> Layer {
-    let json = serde_json::to_value(Plist::Dictionary(own(payload))).unwrap();
-    read_json(kind, &json)
-}
-
 const LEVELS: [(Level, SourceKind); 2] = [
     (Level::Managed, SourceKind::ManagedProfile),
     (Level::Recommended, SourceKind::RecommendedProfile),
 ];
 
+fn read(profile: &str) -> [Layer; 2] {
+    let layers = Layer::from_profile("chaperone.mobileconfig", profile.as_bytes()).unwrap();
+    layers.try_into().unwrap()
+}
+
 #[test]
 fn as_it_stands_the_profile_says_nothing() {
-    let payloads = payloads(&parse(&mobileconfig::write().unwrap()));
-    for ((_, kind), payload) in LEVELS.into_iter().zip(&payloads) {
-        let layer = read(kind, payload);
+    for layer in read(&mobileconfig::write().unwrap()) {
         assert_eq!(layer.findings(), []);
         assert_eq!(said(&layer.settings), said(&Settings::default()));
     }
@@ -75,12 +67,14 @@ fn as_it_stands_the_profile_says_nothing() {
 
 #[test]
 fn with_every_example_taken_out_the_profile_says_every_key() {
-    let payloads = payloads(&parse(&enabled()));
-    for ((level, kind), payload) in LEVELS.into_iter().zip(&payloads) {
+    let profile = enabled();
+    let payloads = payloads(&parse(&profile));
+    for (((level, kind), payload), layer) in LEVELS.into_iter().zip(&payloads).zip(read(&profile)) {
         let wanted = examples(&all(level, Some(Os::Macos)));
-        assert_eq!(serde_json::to_value(Plist::Dictionary(own(payload))).unwrap(), wanted);
-        let layer = read(kind, payload);
-        assert_eq!(layer.findings(), []);
+        let own = payload.iter().filter(|(key, _)| !key.starts_with("Payload"));
+        let own: Dictionary = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+        assert_eq!(serde_json::to_value(Plist::Dictionary(own)).unwrap(), wanted);
+        assert_eq!((layer.kind, layer.findings()), (kind, [].as_slice()));
         assert_eq!(said(&layer.settings), said(&read_json(kind, &wanted).settings), "{level:?}");
     }
 }
