@@ -99,6 +99,6 @@ pub(super) fn default(key: &Key) -> Option<Value> {
     };
     let policy = merge(vec![built_in()], &nobody);
     let value = policy.explain(key.name).ok()?.value;
-    let nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-    (!nothing).then_some(value)
+    let nothing = value.is_null() || value.entries() == Some(0);
+    (!nothing).then(|| value.json())
 }
