@@ -211,21 +211,3 @@ fn the_whole_policy_can_be_pasted_in_several_lines() {
     let [layer] = read(SourceKind::ManagedRegistry, &registry).try_into().unwrap();
     assert_eq!(said(&layer.settings), said(&read_json(SourceKind::ManagedFile, &policy).settings));
 }
-
-#[test]
-fn the_same_policy_in_every_form_is_the_identical_object() {
-    let Filled { registry, said: policy } = fill(Level::Managed, false);
-    let text = ::toml::to_string(&policy).unwrap();
-    let toml = Layer::from_toml(SourceKind::ManagedFile, "policy.toml", &text);
-    let plist: ::plist::Value = ::plist::to_value(&policy).unwrap();
-    let (mut xml, mut binary) = (Vec::new(), Vec::new());
-    plist.to_writer_xml(&mut xml).unwrap();
-    plist.to_writer_binary(&mut binary).unwrap();
-    let plist = |bytes| Layer::from_plist(SourceKind::ManagedProfile, "policy.plist", bytes);
-    let [registry] = read(SourceKind::ManagedRegistry, &registry).try_into().unwrap();
-    let json = read_json(SourceKind::ManagedFile, &policy);
-    for layer in [json, plist(&xml), plist(&binary), registry] {
-        assert_eq!(layer.findings(), [], "{}", layer.locator);
-        assert_eq!(said(&layer.settings), said(&toml.settings), "{}", layer.locator);
-    }
-}
