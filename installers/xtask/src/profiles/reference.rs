@@ -26,7 +26,7 @@ In JSON and in configuration profiles the keys stand as in TOML: a section is an
 dictionary. In the registry a section is a key below \
 `HKLM\\Software\\Policies\\Chaperone`; for what users may change, below its key `Recommended`; for \
 one user, in `HKCU`, where it only restricts. A list is a key with texts named 1, 2, 3 …, or one \
-`REG_MULTI_SZ`. On macOS the preferences domain is `dev.chaperone.desktop`, for what users may \
+`REG_MULTI_SZ`; in paths there `\\` stands for `/` too, and `%USERPROFILE%` for `~`. On macOS the preferences domain is `dev.chaperone.desktop`, for what users may \
 change `dev.chaperone.desktop.recommended`.
 ";
 
@@ -75,7 +75,7 @@ fn describe(out: &mut String, key: &Key) {
     item("Example", &format!("`{} = {}`", key.last(), key.example));
     if !words::of_layer(key) {
         item("Default", &default(key));
-        item("Shape", shape(key.shape));
+        item("Shape", &format!("{}. {}", shape(key.shape), words::merge(key)));
     }
     let by = match (key.managed_only, key.grants) {
         (true, _) => "managed layers",

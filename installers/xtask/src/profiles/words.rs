@@ -52,11 +52,15 @@ pub(super) fn of_layer(key: &Key) -> bool {
 }
 
 /// How the values of several layers combine, as a sentence.
-pub(super) fn merge(shape: Shape) -> &'static str {
-    match shape {
-        Shape::Rules => "Restrictions of every layer hold, grants of those that may grant.",
-        Shape::Ordered => "The strictest managed value bounds what others choose.",
-        Shape::Preference => "The later layer overrides.",
+pub(super) fn merge(key: &Key) -> &'static str {
+    match (key.shape, key.takes) {
+        (Shape::Rules, Type::Rules) => {
+            "Rules that ask or deny hold from every layer, rules that allow from those that may grant."
+        }
+        (Shape::Rules, _) if key.grants => "The entries of all layers that may grant add up.",
+        (Shape::Rules, _) => "The entries of every layer hold.",
+        (Shape::Ordered, _) => "The strictest managed value bounds what others choose.",
+        (Shape::Preference, _) => "The later layer overrides.",
     }
 }
 
@@ -86,7 +90,9 @@ pub(super) fn systems(key: &Key) -> Option<String> {
 pub(super) fn default(key: &Key) -> String {
     match keys::default(key) {
         None => "nothing".to_owned(),
-        Some(Value::Array(items)) if items.len() > 4 => format!("{} entries", items.len()),
+        Some(Value::Array(items)) if items.len() > 4 => {
+            format!("{} entries, which docs/keys.md lists", items.len())
+        }
         Some(value) => value.to_string(),
     }
 }

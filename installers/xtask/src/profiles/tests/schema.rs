@@ -246,12 +246,16 @@ fn it_accepts_no_key_that_is_not_known() {
 
 #[test]
 fn policies_that_are_in_use_are_accepted() {
-    for text in [
-        include_str!("../../../../../platform/policy/src/defaults.toml"),
-        include_str!("../../../../../profiles/policy.toml"),
-    ] {
+    let root = crate::project::Project::find().unwrap().root;
+    let examples_of_policies = fs::read_dir(root.join("docs/examples")).unwrap();
+    let mut files: Vec<_> = examples_of_policies.map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    files.push(root.join("platform/policy/src/defaults.toml"));
+    files.push(root.join("profiles/policy.toml"));
+    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "toml")) {
+        let text = fs::read_to_string(file).unwrap();
         let policy = serde_json::to_value(text.parse::<::toml::Table>().unwrap()).unwrap();
-        assert_eq!(answers(&policy), (true, true), "{policy}");
+        assert_eq!(answers(&policy), (true, true), "{}", file.display());
     }
     let mut policy = examples(&all(Level::Managed, None));
     policy["commands"]["rule"] = json!([rule()]);
