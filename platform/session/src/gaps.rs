@@ -5,7 +5,10 @@ use chaperone_policy::{Class, Layer, LayerStatus, SourceKind};
 /// What was read now; and of every managed layer from before of which no whole one was read, what
 /// it said then. Bundles are not among them: [`bundle_without`].
 pub(crate) fn without(before: &[Layer], now: Vec<Layer>) -> Vec<Layer> {
-    let found = |old: &Layer| now.iter().find(|new| new.locator == old.locator);
+    // On macOS a profile's domain and the user's own have one name.
+    let same =
+        |one: &Layer, other: &Layer| (one.kind, &one.locator) == (other.kind, &other.locator);
+    let found = |old: &Layer| now.iter().find(|new| same(new, old));
     let held: Vec<Layer> = before
         .iter()
         .filter(|old| old.class() == Class::Managed && old.kind != SourceKind::ManagedBundle)
@@ -13,7 +16,7 @@ pub(crate) fn without(before: &[Layer], now: Vec<Layer>) -> Vec<Layer> {
         .map(|old| old.clone().held(found(old)))
         .collect();
     let mut layers: Vec<Layer> =
-        now.into_iter().filter(|new| !held.iter().any(|old| old.locator == new.locator)).collect();
+        now.into_iter().filter(|new| !held.iter().any(|old| same(old, new))).collect();
     layers.extend(held);
     layers
 }
@@ -49,6 +52,7 @@ fn whole(layer: &Layer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chaperone_policy::Property;
 
     #[test]
     fn a_managed_layer_holds_until_a_whole_one_is_read_and_a_users_does_not() {
@@ -65,6 +69,27 @@ mod tests {
         assert_eq!(revisions(vec![managed("revision = ")]), ["1"]);
         assert_eq!(revisions(vec![Layer::absent(SourceKind::ManagedFile, "/m.toml")]), ["1"]);
         assert_eq!(revisions(Vec::new()), ["1"]);
+    }
+
+    #[test]
+    fn a_profile_that_is_gone_does_not_take_the_users_own_values_of_its_domain_with_it() {
+        let domain = "dev.chaperone.desktop";
+        let said = |kind, revision: &str| {
+            let entries = [("revision".to_owned(), Property::Text(revision.to_owned()))];
+            Layer::from_properties(kind, domain, &entries)
+        };
+        let own = said(SourceKind::UserPreference, "own");
+        let forced = said(SourceKind::ManagedProfile, "forced");
+        let now = vec![Layer::absent(SourceKind::ManagedProfile, domain), own.clone()];
+        let layers = without(&[forced, own], now);
+        let told: Vec<_> = layers
+            .iter()
+            .map(|layer| (layer.kind, layer.settings.revision.as_ref().unwrap().value.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [(SourceKind::UserPreference, "own"), (SourceKind::ManagedProfile, "forced")]
+        );
     }
 
     #[test]
