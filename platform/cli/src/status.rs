@@ -69,26 +69,63 @@ struct Own {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let users: Option<Vec<User>> = (users::is_root() && !arguments.mine)
         .then(|| users::others().into_iter().map(of_another).collect());
+    let others = users.as_deref().unwrap_or_default();
     // Where root is the only one here, root is who could have written the policy.
-    let for_others = users.as_ref().is_some_and(|users| !users.is_empty());
+    let for_others = !others.is_empty();
     let desk = Desk::of_this_user()?;
     let home = if for_others { desk.home_for_others() } else { desk.home() }.map_err(words)?;
     let policy = desk.policy_for(for_others).map_err(words)?.policy;
-    let deployed = deployed(&policy, Timestamp::now());
-    let worst = users
-        .iter()
-        .flatten()
-        .map(|User { user, own }| (own.governed, format!("{user}: {}", own.sentence)))
-        .max_by_key(|(level, _)| exit_status(*level))
-        .filter(|(level, _)| exit_status(*level) > exit_status(home.protection.level));
-    let level = worst.as_ref().map_or(home.protection.level, |(level, _)| *level);
+    let own = Own {
+        governed: home.protection.level,
+        sentence: home.protection.sentence.clone(),
+        deployed: deployed(&policy, Timestamp::now()),
+        agents: serde_json::to_value(&home.agents)?,
+        exceptions: serde_json::to_value(&home.findings)?,
+    };
+    let counts = !for_others || works(&home);
+    let machine = machine(own, counts, others);
+    let level = machine.governed;
     if arguments.json {
-        print::json(&status(home, deployed, worst, users)?)?
+        print::json(&status(home, machine, users)?)?
     } else {
-        show(&home, &deployed)?;
-        show_others(users.as_deref().unwrap_or_default())?;
+        show(&home, &machine, counts)?;
+        show_others(others)?;
     }
     Ok(ExitCode::from(exit_status(level)))
+}
+
+/// Whether whoever has this home works with agents: has run one under Chaperone, or keeps one.
+fn works(home: &Home) -> bool {
+    let kept = |path: &str| {
+        std::env::home_dir().is_some_and(|folder| std::path::Path::new(path).starts_with(folder))
+    };
+    !home.sessions.is_empty()
+        || !home.recent_workspaces.is_empty()
+        || home.agents.iter().any(|agent| kept(&agent.path))
+}
+
+/// What holds for the machine: the least that holds for one of those who count. Root, who only asks,
+/// does not: what lies in its own home says nothing of those who work here.
+fn machine(own: Own, counts: bool, others: &[User]) -> Own {
+    let Some(least) = others.iter().rev().max_by_key(|user| exit_status(user.own.governed)) else {
+        return own;
+    };
+    if counts && exit_status(own.governed) >= exit_status(least.own.governed) {
+        return own;
+    }
+    let sentence = match least.own.governed {
+        ProtectionLevel::Protected => least.own.sentence.clone(),
+        ProtectionLevel::Partly | ProtectionLevel::Not => {
+            format!("{}: {}", least.user, least.own.sentence)
+        }
+    };
+    let known = |user: &&User| user.own.deployed.mode.is_some();
+    let told = std::iter::once(least).chain(others).find(known).filter(|_| !counts);
+    let (deployed, exceptions) = match told {
+        Some(User { own, .. }) => (own.deployed.clone(), own.exceptions.clone()),
+        None => (own.deployed, own.exceptions),
+    };
+    Own { governed: least.own.governed, sentence, deployed, agents: own.agents, exceptions }
 }
 
 fn words(failure: Failure) -> anyhow::Error {
@@ -141,22 +178,16 @@ fn ask_as(person: &Person) -> Result<Own, String> {
     })
 }
 
-fn status(
-    home: Home,
-    deployed: Deployed,
-    worst: Option<(ProtectionLevel, String)>,
-    users: Option<Vec<User>>,
-) -> anyhow::Result<Status> {
-    let own = (home.protection.level, home.protection.sentence);
-    let (governed, sentence) = worst.unwrap_or(own);
+fn status(home: Home, machine: Own, users: Option<Vec<User>>) -> anyhow::Result<Status> {
+    let Own { governed, sentence, deployed, agents, exceptions } = machine;
     Ok(Status {
         version: home.version,
         governed,
         sentence,
         tier: serde_json::to_value(home.machine.tier)?,
         deployed,
-        agents: serde_json::to_value(home.agents)?,
-        exceptions: serde_json::to_value(home.findings)?,
+        agents,
+        exceptions,
         last_checkpoint: None,
         users,
     })
@@ -183,17 +214,18 @@ fn show_others(users: &[User]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(home: &Home, deployed: &Deployed) -> anyhow::Result<()> {
+fn show(home: &Home, machine: &Own, counts: bool) -> anyhow::Result<()> {
     let mut out = print::out();
-    let style = style(home.protection.level);
-    writeln!(out, "{style}{STRONG}{}{STRONG:#}{style:#}", home.protection.sentence)?;
-    if let Some(remedy) = &home.protection.remedy {
+    let style = style(machine.governed);
+    writeln!(out, "{style}{STRONG}{}{STRONG:#}{style:#}", visible(&machine.sentence))?;
+    let remedy = home.protection.remedy.as_ref().filter(|_| counts);
+    if let Some(remedy) = remedy.filter(|_| machine.sentence == home.protection.sentence) {
         writeln!(out, "  {}", remedy.text)?;
         if let Some(command) = &remedy.command {
             writeln!(out, "  {command}")?;
         }
     }
-    deployed.show(&mut out)?;
+    machine.deployed.show(&mut out)?;
     for loss in &home.machine.losses {
         writeln!(out, "{CAUTION}lost{CAUTION:#}  {}", loss.detail)?;
         writeln!(out, "      {QUIET}to do:{QUIET:#} {}", loss.fix)?;
@@ -207,4 +239,58 @@ fn show(home: &Home, deployed: &Deployed) -> anyhow::Result<()> {
     let running = home.sessions.len();
     writeln!(out, "{running} session{} running.", if running == 1 { "" } else { "s" })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn own(governed: &str, revision: &str) -> Own {
+        let policy = json!({"by": null, "revision": revision, "read_at": null, "age": null,
+                            "findings": 0, "sources": []});
+        serde_json::from_value(json!({
+            "governed": governed, "sentence": governed, "mode": "enforce", "observe_until": null,
+            "policy": policy, "agents": [], "exceptions": [revision],
+        }))
+        .unwrap()
+    }
+
+    fn user(name: &str, governed: &str) -> User {
+        User { user: name.to_owned(), own: own(governed, name) }
+    }
+
+    /// The word, the sentence, and whose policy is told.
+    fn told(own: Own, counts: bool, others: &[User]) -> (u8, String, Option<String>) {
+        let Own { governed, sentence, deployed, .. } = machine(own, counts, others);
+        (exit_status(governed), sentence, deployed.policy.and_then(|policy| policy.revision))
+    }
+
+    #[test]
+    fn a_machine_is_governed_as_the_least_of_those_who_count() {
+        let root = |governed| own(governed, "root");
+        let told = |own, counts, others: &[User]| {
+            let (status, sentence, revision) = told(own, counts, others);
+            format!("{status} {sentence}, {}", revision.unwrap_or_default())
+        };
+        assert_eq!(told(root("partly"), true, &[]), "1 partly, root");
+        let others = [user("ada", "protected"), user("bob", "partly"), user("eve", "partly")];
+        assert_eq!(told(root("not"), true, &others), "2 not, root");
+        assert_eq!(told(root("protected"), true, &others), "1 bob: partly, root");
+        assert_eq!(told(root("not"), false, &others), "1 bob: partly, bob");
+        assert_eq!(told(root("not"), false, &others[..1]), "0 protected, ada");
+    }
+
+    #[test]
+    fn of_whom_nothing_is_known_no_policy_is_told() {
+        let mut silent = user("ada", "not");
+        silent.own.deployed = Deployed::default();
+        let root = || own("protected", "root");
+        let both = [silent, user("bob", "protected")];
+        assert_eq!(told(root(), false, &both), (2, "ada: not".to_owned(), Some("bob".to_owned())));
+        assert_eq!(
+            told(root(), false, &both[..1]),
+            (2, "ada: not".to_owned(), Some("root".to_owned()))
+        );
+    }
 }
