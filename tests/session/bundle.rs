@@ -49,11 +49,6 @@ fn refresh(machine: &Machine) -> Result<(Option<i32>, String, String)> {
 #[test]
 fn a_bundle_is_fetched_once_and_then_holds_without_a_network() -> Result<()> {
     let (machine, mut publisher, host) = scene(DENY)?;
-    let (status, _, said) = run(&machine, "true")?;
-    assert_eq!(status, Some(125));
-    assert!(said.contains("The bundle was never fetched"), "{said}");
-    assert!(said.contains("chaperone policy refresh"), "{said}");
-
     let (status, told, said) = refresh(&machine)?;
     assert_eq!(status, Some(0), "{said}");
     assert!(told.contains("is version 1, before there was none; good until 20"), "{told}");
@@ -83,6 +78,39 @@ fn a_bundle_is_fetched_once_and_then_holds_without_a_network() -> Result<()> {
     assert!(said.contains(&format!("{url}metadata/")), "{said}");
     assert!(said.contains("cannot be reached"), "{said}");
     assert_eq!(run(&machine, "uname >/dev/null; echo $?")?.1, "0\n", "the last one holds");
+    Ok(())
+}
+
+#[test]
+fn a_session_fetches_first_what_it_cannot_start_without_and_says_why_it_cannot() -> Result<()> {
+    let (machine, publisher, host) = scene(DENY)?;
+    host.answer("/metadata/timestamp.json", host::Answer::Status(503));
+    let (status, _, said) = run(&machine, "true")?;
+    assert_eq!(status, Some(125), "{said}");
+    for words in [
+        &format!("chaperone: fetching the policy bundle at {}", host.url()),
+        "The bundle was never fetched; fetch it with `chaperone policy refresh`.",
+        "timestamp.json is answered with HTTP status 503",
+        "No session starts without it.",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+
+    host.recover();
+    let (_, printed, said) = run(&machine, "uname >/dev/null; echo $?")?;
+    assert_eq!(printed, "126\n", "{said}");
+    // From now on no start waits for a fetch.
+    host.answer("/metadata/timestamp.json", host::Answer::Silence);
+    let (_, printed, said) = run(&machine, "uname >/dev/null; echo $?")?;
+    assert_eq!(printed, "126\n");
+    assert!(!said.contains("fetching"), "{said}");
+    // What is wrong elsewhere is not mended by fetching.
+    machine.deploy("20-broken.toml", "[network\n")?;
+    fs::remove_dir_all(machine.place.home().join(".local/state/chaperone/bundles"))?;
+    host.asked();
+    assert_eq!(run(&machine, "true")?.0, Some(125));
+    assert_eq!(host.asked(), [""; 0]);
+    drop(publisher);
     Ok(())
 }
 

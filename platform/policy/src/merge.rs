@@ -205,12 +205,13 @@ fn part(layer: &Layer, at: usize) -> Part<'_> {
 }
 
 fn why_blocked(layer: &Layer) -> String {
+    // Anybody can fetch a bundle, and its detail says how.
+    if layer.kind == SourceKind::ManagedBundle && layer.status != LayerStatus::Present {
+        return format!("{} No session starts without it.", layer.detail);
+    }
     let refused = layer.findings().iter().find(|f| f.status == FindingStatus::Refused);
     let what = refused.map_or_else(|| layer.detail.clone(), ToString::to_string);
     let who = match layer.class() {
-        _ if layer.kind == SourceKind::ManagedBundle => {
-            "`chaperone policy refresh` fetches it anew"
-        }
         Class::Managed => "whoever manages this machine repairs it",
         Class::UserPolicy | Class::Base | Class::Workspace => "repair it, or move it away",
     };

@@ -130,8 +130,13 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     let ahead = ahead();
     memory::prepare();
     signals::block().map_err(own("signals cannot be blocked"))?;
+    let mut loaded = load(&options.question, paths)?;
+    if bundle::is_all_that_is_missing(&loaded.policy) {
+        signals::unblocked(|| bundle::fetch(&loaded));
+        loaded = load(&options.question, paths)?;
+    }
     // The process ends with it: to free thousands of small pieces first would only take time.
-    let loaded = ManuallyDrop::new(load(&options.question, paths)?);
+    let loaded = ManuallyDrop::new(loaded);
     if let Some(blocked) = loaded.policy.blocked().first() {
         return Err(StartError::Blocked(format!("{} ({})", blocked.reason, blocked.origin)));
     }

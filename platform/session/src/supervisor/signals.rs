@@ -30,6 +30,16 @@ pub(crate) fn block() -> io::Result<()> {
     Ok(())
 }
 
+/// Does something that signals end, together with this process. Only before [`serve`].
+pub(crate) fn unblocked<T>(what: impl FnOnce() -> T) -> T {
+    // Neither fails on a kernel that works; left open, a signal would end this process and with it
+    // the session, as SIGKILL does.
+    let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&taken()), None);
+    let done = what();
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&taken()), None);
+    done
+}
+
 fn taken() -> SigSet {
     let mut set = SigSet::empty();
     for signal in PASSED_ON {

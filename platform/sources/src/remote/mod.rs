@@ -117,6 +117,11 @@ impl Bundle {
         Self { patience, ..self }
     }
 
+    /// Where it lies, as the policy says it.
+    pub fn url(&self) -> &str {
+        &self.remote.url.value
+    }
+
     /// The folder in which the bundle's file lies, which is replaced with each new version.
     pub fn folder(&self) -> &Path {
         self.cache.folder()
