@@ -7,6 +7,8 @@ mod host;
 #[allow(clippy::unwrap_used, dead_code, reason = "the bundle's own tests need more of it")]
 mod publisher;
 
+mod https;
+
 use crate::managed::{LOOP, Machine, Running, is_root};
 use crate::place::text;
 use anyhow::{Context, Result};

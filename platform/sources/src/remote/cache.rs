@@ -29,6 +29,8 @@ pub(crate) struct Cache {
 pub(crate) struct Refreshes {
     /// When it was last tried.
     pub(crate) tried: Option<Timestamp>,
+    /// When it last worked.
+    pub(crate) worked: Option<Timestamp>,
     /// The latest time that is known to have been, since it last worked: a clock that is set back
     /// behind it does not bring back what has expired.
     pub(crate) latest: Option<Timestamp>,

@@ -184,6 +184,8 @@ impl Bundle {
             (!self.remote.trusted).then(|| format!("{by} is untrusted and names it"))
         });
         let end = shown(expires);
+        // It is as fresh as the last time that the host said the same.
+        let fetched = refreshes.worked.map_or(stored.fetched, |worked| worked.max(stored.fetched));
         let about = if expired {
             format!(
                 "Version {version} of the bundle expired on {end}, by its {first} metadata; {REMEDY}."
@@ -194,7 +196,7 @@ impl Bundle {
         let finish = |mut layer: Layer, text: &str| {
             // Whoever signs bundles does not thereby say whose bundles are read.
             layer.settings.remote = RemoteSettings::default();
-            layer = layer.with_reading(crate::reading(text.as_bytes(), stored.fetched));
+            layer = layer.with_reading(crate::reading(text.as_bytes(), fetched));
             if let Some(problem) = &untrusted {
                 layer = layer.untrusted(&format!(
                     "{problem}, so its restrictions apply and its grants do not."
@@ -256,12 +258,16 @@ impl Bundle {
     fn refresh_held(&self, held: &Held, now: Timestamp) -> Result<Refreshed, RefreshError> {
         let refreshed = self.fetch(held, now);
         let refreshes = match &refreshed {
-            Ok(_) => Refreshes { tried: Some(now), latest: Some(now), failed: None },
-            Err(error) => Refreshes {
-                tried: Some(now),
-                latest: self.cache.refreshes().latest.max(Some(now)),
-                failed: Some(error.to_string()),
-            },
+            Ok(_) => {
+                let worked = Some(now);
+                Refreshes { tried: worked, worked, latest: worked, failed: None }
+            }
+            Err(error) => {
+                let before = self.cache.refreshes();
+                let latest = before.latest.max(Some(now));
+                let failed = Some(error.to_string());
+                Refreshes { tried: Some(now), worked: before.worked, latest, failed }
+            }
         };
         match self.cache.note(held, &refreshes) {
             Err(error) if refreshed.is_ok() => Err(self.own(error)),
