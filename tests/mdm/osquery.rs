@@ -122,14 +122,19 @@ fn the_queries_find_untrusted_files_and_agents_that_run_outside() -> Result<()> 
         )?;
     }
     let configuration = configuration()?;
-    let queries = &configuration["packs"]["chaperone"]["queries"];
+    let packs = configuration["packs"].as_object().context("packs")?;
+    for pack in packs.values() {
+        let queries = pack["queries"].as_object().context("queries")?;
+        let queries = queries.values().map(|query| &query["query"]);
+        for query in queries.chain(pack["discovery"].as_array().into_iter().flatten()) {
+            rows(&db, query.as_str().context("a query")?)?;
+        }
+    }
     let ask = |name: &str| -> Result<Vec<String>> {
-        let query = queries[name]["query"].as_str().with_context(|| name.to_owned())?;
+        let query = packs["chaperone"]["queries"][name]["query"].as_str();
+        let query = query.with_context(|| name.to_owned())?;
         Ok(rows(&db, query)?.into_iter().map(|row| row[0].clone()).collect())
     };
-    for name in queries.as_object().context("queries")?.keys() {
-        ask(name)?;
-    }
     assert_eq!(
         ask("policy_files")?,
         [
