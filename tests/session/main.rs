@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod bundle;
+mod documents;
 mod examples;
 mod fleet;
 mod forms;
