@@ -6,6 +6,7 @@ use std::path::Path;
 /// Every command of `view.rs`. A command that is missing here cannot be allowed to the window.
 const COMMANDS: &[&str] = &[
     "home",
+    "managed",
     "requests",
     "answer",
     "sessions",
@@ -15,6 +16,8 @@ const COMMANDS: &[&str] = &[
     "hosts",
     "rules",
     "explain",
+    "report",
+    "save_report",
     "why",
     "grants",
     "revoke",

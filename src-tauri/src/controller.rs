@@ -116,6 +116,7 @@ mod tests {
             user: "ada".into(),
             tier: None,
             revision: None,
+            began: None,
         };
         let runtime = folder.path().canonicalize().unwrap().join("chaperone");
         let scopes = [wire::Scope::Once];

@@ -2,9 +2,10 @@
 
 use chaperone_session::desk::{
     Answer, AnswerOutcome, Desk, EventDetail, EventFilter, EventPage, Failure, Grant, Home,
-    HostRow, PolicyValue, Question, Requests, Rules, SessionPage, Settings, Start, Started, Story,
+    HostRow, Managed, Question, Requests, Rules, SessionPage, Settings, Start, Started, Story,
     Theme, Why,
 };
+use chaperone_session::policy::Value;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tauri::State;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> tauri_specta::Builder<tauri::Wry> {
     tauri_specta::Builder::new()
         .commands(collect_commands![
             home,
+            managed,
             requests,
             answer,
             sessions,
@@ -51,6 +53,8 @@ pub(crate) fn all() -> tauri_specta::Builder<tauri::Wry> {
             hosts,
             rules,
             explain,
+            report,
+            save_report,
             why,
             grants,
             revoke,
@@ -89,6 +93,12 @@ async fn ask<T: Send + 'static>(
 #[specta::specta]
 async fn home(desk: Shared<'_>) -> Reply<Home> {
     ask(desk, Desk::home).await
+}
+
+#[tauri::command]
+#[specta::specta]
+async fn managed(desk: Shared<'_>) -> Reply<Option<Managed>> {
+    ask(desk, Desk::managed).await
 }
 
 #[tauri::command]
@@ -141,8 +151,31 @@ async fn rules(desk: Shared<'_>, workspace: Option<String>) -> Reply<Rules> {
 
 #[tauri::command]
 #[specta::specta]
-async fn explain(desk: Shared<'_>, key: String, workspace: Option<String>) -> Reply<PolicyValue> {
+async fn explain(desk: Shared<'_>, key: String, workspace: Option<String>) -> Reply<Value> {
     ask(desk, move |desk| desk.explain(&key, workspace.as_deref())).await
+}
+
+#[tauri::command]
+#[specta::specta]
+async fn report(desk: Shared<'_>, workspace: Option<String>, hosts: bool) -> Reply<String> {
+    ask(desk, move |desk| desk.report(workspace.as_deref(), hosts)).await
+}
+
+#[tauri::command]
+#[specta::specta]
+async fn save_report(
+    desk: Shared<'_>,
+    window: tauri::WebviewWindow,
+    workspace: Option<String>,
+    hosts: bool,
+) -> Reply<Option<String>> {
+    let dialog = rfd::AsyncFileDialog::new()
+        .set_title("Save the policy for a support ticket")
+        .set_file_name("chaperone-policy.json")
+        .set_parent(&window);
+    let Some(file) = dialog.save_file().await else { return Ok(None) };
+    let path = file.path().to_owned();
+    ask(desk, move |desk| desk.save_report(workspace.as_deref(), hosts, &path).map(Some)).await
 }
 
 #[tauri::command]
@@ -235,6 +268,6 @@ mod tests {
             let name = format!("\"{}\"", name.replace('-', "_"));
             assert!(commands.contains(&name), "{name} is allowed and is no command");
         }
-        assert_eq!(allowed.len(), 19);
+        assert_eq!(allowed.len(), 22);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::place::{Place, text};
 use anyhow::{Context, Result};
-use chaperone_tests::chaperone;
+use chaperone_tests::{chaperone, eventually};
 use serde_json::Value;
 
 /// The standard output of `chaperone` as JSON, and its exit status.
@@ -17,35 +17,152 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect()
 }
 
+/// Of a value in `policy show --json` and `policy explain --json`.
+const VALUE: [&str; 10] = [
+    "key", "value", "origins", "merge", "status", "losers", "findings", "level", "detail",
+    "running",
+];
+
 #[test]
 fn the_policy_shows_every_layer_and_every_value_with_its_origin() -> Result<()> {
     let place = Place::new()?;
     let (shown, status) = json(&place, ["policy", "show", "--json"])?;
-    assert_eq!((keys(&shown), status), (vec!["layers", "values", "findings"], Some(0)));
+    assert_eq!((keys(&shown), status), (vec!["layers", "values", "findings", "blocked"], Some(0)));
+    let layer_keys = [
+        "kind",
+        "locator",
+        "class",
+        "status",
+        "detail",
+        "revision",
+        "when",
+        "min_version",
+        "digest",
+        "read_at",
+    ];
     for layer in shown["layers"].as_array().context("layers")? {
-        let known = ["kind", "locator", "class", "status", "detail", "revision", "when"];
-        let read = ["min_version", "digest", "read_at"];
-        assert_eq!(keys(layer), [&known[..], &read].concat());
+        assert_eq!(keys(layer), layer_keys);
     }
     let values = shown["values"].as_array().context("values")?;
     for value in values {
-        let known = ["key", "value", "origins", "merge", "status", "losers", "findings"];
-        assert_eq!(keys(value), known);
+        assert_eq!(keys(value), VALUE);
     }
     let (mode, _) = json(&place, ["policy", "explain", "network.mode", "--json"])?;
+    assert_eq!(keys(&mode), [&VALUE[..], &["schema"]].concat());
+    let schema = ["key", "about", "takes", "example", "merge", "managed_only", "live", "systems"];
+    assert_eq!(keys(&mode["schema"]), schema);
     assert_eq!(mode["value"], "none");
     assert_eq!(mode["origins"], serde_json::json!([{"kind": "built-in", "locator": "defaults"}]));
 
     place.configure("[network]\nmode = \"direct\"\n")?;
     let (mode, _) = json(&place, ["policy", "explain", "network.mode", "--json"])?;
-    assert_eq!(mode["value"], "direct");
+    assert_eq!((&mode["value"], &mode["level"]), (&"direct".into(), &"base".into()));
     let origin = mode["origins"][0]["locator"].as_str().context("a locator")?;
     assert!(origin.ends_with("/.config/chaperone/config.toml:2"), "{origin}");
+    assert_eq!(keys(&mode["losers"][0]), ["value", "kind", "locator", "reason"]);
     assert_eq!(mode["losers"][0]["value"], "none");
 
     let unknown = place.chaperone(["policy", "explain", "network.mod"])?.output()?;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("did you mean `network.mode`?"));
+    Ok(())
+}
+
+#[test]
+fn what_a_file_says_and_nobody_understands_is_never_silent() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[network]\nmod = \"none\"\n[limits]\nmemory = \"8 Gigs\"\n")?;
+    let shown = place.chaperone(["policy", "show"])?.output()?;
+    let shown = text(&shown.stdout);
+    let (_, findings) = shown.split_once("Not understood").context(shown.clone())?;
+    assert!(findings.contains("config.toml:2:1"), "{shown}");
+    let unknown =
+        "network.mod: expected `network.mode`, found the unknown key `mod`: it is ignored";
+    assert!(findings.contains(unknown), "{shown}");
+    assert!(findings.contains("limits.memory: expected a size"), "{shown}");
+    let asked = place.chaperone(["policy", "explain", "network.mod"])?.output()?;
+    let asked = text(&asked.stderr);
+    assert!(asked.contains("config.toml:2:1 says it: it is ignored."), "{asked}");
+    let (memory, _) = json(&place, ["policy", "explain", "limits.memory", "--json"])?;
+    assert_eq!((&memory["status"], &memory["findings"][0]["line"]), (&"dropped".into(), &4.into()));
+
+    place.configure("")?;
+    let whole = place.chaperone(["policy", "show"])?.output()?;
+    assert!(!text(&whole.stdout).contains("Not understood"));
+    Ok(())
+}
+
+#[test]
+fn the_policy_is_searched_and_what_nobody_sets_shows_when_it_is_wanted() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[network]\nallow = [\"api.acme.example\"]\n")?;
+    let shown = |arguments: &[&str]| -> Result<String> {
+        let mut command = place.chaperone(["policy", "show"])?;
+        Ok(text(&command.args(arguments).output()?.stdout))
+    };
+    let plain = shown(&[])?;
+    assert!(plain.contains("network.allow") && !plain.contains("filesystem.write"), "{plain}");
+    let all = shown(&["--all"])?;
+    assert!(all.contains("network.allow") && all.contains("filesystem.write"), "{all}");
+    let found = shown(&["ACME"])?;
+    assert!(found.contains("network.allow") && !found.contains("network.mode"), "{found}");
+    assert!(shown(&["no-such-word"])?.contains("Nothing of the policy"));
+    Ok(())
+}
+
+#[test]
+fn a_redacted_policy_says_what_holds_and_not_whose_machine_it_is() -> Result<()> {
+    let place = Place::new()?;
+    place.configure(
+        "[network]\nallow = [\"*.acme.example\"]\n[filesystem]\ndeny = [\"~/.kube\"]\n",
+    )?;
+    let home = place.home().to_string_lossy().into_owned();
+    let (whole, _) = json(&place, ["policy", "show", "--json"])?;
+    assert!(whole.to_string().contains(&home) && whole.to_string().contains("acme.example"));
+    let (redacted, status) = json(&place, ["policy", "show", "--redacted", "--json"])?;
+    let expected = ["version", "system", "time", "layers", "values", "findings", "blocked"];
+    assert_eq!((keys(&redacted), status), (expected.to_vec(), Some(0)));
+    let said = redacted.to_string();
+    assert!(!said.contains(&home) && !said.contains("acme"), "{said}");
+    for kept in ["*.<host-1>", "~/.kube", "~/.config/chaperone/config.toml:2", "<workspace>"] {
+        assert!(said.contains(kept), "{kept}: {said}");
+    }
+    let hosts = ["policy", "show", "--redacted", "--keep-hosts", "--json"];
+    let (hosts, _) = json(&place, hosts)?;
+    assert!(hosts.to_string().contains("*.acme.example"), "{hosts}");
+    Ok(())
+}
+
+#[test]
+fn a_key_that_a_running_session_does_not_take_up_says_that_it_needs_a_restart() -> Result<()> {
+    let place = Place::new()?;
+    let remote = place.remote();
+    let configure =
+        |more: &str| place.configure(&format!("[filesystem]\nwrite = [{remote:?}]\n{more}"));
+    configure("")?;
+    let script = "touch began; while [ ! -e stop ]; do sleep 0.05; done";
+    let mut session = place.chaperone(["run", "--", "sh", "-c", script])?.spawn()?;
+    let denied = || -> Result<Value> {
+        Ok(json(&place, ["policy", "explain", "filesystem.deny", "--json"])?.0)
+    };
+    eventually("the agent to run", || place.work().join("began").exists().then_some(()))?;
+    assert_eq!(denied()?["status"], "unset");
+    configure("deny = [\"~/.kube\"]\n")?;
+    let told = eventually("the session's old value to be told", || {
+        denied().ok().filter(|value| value["status"] == "restart")
+    })?;
+    let id = told["running"][0]["session"].as_str().context("a session")?;
+    assert_eq!(told["running"][0]["value"], serde_json::json!([]));
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(id)), "{told}");
+    let shown = place.chaperone(["policy", "show"])?.output()?;
+    assert!(text(&shown.stdout).contains("restart: Needs restart: session"));
+    // What the session still has needs none, and neither does anything once it is over.
+    configure("")?;
+    assert_eq!(denied()?["status"], "unset");
+    configure("deny = [\"~/.kube\"]\n")?;
+    std::fs::write(place.work().join("stop"), "")?;
+    assert!(session.wait()?.success());
+    assert_eq!(denied()?["status"], "applied");
     Ok(())
 }
 

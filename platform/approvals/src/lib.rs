@@ -33,7 +33,8 @@ pub use merged::{Change, Listing, SessionRequests, Unreachable};
 pub use protocol::{PROTOCOL_VERSION, Role};
 pub use queue::{Effect, Queue, QueueLimits, Ticket};
 pub use request::{
-    Enforced, Fact, FactAnswer, Facts, NewRequest, Request, RequestOrigin, SessionInfo, State,
+    Began, Enforced, Fact, FactAnswer, Facts, NewRequest, Request, RequestOrigin, SessionInfo,
+    State,
 };
 pub use system::{Approvals, Inbox};
 pub use visible::{NOTE_LIMIT, clean_note, shell_words, visible};

@@ -9,7 +9,9 @@ use chaperone_policy::{Action, Decision, Origin, Scope};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 /// How far a request has come. The last three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -159,6 +161,23 @@ pub struct SessionInfo {
     /// The policy's revision, where it has one.
     #[serde(default)]
     pub revision: Option<String>,
+    /// What it began with; `None` of an older supervisor.
+    #[serde(default)]
+    pub began: Option<Box<Began>>,
+}
+
+/// What a session began with, for whoever tells what would be otherwise after a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// The agent file's name, where the agent is known.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// `--policy FILE`, each absolute, in the order given.
+    #[serde(default)]
+    pub policy: Vec<PathBuf>,
+    /// The policy's keys that are carried out when a session starts, with their values then.
+    #[serde(default)]
+    pub values: BTreeMap<String, Value>,
 }
 
 /// What a supervisor asks.

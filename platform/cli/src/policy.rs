@@ -1,10 +1,16 @@
 //! `chaperone policy`: what is in force, where it came from, and what it would decide.
 
-use crate::print::{self, BAD, CAUTION, QUIET, STRONG, visible};
+mod shown;
+
+use crate::print::{self, QUIET, STRONG, visible};
 use anyhow::Context;
-use chaperone_policy::{Action, Layer, LayerStatus, SourceKind, Value, ValueStatus};
-use chaperone_session::{Loaded, Paths, Question, Refreshed, command, environment, load, would};
+use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value};
+use chaperone_session::{
+    Loaded, Paths, Question, Refreshed, Report, command, environment, explain, load, report,
+    running, show, would,
+};
 use jiff::Timestamp;
+use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,21 +18,34 @@ use std::process::ExitCode;
 /// Show, explain, check and try the policy
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommands {
-    /// Every layer and every value in force
+    /// Every source, every value in force with who set it, and what was not understood
+    #[command(after_help = REDACTED)]
     Show {
+        /// Only what has this word in its key, its value or its place
+        word: Option<String>,
         #[command(flatten)]
         place: Place,
-        /// {"layers":[…],"values":[…]}
+        /// Also keys that nobody sets, and every entry of the built-in lists
+        #[arg(long)]
+        all: bool,
+        /// With placeholders for the names of this user, machine, organisation and its hosts
+        #[arg(long)]
+        redacted: bool,
+        /// With --redacted: leave host names as they are
+        #[arg(long, requires = "redacted")]
+        keep_hosts: bool,
+        /// {"layers":[…],"values":[…],"findings":[…]}, always every key
         #[arg(long)]
         json: bool,
     },
-    /// One key: its value, where it came from, what lost and why
+    /// One key: its value, who set it, what lost and why, what it takes
     Explain {
         /// Such as network.mode
         key: String,
         #[command(flatten)]
         place: Place,
-        /// {"key","value","origins","merge","status","losers"}
+        /// {"key","value","origins","merge","status","losers","findings","level","detail",
+        /// "running","schema"}
         #[arg(long)]
         json: bool,
     },
@@ -58,6 +77,13 @@ pub(crate) enum Subcommands {
     },
 }
 
+const REDACTED: &str = "\
+For a support ticket, --redacted replaces the workspace (<workspace>), your home (~), your login
+name (<user>), this machine's name (<machine>), the organisation (<organisation>), and the hosts
+that somebody configured (<host-1>, the same one everywhere; --keep-hosts leaves them). Keys,
+values, reasons, lines and digests stay: they are what a ticket is about. Read it before you send
+it: a name that is written in another way, as in a rule's reason, stays too.";
+
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum LayerKind {
     Managed,
@@ -85,6 +111,14 @@ impl LayerKind {
             Self::Workspace => anyhow::bail!("a workspace's policy is TOML: `.chaperone.toml`"),
         })
     }
+}
+
+/// A key with its value, and what it is for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Explained {
+    #[serde(flatten)]
+    value: Value,
+    schema: Option<KeyWords>,
 }
 
 /// Whose policy is asked about.
@@ -171,13 +205,33 @@ pub(crate) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_user()?;
     match command {
-        Subcommands::Show { place, json } => {
-            let policy = place.load(&paths)?.policy;
-            if *json { print::json(&policy.show())? } else { show(&policy)? }
+        Subcommands::Show { word, place, all, redacted, keep_hosts, json } => {
+            let loaded = place.load(&paths)?;
+            let mut shown = show(&loaded, &running(&paths), &paths);
+            let report = redacted.then(|| report(shown.clone(), &loaded, &paths, *keep_hosts));
+            if let Some(report) = &report {
+                shown = report.shown.clone();
+            }
+            if let Some(word) = word {
+                shown = shown.with_word(word);
+            }
+            match (report, json) {
+                (Some(report), true) => print::json(&Report { shown, ..report })?,
+                (None, true) => print::json(&shown)?,
+                (report, false) => {
+                    if let Some(Report { version, system, time, shown: _ }) = report {
+                        writeln!(print::out(), "Chaperone {version} on {system}, {time:.0}\n")?;
+                    }
+                    let searched = word.is_some();
+                    shown::show(&shown, *all || searched)?;
+                }
+            }
         }
         Subcommands::Explain { key, place, json } => {
-            let value = place.load(&paths)?.policy.explain(key)?;
-            if *json { print::json(&value)? } else { explain(&value)? }
+            let value = explain(&place.load(&paths)?, key, &running(&paths), &paths)?;
+            let schema = KEYS.iter().find(|known| known.name == value.key).map(|key| key.words());
+            let explained = Explained { value, schema };
+            if *json { print::json(&explained)? } else { shown::explain(&explained)? }
         }
         Subcommands::Check { file, layer } => return check(file, *layer),
         Subcommands::Refresh { place } => refresh(&place.load(&paths)?)?,
@@ -219,98 +273,6 @@ pub(crate) fn print_decision(decision: &chaperone_policy::Decision) -> anyhow::R
     writeln!(out, "{}: {}", print::verdict(decision.verdict), visible(&decision.reason))?;
     let rule = decision.rule.as_deref().unwrap_or("no rule");
     writeln!(out, "  {QUIET}{} ({}){QUIET:#}", visible(rule), decision.origin)?;
-    Ok(())
-}
-
-fn show(policy: &chaperone_policy::Policy) -> anyhow::Result<()> {
-    let mut out = print::out();
-    writeln!(out, "{STRONG}Layers{STRONG:#}, from the weakest")?;
-    let shown = policy.show();
-    for layer in &shown.layers {
-        let style = match layer.status {
-            LayerStatus::Present => STRONG,
-            LayerStatus::Absent => QUIET,
-            LayerStatus::Untrusted | LayerStatus::Expired => CAUTION,
-            LayerStatus::Unreadable | LayerStatus::Invalid => BAD,
-        };
-        let status = layer.status.word();
-        let kind = layer.kind.to_string();
-        writeln!(out, "  {style}{status:<10}{style:#} {kind:<16} {}", layer.locator)?;
-        if !layer.detail.is_empty() {
-            writeln!(out, "             {QUIET}{}{QUIET:#}", visible(&layer.detail))?;
-        }
-    }
-    for blocked in policy.blocked() {
-        writeln!(out, "{BAD}No agent starts:{BAD:#} {} ({})", blocked.reason, blocked.origin)?;
-    }
-    writeln!(out, "\n{STRONG}Values{STRONG:#}")?;
-    let width = shown.values.iter().map(|value| value.key.len()).max().unwrap_or_default();
-    for value in &shown.values {
-        if value.status == ValueStatus::Unset {
-            writeln!(out, "  {QUIET}{:<width$}  not set{QUIET:#}", value.key)?;
-            continue;
-        }
-        for (index, line) in lines(value).into_iter().enumerate() {
-            let key = if index == 0 { value.key } else { "" };
-            writeln!(out, "  {key:<width$}  {line}")?;
-        }
-    }
-    writeln!(out, "\n{QUIET}chaperone policy explain KEY tells what lost, and why.{QUIET:#}")?;
-    Ok(())
-}
-
-/// A value for people: a list has an entry a line, each with its origin.
-fn lines(value: &Value) -> Vec<String> {
-    let origin = |at: usize| {
-        value
-            .origins
-            .get(at)
-            .map(|origin| format!("  {QUIET}{origin}{QUIET:#}"))
-            .unwrap_or_default()
-    };
-    let json = value.value.json();
-    match json.as_array() {
-        Some(entries) if entries.len() == value.origins.len() && !entries.is_empty() => entries
-            .iter()
-            .enumerate()
-            .map(|(at, entry)| format!("{}{}", words(entry), origin(at)))
-            .collect(),
-        _ => vec![format!("{}{}", words(&json), origin(0))],
-    }
-}
-
-/// A command rule reads as a sentence, everything else as what a file would say.
-fn words(value: &serde_json::Value) -> String {
-    if let (Some(prefix), Some(decision)) =
-        (value.get("prefix").and_then(|prefix| prefix.as_array()), value.get("decision"))
-    {
-        let prefix: Vec<String> = prefix.iter().map(words).collect();
-        let reason = value.get("reason").map(words).unwrap_or_default();
-        return format!("{:<5} {:<22} {reason}", words(decision), prefix.join(" "));
-    }
-    match value {
-        serde_json::Value::String(text) => visible(text),
-        other => visible(&other.to_string()),
-    }
-}
-
-fn explain(value: &Value) -> anyhow::Result<()> {
-    let mut out = print::out();
-    writeln!(out, "{STRONG}{}{STRONG:#}", value.key)?;
-    for line in lines(value) {
-        writeln!(out, "  {line}")?;
-    }
-    let json = serde_json::to_value(value)?;
-    let field = |name: &str| json.get(name).map(words).unwrap_or_default();
-    writeln!(out, "{QUIET}merge{QUIET:#}   {}", field("merge"))?;
-    writeln!(out, "{QUIET}status{QUIET:#}  {}", field("status"))?;
-    if value.losers.is_empty() {
-        writeln!(out, "{QUIET}Nothing else was said.{QUIET:#}")?;
-    }
-    for loser in &value.losers {
-        writeln!(out, "{QUIET}lost{QUIET:#}    {}  {}", words(&loser.value.json()), loser.origin)?;
-        writeln!(out, "        {}", visible(&loser.reason))?;
-    }
     Ok(())
 }
 

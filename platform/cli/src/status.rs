@@ -3,7 +3,8 @@
 mod policy;
 
 use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG, visible};
-use chaperone_session::desk::{Desk, Failure, Home, ProtectionLevel};
+use chaperone_policy::Finding;
+use chaperone_session::desk::{Desk, Failure, Home, ProtectionLevel, Unreachable};
 use chaperone_session::users::{self, Person};
 use jiff::Timestamp;
 use policy::{Deployed, deployed};
@@ -80,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         sentence: home.protection.sentence.clone(),
         deployed: deployed(&policy, Timestamp::now()),
         agents: serde_json::to_value(&home.agents)?,
-        exceptions: serde_json::to_value(&home.findings)?,
+        exceptions: serde_json::to_value(exceptions(&home.findings, &home.unreachable))?,
     };
     let counts = !for_others || works(&home);
     let machine = machine(own, counts, others);
@@ -191,6 +192,37 @@ fn status(home: Home, machine: Own, users: Option<Vec<User>>) -> anyhow::Result<
         last_checkpoint: None,
         users,
     })
+}
+
+/// Something that could not be taken as written, or a session that could not be asked.
+#[derive(Debug, Serialize)]
+struct Exception {
+    /// `FILE:LINE:COLUMN` as far as known.
+    place: String,
+    /// `None` where it is about the whole place.
+    key: Option<String>,
+    expected: String,
+    found: String,
+    /// What follows, as a sentence.
+    effect: String,
+}
+
+fn exceptions(findings: &[Finding], unreachable: &[Unreachable]) -> Vec<Exception> {
+    let findings = findings.iter().map(|finding| Exception {
+        place: finding.place(),
+        key: Some(finding.key.clone()).filter(|key| !key.is_empty()),
+        expected: finding.expected.clone(),
+        found: finding.found.clone(),
+        effect: finding.status.sentence(),
+    });
+    let unreachable = unreachable.iter().map(|Unreachable { session, reason }| Exception {
+        place: format!("session {session}"),
+        key: None,
+        expected: "a session that can be asked".to_owned(),
+        found: reason.clone(),
+        effect: "Its requests cannot be answered here.".to_owned(),
+    });
+    findings.chain(unreachable).collect()
 }
 
 fn style(level: ProtectionLevel) -> anstyle::Style {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// An operating system, as `when = { os = … }` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum Os {
     /// Any Linux distribution.

@@ -3,11 +3,14 @@
 use crate::origin::Places;
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
-    Class, Finding, HostPattern, Layer, LayerSummary, MinimumTier, Mode, NamePattern, NetworkMode,
-    OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, UnknownKey, Value, ValueStatus,
-    Verdict, explain,
+    Class, Finding, HostPattern, KEYS, Layer, LayerSummary, MinimumTier, Mode, NamePattern,
+    NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, UnknownKey, Value,
+    ValueStatus, Verdict, explain,
 };
 use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +24,11 @@ pub struct Sourced<T> {
 }
 
 /// A layer without which nobody knows what is forbidden: no session starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Blocked {
     /// The layer.
+    #[serde(flatten)]
     pub origin: Origin,
     /// What is wrong with it and what to do, in plain words.
     pub reason: String,
@@ -213,6 +218,15 @@ impl Policy {
             let about = |finding: &Finding| finding.concerns(value.key);
             value.findings = self.findings().into_iter().filter(about).collect();
         }
+        value.level = value.origins.iter().map(|origin| origin.kind.class()).min();
+        if value.level.is_none() && value.status == ValueStatus::Applied {
+            value.status = ValueStatus::Unset;
+        }
+        value.detail = match value.status {
+            ValueStatus::Unset if !value.losers.is_empty() => "Nothing that was said holds.",
+            status => status.sentence(),
+        }
+        .to_owned();
         value
     }
 
@@ -222,7 +236,14 @@ impl Policy {
     /// Names the nearest key where there is none of this name.
     pub fn explain(&self, key: &str) -> Result<Value, UnknownKey> {
         let found = self.values.iter().find(|value| value.key == key);
-        found.map(|value| self.whole(value)).ok_or_else(|| UnknownKey::new(key))
+        found.map(|value| self.whole(value)).ok_or_else(|| UnknownKey::new(key, self.findings()))
+    }
+
+    /// The keys that are carried out when a session starts, with their values.
+    pub fn at_start(&self) -> BTreeMap<&'static str, Json> {
+        let at_start = |key: &str| KEYS.iter().any(|known| known.name == key && !known.live);
+        let values = self.values.iter().filter(|value| at_start(value.key));
+        values.map(|value| (value.key, value.value.json())).collect()
     }
 
     /// What is wrong with any layer that applies here, from the weakest layer.
@@ -241,7 +262,8 @@ impl Policy {
                 summary.detail = format!("{note} {}", summary.detail).trim_end().to_owned();
             }
         }
-        Show { layers, values: self.values(), findings: self.findings() }
+        let blocked = self.blocked.clone();
+        Show { layers, values: self.values(), findings: self.findings(), blocked }
     }
 
     /// What holds of files.

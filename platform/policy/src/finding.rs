@@ -5,6 +5,7 @@ use std::fmt;
 
 /// What follows from a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingStatus {
     /// The value stands as it is; the finding is for its author.
@@ -30,10 +31,18 @@ impl FindingStatus {
             Self::Refused => "no session starts until it is repaired",
         }
     }
+
+    /// The consequence as a sentence.
+    pub fn sentence(self) -> String {
+        let words = self.consequence();
+        let first: String = words.chars().take(1).flat_map(char::to_uppercase).collect();
+        format!("{first}{}.", words.get(1..).unwrap_or_default())
+    }
 }
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// No key of this name is known.
@@ -48,6 +57,7 @@ pub enum Problem {
 
 /// One thing that is wrong with a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Finding {
     /// The layer's locator.
     pub file: String,
@@ -68,6 +78,14 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Where it stands: `FILE:LINE:COLUMN`, or the place's name where places are not lines.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        }
+    }
+
     /// Whether the finding is about this key, a part of it, or the section that it stands in.
     pub(crate) fn concerns(&self, key: &str) -> bool {
         let within = |whole: &str, part: &str| {
@@ -79,10 +97,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
+        f.write_str(&self.place())?;
         if !self.key.is_empty() {
             write!(f, ": {}", self.key)?;
         }

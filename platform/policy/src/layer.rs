@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 /// What came of reading a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum LayerStatus {
     /// It was read and holds.
@@ -74,6 +75,7 @@ pub struct Layer {
 
 /// A layer as `policy show --json` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct LayerSummary {
     /// What kind of source it is.
     pub kind: SourceKind,
@@ -172,7 +174,17 @@ impl Layer {
             }
         };
         let (locator, places) = (locator.to_owned(), Arc::new(places));
-        Self { kind, locator, status, detail, settings, reading: None, findings, places }
+        let mut layer =
+            Self { kind, locator, status, detail, settings, reading: None, findings, places };
+        if !layer.blocks() {
+            let refused = |f: &&mut Finding| f.status == FindingStatus::Refused;
+            layer
+                .findings
+                .iter_mut()
+                .filter(refused)
+                .for_each(|f| f.status = FindingStatus::Partly);
+        }
+        layer
     }
 
     /// The layer with what was read of it, and when.

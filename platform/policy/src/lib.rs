@@ -30,6 +30,7 @@ mod schema;
 mod tools;
 mod units;
 mod value;
+mod words;
 
 pub use action::{Action, Command};
 pub use context::{Context, Os};
@@ -62,4 +63,5 @@ pub use schema::{
     RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape, Type,
     Version, When,
 };
-pub use value::{Loser, Show, UnknownKey, Value, ValueStatus};
+pub use value::{Loser, Running, Show, UnknownKey, Value, ValueStatus};
+pub use words::KeyWords;

@@ -65,8 +65,18 @@ impl Merged {
         });
         let status = if value.is_null() { ValueStatus::Unset } else { ValueStatus::Applied };
         let merge = shape.unwrap_or(Shape::Preference);
-        let (value, findings) = (value.into(), Vec::new());
-        self.values.push(Value { key, value, origins, merge, status, losers: distinct, findings });
+        self.values.push(Value {
+            key,
+            value: value.into(),
+            origins,
+            merge,
+            status,
+            losers: distinct,
+            findings: Vec::new(),
+            level: None,
+            detail: String::new(),
+            running: Vec::new(),
+        });
     }
 }
 

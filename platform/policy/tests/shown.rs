@@ -108,6 +108,18 @@ fn a_key_that_is_not_there_names_the_nearest() {
     assert_eq!(nearest("expires"), "there is no key `expires`; did you mean `approvals.expires`?");
     assert_eq!(
         nearest("colour"),
-        "there is no key `colour`; `chaperone policy show` lists them all"
+        "there is no key `colour`; `chaperone policy show --all` lists them all"
+    );
+    let user = Layer::from_toml(SourceKind::UserFile, "/u.toml", "[network]\nmod = \"none\"\n");
+    let context = Context {
+        home: "/home/ada".into(),
+        workspace: "/home/ada/api".into(),
+        agent: None,
+        os: Os::Linux,
+    };
+    assert_eq!(
+        merge(vec![built_in(), user], &context).explain("network.mod").unwrap_err().to_string(),
+        "there is no key `network.mod`; did you mean `network.mode`? /u.toml:2:1 says it: it is \
+         ignored."
     );
 }

@@ -10,6 +10,8 @@ mod doctor;
 mod gaps;
 mod load;
 mod paths;
+mod report;
+mod shown;
 pub mod users;
 mod would;
 
@@ -26,11 +28,14 @@ mod supervisor;
 
 pub use chaperone_approvals as approvals;
 pub use chaperone_audit as audit;
+pub use chaperone_policy as policy;
 pub use chaperone_sources::remote::{Bundle, RefreshError, Refreshed};
 pub use doctor::{Check, CheckStatus, Examination, examine};
 pub use load::{LoadError, Loaded, Question, environment, load};
 pub use paths::{Paths, PathsError};
 pub use prompt::ask_on;
+pub use report::{Report, report};
+pub use shown::{explain, running, show};
 pub use supervisor::{RunOptions, StartError, run};
 pub use would::{change, command, would};
 

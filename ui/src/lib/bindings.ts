@@ -6,6 +6,7 @@ import * as __TAURI_EVENT from "@tauri-apps/api/event";
 /** Commands */
 export const commands = {
 	home: () => __TAURI_INVOKE<Home>("home"),
+	managed: () => __TAURI_INVOKE<Managed | null>("managed"),
 	requests: () => __TAURI_INVOKE<Requests>("requests"),
 	answer: (answer: Answer) => __TAURI_INVOKE<AnswerOutcome>("answer", { answer }),
 	sessions: (cursor: string | null) => __TAURI_INVOKE<SessionPage>("sessions", { cursor }),
@@ -15,6 +16,8 @@ export const commands = {
 	hosts: (session: string | null) => __TAURI_INVOKE<HostRow[]>("hosts", { session }),
 	rules: (workspace: string | null) => __TAURI_INVOKE<Rules>("rules", { workspace }),
 	explain: (key: string, workspace: string | null) => __TAURI_INVOKE<PolicyValue>("explain", { key, workspace }),
+	report: (workspace: string | null, hosts: boolean) => __TAURI_INVOKE<string>("report", { workspace, hosts }),
+	saveReport: (workspace: string | null, hosts: boolean) => __TAURI_INVOKE<string | null>("save_report", { workspace, hosts }),
 	why: (question: Question) => __TAURI_INVOKE<Why>("why", { question }),
 	grants: () => __TAURI_INVOKE<Grant[]>("grants"),
 	revoke: (grant: string) => __TAURI_INVOKE<null>("revoke", { grant }),
@@ -140,6 +143,8 @@ export type Away = {
 export type Class = 
 /**  May restrict and allow; nobody below loosens what it restricts. */
 "managed" | 
+/**  Deployed by policy, but the user could have written it: may only restrict. */
+"user-policy" | 
 /**  Chooses what the managed layers leave open. */
 "base" | 
 /**  May only restrict. */
@@ -295,19 +300,38 @@ export type Failure = {
 	remedy: string | null,
 };
 
-/**  A key or a layer that could not be taken as written. */
+/**  One thing that is wrong with a layer. */
 export type Finding = {
-	/**  `FILE:LINE:COLUMN` as far as known. */
-	place: string,
-	/**  `None` for the whole layer. */
-	key: string | null,
+	/**  The layer's locator. */
+	file: string,
+	/**  From 1; 0 where the finding is about the file as a whole. */
+	line: number,
+	/**  In characters, from 1; 0 where the finding is about the file as a whole. */
+	column: number,
+	/**  The key, in full (`network.mode`); empty where the finding is about the file as a whole. */
+	key: string,
+	/**  What kind of thing is wrong. */
+	problem: Problem,
 	/**  What would have been right. */
 	expected: string,
-	/**  What stands there. */
+	/**  What is there. */
 	found: string,
-	/**  What Chaperone does instead. */
-	effect: string,
+	/**  What follows from it. */
+	status: FindingStatus,
 };
+
+/**  What follows from a finding. */
+export type FindingStatus = 
+/**  The value stands as it is; the finding is for its author. */
+"noted" | 
+/**  The value is ignored. */
+"dropped" | 
+/**  What can be read of it still restricts; nothing of it grants. */
+"partly" | 
+/**  The strictest value of its key holds instead. */
+"strictest" | 
+/**  No session starts until it is repaired. */
+"refused";
 
 /**  How an agent is held. */
 export type Governed = 
@@ -356,6 +380,8 @@ export type Home = {
 	away: Away | null,
 	/**  What could not be taken as written. */
 	findings: Finding[],
+	/**  Running sessions whose requests cannot be answered here. */
+	unreachable: Unreachable[],
 	/**  Workspaces of earlier sessions, the latest first, at most ten. */
 	recent_workspaces: string[],
 	/**  Of Chaperone. */
@@ -378,6 +404,26 @@ export type HostRow = {
 	last: string,
 };
 
+/**  A key as it is explained to people. */
+export type KeyWords = {
+	/**  In full: `network.mode`. */
+	key: string,
+	/**  What it does, as one sentence. */
+	about: string,
+	/**  What it takes, without a full stop. */
+	takes: string,
+	/**  A value as TOML writes it. */
+	example: string,
+	/**  How the values of several layers combine, as a sentence. */
+	merge: string,
+	/**  Only a managed layer may say it. */
+	managed_only: boolean,
+	/**  Whether a running session takes it up; else it is carried out when a session starts. */
+	live: boolean,
+	/**  The systems on which it has an effect. */
+	systems: Os[],
+};
+
 /**  What had happened before a late answer. */
 export type LateVerdict = 
 /**  It was allowed. */
@@ -387,34 +433,52 @@ export type LateVerdict =
 /**  The agent had moved on. */
 "withdrawn";
 
-/**  As `chaperone policy show --json` prints it. */
-export type Layer = {
-	/**  What supplied it. */
+/**  What came of reading a layer. */
+export type LayerStatus = 
+/**  It was read and holds. */
+"present" | 
+/**  There is no such source. */
+"absent" | 
+/**  It is there and cannot be read. */
+"unreadable" | 
+/**  Others than its owner could have written it: its restrictions apply, its grants do not. */
+"untrusted" | 
+/**  It is not in its format: what could be read of it restricts and grants nothing. */
+"invalid" | 
+/**  Its signature has run out: its restrictions apply at most, its grants do not. */
+"expired";
+
+/**  A layer as `policy show --json` lists it. */
+export type LayerSummary = {
+	/**  What kind of source it is. */
 	kind: SourceKind,
 	/**  Its place. */
 	locator: string,
-	/**  What it may do. */
+	/**  What layers of its kind may do. */
 	class: Class,
-	/**  Whether it could be read, and counts. */
+	/**  What came of reading it. */
 	status: LayerStatus,
-	/**  More of that in words. */
+	/**  The status in plain words. */
 	detail: string,
+	/**  The layer's own `revision`. */
+	revision: string | null,
+	/**  What the layer is limited to, where it is. */
+	when: string | null,
+	/**  The layer's own `min_version`. */
+	min_version: string | null,
+	/**  SHA-256 of what was read, in hexadecimal. */
+	digest: string | null,
+	/**  When it was read. */
+	read_at: string | null,
 };
 
-/**  Whether a layer could be read, and counts. */
-export type LayerStatus = "present" | "absent" | "unreadable" | "untrusted" | "invalid";
-
-/**  A value that lost, and to what. */
+/**  A value that does not hold. */
 export type Loser = {
-	/**  The value. */
+	/**  What it said. */
 	value: Value,
-	/**  What supplied it. */
-	kind: SourceKind,
-	/**  Its place. */
-	locator: string,
-	/**  Why it lost. */
+	/**  Why it lost, in plain words. */
 	reason: string,
-};
+} & Origin;
 
 /**  Something that this machine's tier does not give. */
 export type Loss = {
@@ -438,10 +502,23 @@ export type Machine = {
 export type Managed = {
 	/**  The organisation, where a layer names one. */
 	by: string | null,
-	/**  Of the managed layers. */
+	/**  The managed layers' own. */
 	revision: string | null,
-	/**  When the layers were read. */
-	read_at: string,
+	/**
+	 *  When the managed layers were read from their sources, or the oldest of them was fetched;
+	 *  `None` where none could be read.
+	 */
+	read_at: string | null,
+	/**  Decisions are only recorded now. */
+	observes: Observes | null,
+};
+
+/**  Decisions are recorded and let pass; secrets, the supervisor and what persists stay guarded. */
+export type Observes = {
+	/**  Until then. */
+	until: string,
+	/**  Who says so. */
+	origin: Origin,
 };
 
 /**  Go there. */
@@ -452,11 +529,21 @@ export type Origin = {
 	/**  The kind of source. */
 	kind: SourceKind,
 	/**
-	 *  The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, the path alone
-	 *  for a whole file, `defaults` for what is compiled in, the approval's id for a grant.
+	 *  The place in it: `PATH:LINE` for a value in a file, `PATH#POINTER` in JSON, `DOMAIN:KEY` of
+	 *  a profile, `KEY!VALUE` in the registry, the path alone for a whole file, `defaults` for what
+	 *  is compiled in, the approval's id for a grant.
 	 */
 	locator: string,
 };
+
+/**  An operating system, as `when = { os = … }` names it. */
+export type Os = 
+/**  Any Linux distribution. */
+"linux" | 
+/**  Apple's desktop system. */
+"macos" | 
+/**  Microsoft's desktop system. */
+"windows";
 
 /**  What became of a request. */
 export type Outcome = 
@@ -469,21 +556,40 @@ export type Outcome =
 /**  The agent no longer waits. */
 "withdrawn";
 
-/**  As `chaperone policy explain --json` prints it. */
+/**  One key as `policy explain --json` shows it. */
 export type PolicyValue = {
-	/**  Dotted. */
+	/**  In full: `network.mode`. */
 	key: string,
-	/**  The effective one. */
+	/**  What holds; `null` where nothing does. A list stands in one array. */
 	value: Value,
-	/**  Who set it. */
+	/**  Where it came from: for a list, one origin for each entry, in the list's order. */
 	origins: Origin[],
-	/**  How values of several layers become one. */
-	merge: string,
-	/**  `ok`, or what is wrong. */
-	status: string,
-	/**  What lost. */
+	/**  How the values of several layers combine. */
+	merge: Shape,
+	/**  Whether every value for the key could be read. */
+	status: ValueStatus,
+	/**  What was said elsewhere and does not hold, with the reason. */
 	losers: Loser[],
+	/**  What was said and could not be taken as written. */
+	findings: Finding[],
+	/**  The strongest class among its origins; `None` where no layer says anything. */
+	level: Class | null,
+	/**  The status in plain words, as a sentence. */
+	detail: string,
+	/**  Sessions that run with another value, because it is carried out when one starts. */
+	running: Running[],
 };
+
+/**  What kind of thing is wrong. */
+export type Problem = 
+/**  No key of this name is known. */
+"unknown-key" | 
+/**  The value is not of the key's type, or not one that it takes. */
+"wrong-value" | 
+/**  The key is for a newer Chaperone. */
+"unsupported" | 
+/**  It is about the source as a whole: whose it is, or that it cannot be read. */
+"source";
 
 /**  Whether agents on this machine are held. */
 export type Protection = {
@@ -602,14 +708,22 @@ export type RequestsChanged = null;
 
 /**  Every layer and every key. */
 export type Rules = {
-	/**  In the order of the base. */
-	layers: Layer[],
-	/**  By key. */
-	values: PolicyValue[],
-};
+	/**  What each key is for. */
+	keys: KeyWords[],
+	/**  Those of running and earlier sessions, the latest first, at most ten. */
+	workspaces: string[],
+} & Show;
 
 /**  Ask for `rules()` and `grants()` again. */
 export type RulesChanged = null;
+
+/**  What a running session has for a key that is carried out when a session starts. */
+export type Running = {
+	/**  The session's id. */
+	session: string,
+	/**  Its value. */
+	value: Value,
+};
 
 /**  How far an answer reaches. */
 export type Scope = 
@@ -665,6 +779,25 @@ export type Settings = {
 	asking_paused_until: string | null,
 };
 
+/**  How the values of one key from several layers combine. */
+export type Shape = 
+/**  Entries line up; restrictions of every layer hold, grants of those that may grant. */
+"rules" | 
+/**  The base chooses; the strictest of managed and workspace layers bounds it. */
+"ordered" | 
+/**  The later one overrides. */
+"preference";
+
+/**  The whole policy as `policy show --json` prints it. */
+export type Show = {
+	/**  Every source that was looked at, from the weakest. */
+	layers: LayerSummary[],
+	/**  Every key. */
+	values: PolicyValue[],
+	/**  What could not be taken as written, unknown keys among it. */
+	findings: Finding[],
+};
+
 /**
  *  What kind of source supplied a layer. The order is the order of the base:
  *  a later kind overrides an earlier one where both may choose.
@@ -674,12 +807,26 @@ export type SourceKind =
 "built-in" | 
 /**  What is known of one agent (`profiles/agents/*.toml`). */
 "agent-file" | 
-/**  `/etc/chaperone/recommended.d/*.toml` and `*.json`: IT's defaults, which a user may change. */
+/**  `recommended.d/*.toml` and `*.json`: IT's defaults, which a user may change. */
 "recommended-file" | 
-/**  `/etc/chaperone/policy.d/*.toml` and `*.json`: IT's policy, which nobody below may loosen. */
+/**  Forced values of the macOS domain `dev.chaperone.desktop.recommended`: the same by profile. */
+"recommended-profile" | 
+/**  `HKLM\SOFTWARE\Policies\Chaperone\Recommended`: the same by Group Policy. */
+"recommended-registry" | 
+/**  `policy.d/*.toml` and `*.json`: IT's policy, which nobody below may loosen. */
 "managed-file" | 
-/**  `$XDG_CONFIG_HOME/chaperone/config.toml`. */
+/**  Forced values of the macOS domain `dev.chaperone.desktop`: the same by profile. */
+"managed-profile" | 
+/**  `HKLM\SOFTWARE\Policies\Chaperone`: the same by Group Policy or Intune. */
+"managed-registry" | 
+/**  A file of the signed bundle that a managed layer names. */
+"managed-bundle" | 
+/**  `HKCU\SOFTWARE\Policies\Chaperone`, which its user can write and so only restricts. */
+"user-registry" | 
+/**  The user's own file: `$XDG_CONFIG_HOME/chaperone/config.toml`. */
 "user-file" | 
+/**  Values of the macOS domain `dev.chaperone.desktop` that nobody forces: `defaults write`. */
+"user-preference" | 
 /**  `--policy FILE`. */
 "command-line" | 
 /**  `.chaperone.toml` in the workspace, which may be hostile and so only restricts. */
@@ -753,7 +900,37 @@ export type Tier =
 /**  And namespaces. */
 "full";
 
+/**  A running session that could not be asked. */
+export type Unreachable = {
+	/**  The session's id. */
+	session: string,
+	/**  Why, without a full stop. */
+	reason: string,
+};
+
 export type Value = null | boolean | number | string | Value[] | { [key in string]: Value };
+
+/**
+ *  Whether the value of a key holds, and whether every value for it could be read; from good to
+ *  bad.
+ */
+export type ValueStatus = 
+/**  Every value was read, and one holds. */
+"applied" | 
+/**  No layer says anything. */
+"unset" | 
+/**  It holds for sessions that start from now on; one that runs has another value. */
+"restart" | 
+/**  It is set, and has no effect on this system. */
+"unsupported" | 
+/**  A value could not be read and is ignored. */
+"dropped" | 
+/**  What could be read of a broken value restricts. */
+"partly" | 
+/**  A broken managed value fell to the strictest of its key. */
+"strictest" | 
+/**  A layer could not be read at all, so no session starts. */
+"refused";
 
 /**  The three answers, from the weakest to the strictest: the stricter of two is their maximum. */
 export type Verdict = 

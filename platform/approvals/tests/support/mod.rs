@@ -20,6 +20,7 @@ pub(crate) fn session(id: &str) -> SessionInfo {
         user: "ada".into(),
         tier: Some("full".into()),
         revision: None,
+        began: None,
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// How the values of one key from several layers combine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
     /// Entries line up; restrictions of every layer hold, grants of those that may grant.

@@ -1,11 +1,12 @@
 //! The first page: whether agents on this machine are held, and by what.
 
-use super::rules::{findings, sentence};
+use super::rules::{managed, sentence};
 use super::watch::locked;
 use super::{
-    Agent, Away, Desk, Failure, Finding, Governed, Home, Loss, Machine, Managed, Protection,
-    ProtectionLevel, Remedy, Tier,
+    Agent, Away, Desk, Failure, Governed, Home, Loss, Machine, Protection, ProtectionLevel, Remedy,
+    Tier, Unreachable,
 };
+use chaperone_audit::SessionSummary;
 use chaperone_policy::{Class, LayerStatus, Mode, Policy, Problem};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -64,14 +65,10 @@ impl Desk {
             .collect();
         let agents = self.agents(&last);
         let listing = self.listing()?;
-        let mut findings = findings(&policy);
-        findings.extend(listing.unreachable.into_iter().map(|session| Finding {
-            place: format!("session {}", session.session),
-            key: None,
-            expected: "a session that can be asked".to_owned(),
-            found: session.reason,
-            effect: "Its requests cannot be answered here.".to_owned(),
-        }));
+        let unreachable = listing
+            .unreachable
+            .into_iter()
+            .map(|session| Unreachable { session: session.session, reason: session.reason });
         let mut sessions: Vec<_> = listing
             .sessions
             .iter()
@@ -81,29 +78,32 @@ impl Desk {
             })
             .collect();
         sessions.sort_by_key(|session| std::cmp::Reverse(session.started));
-        let demos = self.paths.cache.join("demo");
-        let mut recent_workspaces: Vec<String> = Vec::new();
-        for workspace in summaries.iter().filter_map(|one| one.workspace.as_ref()) {
-            let offered = recent_workspaces.contains(workspace);
-            if !offered
-                && Path::new(workspace).is_dir()
-                && !Path::new(workspace).starts_with(&demos)
-            {
-                recent_workspaces.push(workspace.clone());
-            }
-        }
-        recent_workspaces.truncate(RECENT);
         Ok(Home {
             protection: protection(&examined, &agents, weakness(&policy, Timestamp::now())),
-            managed: managed(&policy),
+            managed: managed(&policy, Timestamp::now()),
             machine: machine(&examined),
             agents,
             sessions,
             away: self.away()?,
-            findings,
-            recent_workspaces,
+            findings: policy.findings(),
+            unreachable: unreachable.collect(),
+            recent_workspaces: self.recent_workspaces(&summaries),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+
+    /// Of earlier sessions, the latest first.
+    pub(super) fn recent_workspaces(&self, summaries: &[SessionSummary]) -> Vec<String> {
+        let demos = self.paths.cache.join("demo");
+        let mut recent: Vec<String> = Vec::new();
+        for workspace in summaries.iter().filter_map(|one| one.workspace.as_ref()) {
+            let folder = Path::new(workspace);
+            if !recent.contains(workspace) && folder.is_dir() && !folder.starts_with(&demos) {
+                recent.push(workspace.clone());
+            }
+        }
+        recent.truncate(RECENT);
+        recent
     }
 
     fn away(&self) -> Result<Option<Away>, Failure> {
@@ -248,15 +248,6 @@ fn tier(examined: &Examination) -> Tier {
         "reduced" => Tier::Reduced,
         _ => Tier::None,
     }
-}
-
-fn managed(policy: &Policy) -> Option<Managed> {
-    let counts = |status| !matches!(status, LayerStatus::Absent | LayerStatus::Untrusted);
-    let mut layers = policy.layers().iter();
-    layers.find(|layer| layer.class() == Class::Managed && counts(layer.status))?;
-    let by = policy.organisation().map(str::to_owned);
-    let revision = policy.revision().map(str::to_owned);
-    Some(Managed { by, revision, read_at: Timestamp::now() })
 }
 
 /// As the middle of a sentence.

@@ -4,7 +4,7 @@
 //! `ui/src/lib/bindings.ts` is generated from these. An absent value is `null`, never a missing
 //! field, and every number stays below 2^53.
 
-use chaperone_policy::{Class, Decision, Origin, SourceKind, Verdict};
+use chaperone_policy::{Decision, Finding, KeyWords, Origin, Show, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,8 @@ pub struct Home {
     pub away: Option<Away>,
     /// What could not be taken as written.
     pub findings: Vec<Finding>,
+    /// Running sessions whose requests cannot be answered here.
+    pub unreachable: Vec<Unreachable>,
     /// Workspaces of earlier sessions, the latest first, at most ten.
     pub recent_workspaces: Vec<String>,
     /// Of Chaperone.
@@ -101,10 +103,23 @@ pub struct Remedy {
 pub struct Managed {
     /// The organisation, where a layer names one.
     pub by: Option<String>,
-    /// Of the managed layers.
+    /// The managed layers' own.
     pub revision: Option<String>,
-    /// When the layers were read.
-    pub read_at: Timestamp,
+    /// When the managed layers were read from their sources, or the oldest of them was fetched;
+    /// `None` where none could be read.
+    pub read_at: Option<Timestamp>,
+    /// Decisions are only recorded now.
+    pub observes: Option<Observes>,
+}
+
+/// Decisions are recorded and let pass; secrets, the supervisor and what persists stay guarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Observes {
+    /// Until then.
+    pub until: Timestamp,
+    /// Who says so.
+    pub origin: Origin,
 }
 
 /// What this machine's sandbox can be.
@@ -201,20 +216,14 @@ pub struct Away {
     pub latest: Vec<EventRow>,
 }
 
-/// A key or a layer that could not be taken as written.
+/// A running session that could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct Finding {
-    /// `FILE:LINE:COLUMN` as far as known.
-    pub place: String,
-    /// `None` for the whole layer.
-    pub key: Option<String>,
-    /// What would have been right.
-    pub expected: String,
-    /// What stands there.
-    pub found: String,
-    /// What Chaperone does instead.
-    pub effect: String,
+pub struct Unreachable {
+    /// The session's id.
+    pub session: String,
+    /// Why, without a full stop.
+    pub reason: String,
 }
 
 // ---------------------------------------------------------------- requests
@@ -655,72 +664,13 @@ pub struct HostRow {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Rules {
-    /// In the order of the base.
-    pub layers: Vec<Layer>,
-    /// By key.
-    pub values: Vec<PolicyValue>,
-}
-
-/// As `chaperone policy show --json` prints it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct Layer {
-    /// What supplied it.
-    pub kind: SourceKind,
-    /// Its place.
-    pub locator: String,
-    /// What it may do.
-    pub class: Class,
-    /// Whether it could be read, and counts.
-    pub status: LayerStatus,
-    /// More of that in words.
-    pub detail: String,
-}
-
-/// Whether a layer could be read, and counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "those of `chaperone_policy::LayerStatus`")]
-pub enum LayerStatus {
-    Present,
-    Absent,
-    Unreadable,
-    Untrusted,
-    Invalid,
-    Expired,
-}
-
-/// As `chaperone policy explain --json` prints it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct PolicyValue {
-    /// Dotted.
-    pub key: String,
-    /// The effective one.
-    pub value: serde_json::Value,
-    /// Who set it.
-    pub origins: Vec<Origin>,
-    /// How values of several layers become one.
-    pub merge: String,
-    /// `ok`, or what is wrong.
-    pub status: String,
-    /// What lost.
-    pub losers: Vec<Loser>,
-}
-
-/// A value that lost, and to what.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct Loser {
-    /// The value.
-    pub value: serde_json::Value,
-    /// What supplied it.
-    pub kind: SourceKind,
-    /// Its place.
-    pub locator: String,
-    /// Why it lost.
-    pub reason: String,
+    /// What `chaperone policy show --json` prints.
+    #[serde(flatten)]
+    pub shown: Show,
+    /// What each key is for.
+    pub keys: Vec<KeyWords>,
+    /// Those of running and earlier sessions, the latest first, at most ten.
+    pub workspaces: Vec<String>,
 }
 
 /// A question for the *Why?* box.

@@ -1,32 +1,80 @@
 //! The policy in force: every layer, every key, who set it, and what lost.
 
-use super::{Desk, Failure, Finding, Layer, LayerStatus, Loser, PolicyValue, Rules};
+use super::{Desk, Failure, Managed, Observes, Rules};
 use crate::load::{LoadError, Loaded, Question, load};
-use chaperone_policy::{self as policy, LayerSummary, Policy, ValueStatus};
-use serde::Serialize;
-use std::collections::HashSet;
-use std::path::PathBuf;
+use crate::report::report;
+use crate::shown::{explain, show, show_beside};
+use chaperone_approvals::SessionInfo;
+use chaperone_policy::{Class, KEYS, Key, LayerStatus, Mode, Policy, Show, Value};
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
 
 impl Desk {
-    /// Every layer and every key, with a workspace's own file or without.
+    /// Every layer and every key, with a workspace's own file or without. Without, the sessions of
+    /// all workspaces count for what needs a restart.
     ///
     /// # Errors
     /// When the workspace is no folder.
     pub fn rules(&self, workspace: Option<&str>) -> Result<Rules, Failure> {
-        let shown = self.policy(workspace)?.policy.show();
-        Ok(Rules {
-            layers: shown.layers.into_iter().map(layer).collect(),
-            values: shown.values.into_iter().map(value).collect(),
-        })
+        let loaded = self.policy(workspace)?;
+        let shown = self.shown(&loaded, workspace.is_some());
+        let mut workspaces: Vec<String> = Vec::new();
+        let running = self.running().into_iter().map(|session| session.workspace);
+        for workspace in running.chain(self.recent_workspaces(&self.summaries()?)) {
+            if !workspaces.contains(&workspace) {
+                workspaces.push(workspace);
+            }
+        }
+        Ok(Rules { shown, keys: KEYS.iter().map(Key::words).collect(), workspaces })
+    }
+
+    /// The policy for a support ticket, as indented JSON: see [`report`].
+    ///
+    /// # Errors
+    /// When the workspace is no folder.
+    pub fn report(&self, workspace: Option<&str>, hosts: bool) -> Result<String, Failure> {
+        let loaded = self.policy(workspace)?;
+        let shown = self.shown(&loaded, workspace.is_some());
+        let report = report(shown, &loaded, &self.paths, hosts);
+        serde_json::to_string_pretty(&report).map_err(|error| Failure::plain(error.to_string()))
+    }
+
+    /// The same into a file, and the file's path.
+    ///
+    /// # Errors
+    /// When the workspace is no folder, or the file cannot be written.
+    pub fn save_report(
+        &self,
+        workspace: Option<&str>,
+        hosts: bool,
+        file: &Path,
+    ) -> Result<String, Failure> {
+        let text = self.report(workspace, hosts)?;
+        let file_name = file.display().to_string();
+        match std::fs::write(file, text) {
+            Ok(()) => Ok(file_name),
+            Err(error) => Err(Failure::new(
+                format!("{file_name} cannot be written: {error}."),
+                "Choose a folder that you can write to.",
+            )),
+        }
     }
 
     /// One key.
     ///
     /// # Errors
     /// When there is no such key, with the nearest one, or the workspace is no folder.
-    pub fn explain(&self, key: &str, workspace: Option<&str>) -> Result<PolicyValue, Failure> {
-        let found = self.policy(workspace)?.policy.explain(key);
-        found.map(value).map_err(|unknown| Failure::plain(format!("{unknown}.")))
+    pub fn explain(&self, key: &str, workspace: Option<&str>) -> Result<Value, Failure> {
+        let found = explain(&self.policy(workspace)?, key, &self.running(), &self.paths);
+        found.map_err(|unknown| Failure::plain(sentence(&unknown.to_string())))
+    }
+
+    /// Who manages this machine; `None`: nobody.
+    ///
+    /// # Errors
+    /// When the home folder cannot be opened.
+    pub fn managed(&self) -> Result<Option<Managed>, Failure> {
+        Ok(managed(&self.policy(None)?.policy, Timestamp::now()))
     }
 
     /// The policy for a workspace; without one, for a folder that has no file of its own.
@@ -53,22 +101,40 @@ impl Desk {
     fn no_workspace(&self) -> PathBuf {
         self.paths.home.clone()
     }
+
+    /// With what running sessions still have: those of the policy's workspace, or of all.
+    fn shown(&self, loaded: &Loaded, of_workspace: bool) -> Show {
+        let sessions = self.running();
+        match of_workspace {
+            true => show(loaded, &sessions, &self.paths),
+            false => show_beside(loaded, &sessions, &self.paths),
+        }
+    }
+
+    fn running(&self) -> Vec<SessionInfo> {
+        let sessions = self.listing().map(|listing| listing.sessions).unwrap_or_default();
+        sessions.into_iter().map(|known| known.info).collect()
+    }
 }
 
-/// What could not be taken as written, for the first page.
-pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
-    let all = policy.layers().iter().flat_map(|layer| layer.findings());
-    all.map(|finding| Finding {
-        place: match (finding.line, finding.column) {
-            (0, _) => finding.file.clone(),
-            (line, column) => format!("{}:{line}:{column}", finding.file),
-        },
-        key: Some(finding.key.clone()).filter(|key| !key.is_empty()),
-        expected: finding.expected.clone(),
-        found: finding.found.clone(),
-        effect: sentence(finding.status.consequence()),
+/// Who manages this machine, as far as layers count that its user could not have written.
+pub(super) fn managed(policy: &Policy, now: Timestamp) -> Option<Managed> {
+    let counts = |status| !matches!(status, LayerStatus::Absent | LayerStatus::Untrusted);
+    let layers = || {
+        let all = policy.layers().iter();
+        all.filter(|layer| layer.class() == Class::Managed && counts(layer.status))
+    };
+    layers().next()?;
+    let revision = policy.explain("revision").ok();
+    let revision = revision.filter(|revision| revision.level == Some(Class::Managed));
+    let observed = policy.observed_until().filter(|_| policy.mode(now) == Mode::Observe);
+    Some(Managed {
+        by: policy.organisation().map(str::to_owned),
+        revision: revision.and_then(|revision| Some(revision.value.json().as_str()?.to_owned())),
+        read_at: layers().filter_map(|layer| Some(layer.reading.as_ref()?.at)).min(),
+        observes: observed
+            .map(|until| Observes { until: until.value, origin: until.origin.clone() }),
     })
-    .collect()
 }
 
 pub(super) fn failure(error: LoadError) -> Failure {
@@ -80,54 +146,4 @@ pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.trim_end_matches('.').chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
-}
-
-fn layer(summary: LayerSummary) -> Layer {
-    let LayerSummary { kind, locator, class, status, detail, .. } = summary;
-    let status = match status {
-        policy::LayerStatus::Present => LayerStatus::Present,
-        policy::LayerStatus::Absent => LayerStatus::Absent,
-        policy::LayerStatus::Unreadable => LayerStatus::Unreadable,
-        policy::LayerStatus::Untrusted => LayerStatus::Untrusted,
-        policy::LayerStatus::Invalid => LayerStatus::Invalid,
-        policy::LayerStatus::Expired => LayerStatus::Expired,
-    };
-    Layer { kind, locator, class, status, detail }
-}
-
-fn value(value: policy::Value) -> PolicyValue {
-    let policy::Value { key, value, origins: each, merge, status, losers, findings: _ } = value;
-    // A list has one for each of its entries; a person wants to know who has a say.
-    let mut seen = HashSet::new();
-    let origins = each.into_iter().filter(|origin| seen.insert(origin.clone())).collect();
-    PolicyValue {
-        key: key.to_owned(),
-        value: value.json(),
-        origins,
-        merge: word(&merge),
-        status: match status {
-            // That nothing is set is no fault.
-            ValueStatus::Applied | ValueStatus::Unset => "ok",
-            status => status.sentence(),
-        }
-        .to_owned(),
-        losers: losers
-            .into_iter()
-            .map(|policy::Loser { value, origin, reason }| Loser {
-                value: value.json(),
-                kind: origin.kind,
-                locator: origin.locator,
-                reason: reason.to_string(),
-            })
-            .collect(),
-    }
-}
-
-/// The word that an enumeration serialises as.
-fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        // No enumeration of the policy is anything but a word.
-        Ok(_) | Err(_) => String::new(),
-    }
 }

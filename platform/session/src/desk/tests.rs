@@ -3,8 +3,12 @@
 use super::*;
 use chaperone_approvals::{self as wire, Approvals, NewRequest, SessionInfo};
 use chaperone_audit::{self as audit, NewEvent, Redactor, Segment, Store};
-use chaperone_policy::{Action, Command, Decision, Origin, Verdict};
+use chaperone_policy::{
+    Action, Command, Context, Decision, Layer, Origin, Os, Reading, Running, SourceKind, Value,
+    ValueStatus, Verdict, merge,
+};
 use jiff::Timestamp;
+use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::channel;
@@ -65,6 +69,20 @@ impl Place {
     }
 
     fn approvals(&self) -> Approvals {
+        self.session(None)
+    }
+
+    /// The user's own configuration.
+    fn configure(&self, text: &str) {
+        let config = &self.desk.paths.config;
+        fs::create_dir_all(config).unwrap();
+        fs::write(config.join("config.toml"), text).unwrap();
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(config.join("config.toml"), mode).unwrap();
+    }
+
+    /// A running session that tells what it began with.
+    fn session(&self, began: Option<wire::Began>) -> Approvals {
         let info = SessionInfo {
             id: SESSION.into(),
             agent: "Claude Code".into(),
@@ -75,6 +93,7 @@ impl Place {
             user: "ada".into(),
             tier: Some("full".into()),
             revision: None,
+            began: began.map(Box::new),
         };
         let scopes = [wire::Scope::Once, wire::Scope::Session];
         Approvals::start(info, &self.desk.paths.runtime, &scopes, Duration::from_secs(600)).unwrap()
@@ -370,26 +389,87 @@ fn what_was_decided_while_nobody_looked_is_counted_from_then_on() {
 }
 
 #[test]
+fn a_value_that_a_running_session_does_not_take_up_needs_a_restart() {
+    let place = Place::new();
+    place.configure("[filesystem]\ndeny = [\"~/.kube\"]\n[limits]\nprocesses = 999\n");
+    let deny = |workspace: Option<&str>| {
+        let rules = place.desk.rules(workspace).unwrap();
+        rules.shown.values.into_iter().find(|value| value.key == "filesystem.deny").unwrap()
+    };
+    let (workspace, elsewhere) = (place.workspace(), place.desk.paths.home.join("other"));
+    fs::create_dir(&elsewhere).unwrap();
+    assert_eq!(deny(Some(&workspace)).status, ValueStatus::Applied);
+
+    let values = [("filesystem.deny", json!([])), ("limits.processes", json!(999))];
+    let values = values.map(|(key, value)| (key.to_owned(), value)).into();
+    let _session = place.session(Some(wire::Began { values, ..wire::Began::default() }));
+    for value in [deny(Some(&workspace)), deny(None)] {
+        let Value { status, detail, running, .. } = value;
+        assert_eq!(status, ValueStatus::Restart);
+        assert!(detail.contains(SESSION), "{detail}");
+        assert_eq!(running, [Running { session: SESSION.to_owned(), value: json!([]).into() }]);
+    }
+    // The same value, and another workspace's session, need none.
+    let processes = place.desk.explain("limits.processes", Some(&workspace)).unwrap();
+    assert_eq!(processes.status, ValueStatus::Applied);
+    assert_eq!(deny(elsewhere.to_str()).status, ValueStatus::Applied);
+}
+
+#[test]
+fn who_manages_this_machine_is_told_with_revision_time_and_mode() {
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let read = |kind, text: &str, at: &str| {
+        let reading = Reading { digest: String::new(), at: at.parse().unwrap() };
+        Layer::from_toml(kind, "/f.toml", text).with_reading(reading)
+    };
+    let told = |layers: Vec<Layer>| {
+        let context = Context {
+            home: "/home/ada".into(),
+            workspace: "/home/ada".into(),
+            agent: None,
+            os: Os::Linux,
+        };
+        rules::managed(&merge(layers, &context), now)
+    };
+    let user = || read(SourceKind::UserFile, "revision = \"mine\"", "2026-11-22T11:59:59Z");
+    let absent = Layer::absent(SourceKind::ManagedFile, "/etc/chaperone/policy.d");
+    assert_eq!(told(vec![absent, user()]), None);
+    let acme = "organisation = \"Acme\"\nrevision = \"42\"\n";
+    let bundle = read(SourceKind::ManagedBundle, "", "2026-11-22T10:00:00Z");
+    let file = read(SourceKind::ManagedFile, acme, "2026-11-22T11:59:59Z");
+    let expected = Managed {
+        by: Some("Acme".to_owned()),
+        revision: Some("42".to_owned()),
+        read_at: Some("2026-11-22T10:00:00Z".parse().unwrap()),
+        observes: None,
+    };
+    assert_eq!(told(vec![file.clone(), bundle, user()]), Some(expected));
+    // What only the user says is nobody's revision but theirs.
+    let nameless = read(SourceKind::ManagedFile, "", "2026-11-22T11:59:59Z");
+    assert_eq!(told(vec![nameless, user()]).unwrap().revision, None);
+    let watching = "mode = \"observe\"\nuntil = \"2026-12-31\"\n";
+    let watching = read(SourceKind::ManagedFile, watching, "2026-11-22T11:59:59Z");
+    let observes = told(vec![watching]).unwrap().observes.unwrap();
+    assert_eq!(observes.until, "2027-01-01T00:00:00Z".parse().unwrap());
+    assert_eq!(observes.origin.locator, "/f.toml:2");
+}
+
+#[test]
 fn rules_name_their_origin_and_questions_are_answered() {
     let place = Place::new();
-    let config = place.desk.paths.config.join("config.toml");
-    fs::create_dir_all(&place.desk.paths.config).unwrap();
-    fs::write(
-        &config,
+    place.configure(
         "[[commands.rule]]\nprefix = [\"make\"]\ndecision = \"deny\"\nreason = \"Not here.\"\n\
          [network]\nmode = \"sideways\"\n",
-    )
-    .unwrap();
-    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    );
 
     let rules = place.desk.rules(None).unwrap();
-    assert!(rules.layers.iter().any(|l| l.kind == chaperone_policy::SourceKind::UserFile));
+    assert!(rules.shown.layers.iter().any(|l| l.kind == SourceKind::UserFile));
     let mode = place.desk.explain("network.mode", None).unwrap();
-    assert_eq!((mode.value, mode.origins), ("none".into(), vec![Origin::built_in()]));
+    assert_eq!((mode.value, mode.origins), (json!("none").into(), vec![Origin::built_in()]));
     let unknown = place.desk.explain("network.mood", None).unwrap_err();
     assert!(unknown.message.contains("network.mode"), "{unknown}");
     let findings = place.desk.home().unwrap().findings;
-    assert_eq!(findings[0].key.as_deref(), Some("network.mode"));
+    assert_eq!(findings[0].key, "network.mode");
 
     let why = |about, text: &str| {
         let workspace = Some(place.workspace());
@@ -399,7 +479,10 @@ fn rules_name_their_origin_and_questions_are_answered() {
     assert_eq!(make.understood, "Run make all");
     assert_eq!(make.decision.verdict, Verdict::Deny);
     assert_eq!(make.decision.reason, "Not here.");
-    assert_eq!(make.decision.origin.locator, format!("{}:1", config.display()));
+    assert_eq!(
+        make.decision.origin.locator,
+        format!("{}:1", place.desk.paths.config.join("config.toml").display())
+    );
     assert_eq!(why(QuestionAbout::Command, "git push").decision.verdict, Verdict::Ask);
     assert_eq!(why(QuestionAbout::Host, "example.com").decision.verdict, Verdict::Deny);
 }

@@ -22,7 +22,7 @@ use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::paths::{Paths, private_dir};
 use announce::Announcer;
 use asking::{Asking, Ground, open};
-use chaperone_approvals::{Approvals, SessionInfo};
+use chaperone_approvals::{Approvals, Began, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Action, Facts, Mode, Policy, Verdict, decide, observed};
 use chaperone_sandbox::{
@@ -383,6 +383,19 @@ fn info(id: &str, loaded: &Loaded, plan: &Plan, options: &RunOptions) -> Session
         user: crate::user_name(),
         tier: Some(plan.tier.to_string()),
         revision: loaded.policy.revision().map(ToOwned::to_owned),
+        began: Some(Box::new(began(loaded, options))),
+    }
+}
+
+/// What of the policy the session keeps to its end, and what it takes to tell what another session
+/// would begin with.
+fn began(loaded: &Loaded, options: &RunOptions) -> Began {
+    let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let values = loaded.policy.at_start().into_iter();
+    Began {
+        agent: loaded.agent.map(|agent| agent.name.clone()),
+        policy: options.question.policy.iter().map(absolute).collect(),
+        values: values.map(|(key, value)| (key.to_owned(), value)).collect(),
     }
 }
 
