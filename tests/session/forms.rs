@@ -49,7 +49,8 @@ fn the_policy_shows_every_layer_and_every_value_with_its_origin() -> Result<()> 
     }
     let (mode, _) = json(&place, ["policy", "explain", "network.mode", "--json"])?;
     assert_eq!(keys(&mode), [&VALUE[..], &["schema"]].concat());
-    let schema = ["key", "about", "takes", "example", "merge", "managed_only", "live", "systems"];
+    let schema =
+        ["key", "title", "about", "takes", "example", "merge", "managed_only", "live", "systems"];
     assert_eq!(keys(&mode["schema"]), schema);
     assert_eq!(mode["value"], "none");
     assert_eq!(mode["origins"], serde_json::json!([{"kind": "built-in", "locator": "defaults"}]));

@@ -59,11 +59,28 @@ const SHOTS = [
     ['activity-empty', 'recorded=fresh&page=activity', 'small'],
     ['activity-error', 'recorded=broken&page=activity', 'small'],
     ['activity-zoomed', 'recorded=busy&page=activity', 'zoomed'],
+    ['home-observe', 'recorded=observe&page=home', 'small'],
     ['rules-values', 'recorded=busy&page=rules'],
-    ['rules-value', 'recorded=managed&page=rules&id=approvals.scopes', 'small'],
+    ['rules-managed', 'recorded=managed&page=rules', 'small'],
+    ['rules-value', 'recorded=managed&page=rules&id=network.mode', 'small'],
+    ['rules-list', 'recorded=managed&page=rules&id=commands.rule'],
+    ['rules-statuses', 'recorded=long&page=rules'],
+    ['rules-not-understood', 'recorded=long&page=rules', 'small', click('not-understood')],
+    ['rules-restart', 'recorded=long&page=rules&id=filesystem.read', 'small'],
+    ['rules-strictest', 'recorded=long&page=rules&id=network.mode', 'small'],
+    ['rules-unknown', 'recorded=long&page=rules', 'small', unknown],
+    ['rules-unset', 'recorded=busy&page=rules', 'small', click('show-unset')],
+    ['rules-nothing-found', 'recorded=busy&page=rules', 'small', search('no such key')],
     ['rules-why', 'recorded=busy&page=rules', 'small', why],
-    ['rules-layers', 'recorded=long&page=rules', 'small', click('view-layers')],
-    ['rules-zoomed', 'recorded=busy&page=rules', 'zoomed'],
+    ['rules-sources', 'recorded=managed&page=rules', 'usual', click('view-layers')],
+    ['rules-sources-broken', 'recorded=long&page=rules', 'usual', click('view-layers')],
+    ['rules-sources-macos', 'recorded=macos&page=rules', 'small', sources],
+    ['rules-sources-windows', 'recorded=windows&page=rules', 'small', sources],
+    ['rules-windows', 'recorded=windows&page=rules&id=network.mode', 'small'],
+    ['rules-support', 'recorded=managed&page=rules', 'usual', click('open-report')],
+    ['rules-error', 'recorded=broken&page=rules', 'small'],
+    ['rules-zoomed', 'recorded=managed&page=rules', 'zoomed'],
+    ['rules-sources-zoomed', 'recorded=managed&page=rules', 'zoomed', click('view-layers')],
     ['keys', 'recorded=busy&page=home', 'small', click('keys')],
     ['paused', 'recorded=calm&page=requests', 'small'],
 ];
@@ -89,6 +106,17 @@ async function event(page) {
     await page.getByTestId('view-events').click();
     await page.getByTestId('event-row').nth(5).click();
     await page.getByTestId('event-detail').waitFor();
+}
+async function unknown(page) {
+    await page.getByTestId('value-row').nth(1).click();
+    await page.getByTestId('unknown-detail').waitFor();
+}
+async function sources(page) {
+    await page.getByTestId('view-layers').click();
+    await page.getByTestId('absent-layers').click();
+}
+function search(text) {
+    return (page) => page.getByTestId('rules-search').fill(text);
 }
 async function why(page) {
     await page.getByTestId('why').fill('git push origin main');

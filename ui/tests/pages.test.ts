@@ -13,13 +13,15 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const SEEN = ['fresh', 'busy', 'managed', 'macos', 'windows', 'observe', 'long', 'broken'];
+
 const press = async (key: string) => {
   await fireEvent.keyDown(document.activeElement ?? document.body, { key });
   await settle();
 };
 
 describe.each(PAGES)('%s', (page) => {
-  it.each(['fresh', 'busy', 'managed', 'long', 'broken'])('passes axe: %s', async (scenario) => {
+  it.each(SEEN)('passes axe: %s', async (scenario) => {
     await show(scenario, page);
     await pass(200);
     vi.useRealTimers();
@@ -81,11 +83,11 @@ describe('the keys', () => {
   it('move through rows with j and k, and close the panel with Escape', async () => {
     const { desk } = await show('busy', 'rules');
     await press('j');
-    expect(desk.place.id).toBe('approvals.expires');
+    expect(desk.place.id).toBe('mode');
     await press('j');
     await press('k');
     await press('j');
-    expect(desk.place.id).toBe('approvals.scopes');
+    expect(desk.place.id).toBe('sandbox.minimum_tier');
     expect(screen.getByTestId('panel')).toBeTruthy();
     await press('Escape');
     expect(screen.queryByTestId('panel')).toBeNull();
@@ -186,12 +188,141 @@ describe('rules', () => {
     expect(answer).toMatch(/An allow rule for git push/);
   });
 
-  it('shows who set a value, who was overruled and why, and that it is managed', async () => {
+  it('shows who set a value, what was overridden and why, and that it is managed', async () => {
     await show('managed', 'rules', 'approvals.scopes');
     const detail = screen.getByTestId('value-detail').textContent;
-    expect(detail).toContain('Your organisation manages this');
-    expect(detail).toContain('A managed layer takes scopes away.');
+    expect(screen.getByTestId('value-managed').textContent).toBe('Managed by Acme');
+    expect(detail).toContain('restricted by managed-file');
     expect(detail).toContain('20-acme.toml:31');
+    expect(detail).toContain('How far an approval may reach');
+  });
+
+  it('tells of every status in a word, and of keys that nobody knows first', async () => {
+    await show('long', 'rules');
+    const rows = screen.getAllByTestId('value-row').map((row) => row.textContent ?? '');
+    expect(rows[0]).toMatch(/network\.upload.*Too new/s);
+    expect(rows[1]).toMatch(/network\.dney.*Unknown key/s);
+    const status = (key: string) => rows.find((row) => row.startsWith(key));
+    for (const [key, word] of [
+      ['revision', 'Applied'],
+      ['filesystem.read', 'Needs restart'],
+      ['filesystem.deny', 'Partly read'],
+      ['network.mode', 'Strictest'],
+      ['limits.memory', 'Ignored'],
+      ['limits.processes', 'Unsupported'],
+      ['remote.url', 'Stops sessions'],
+    ]) {
+      expect(status(key!), key).toContain(word);
+    }
+  });
+
+  it('leads from a key that nobody knows to the one that is nearest', async () => {
+    const { desk } = await show('long', 'rules');
+    await fireEvent.click(screen.getAllByTestId('value-row')[1]!);
+    await settle();
+    expect(screen.getByTestId('unknown-detail').textContent).toMatch(
+      /The nearest is\s+network\.deny/,
+    );
+    await fireEvent.click(screen.getByText('network.deny', { selector: 'button' }));
+    await settle();
+    expect(desk.place.id).toBe('network.deny');
+  });
+
+  it('lists what is not understood on top, and nothing where all is', async () => {
+    await show('long', 'rules');
+    const told = screen.getByTestId('not-understood');
+    expect(told.querySelector('summary')?.textContent).toBe('5 keys are not understood');
+    expect(told.textContent).toContain('config.toml:7:1');
+    expect(told.textContent).toContain('It is ignored.');
+  });
+
+  it('names the running session that needs a restart, with what it has', async () => {
+    await show('long', 'rules', 'filesystem.read');
+    const detail = screen.getByTestId('value-detail').textContent;
+    expect(detail).toMatch(/Needs restart: session s-7f3a91c2/);
+    expect(detail).toContain('~/old-docs');
+  });
+
+  it('searches keys, values and places, and says when nothing has the words', async () => {
+    await show('busy', 'rules');
+    await press('/');
+    const search = screen.getByTestId('rules-search');
+    expect(document.activeElement).toBe(search);
+    const keys = async (text: string) => {
+      await fireEvent.input(search, { target: { value: text } });
+      await settle();
+      const rows = screen.queryAllByTestId('value-row');
+      return rows.map((row) => row.querySelector('span')?.textContent);
+    };
+    expect(await keys('ACME.example')).toEqual(['network.allow']);
+    expect(await keys('git push')).toEqual(['commands.rule']);
+    expect(await keys('no such word')).toEqual([]);
+    expect(screen.getByTestId('nothing-found').textContent).toContain('no such word');
+    expect(await keys('remote.')).toEqual(['remote.url', 'remote.root', 'remote.on_expiry']);
+  });
+
+  it('shows what nobody sets only when it is wanted', async () => {
+    await show('busy', 'rules');
+    const keys = () => screen.getAllByTestId('value-row').map((row) => row.textContent);
+    expect(keys().join()).not.toContain('remote.url');
+    expect(screen.getByTestId('hidden-keys').textContent).toContain('8 more keys are not set');
+    await fireEvent.click(screen.getByTestId('show-unset'));
+    await settle();
+    expect(keys().join()).toContain('remote.url');
+    expect(screen.queryByTestId('hidden-keys')).toBeNull();
+  });
+
+  it.each([
+    ['managed', '/etc/chaperone/policy.d/20-acme.toml:14'],
+    ['macos', 'dev.chaperone.desktop:network.mode'],
+    ['windows', 'HKLM\\SOFTWARE\\Policies\\Chaperone\\network!mode'],
+  ])('copies the place of a value: %s', async (scenario, place) => {
+    const write = vi.fn(async () => {});
+    vi.stubGlobal('navigator', { ...navigator, platform: '', clipboard: { writeText: write } });
+    await show(scenario, 'rules', 'network.mode');
+    await fireEvent.click(screen.getAllByLabelText(/^Copy the place/)[0]!);
+    await settle();
+    expect(write).toHaveBeenCalledWith(place);
+    vi.unstubAllGlobals();
+  });
+
+  it('asks for a workspace’s own policy, also in why', async () => {
+    const { backend } = await show('busy', 'rules');
+    const rules = vi.spyOn(backend, 'rules');
+    const why = vi.spyOn(backend, 'why');
+    await fireEvent.change(screen.getByTestId('rules-workspace'), {
+      target: { value: '/home/ada/work/api' },
+    });
+    await settle();
+    expect(rules).toHaveBeenLastCalledWith('/home/ada/work/api');
+    await press('w');
+    expect(document.activeElement).toBe(screen.getByTestId('why'));
+    await fireEvent.input(screen.getByTestId('why'), { target: { value: 'make' } });
+    await fireEvent.submit(screen.getByTestId('why').closest('form')!);
+    await settle();
+    expect(why.mock.calls[0]?.[0].workspace).toBe('/home/ada/work/api');
+  });
+
+  it('gives the policy out for a support ticket, and hosts only when told', async () => {
+    const write = vi.fn<(text: string) => Promise<void>>(async () => {});
+    vi.stubGlobal('navigator', { ...navigator, platform: '', clipboard: { writeText: write } });
+    await show('managed', 'rules');
+    await fireEvent.click(screen.getByTestId('open-report'));
+    await settle();
+    const text = () => screen.getByTestId('report-text').textContent ?? '';
+    expect(text()).toContain('<host-1>');
+    expect(text()).not.toMatch(/acme|\/home\/ada/i);
+    await fireEvent.click(screen.getByTestId('report-copy'));
+    await settle();
+    expect(write).toHaveBeenCalledWith(text());
+    expect(screen.getByTestId('report-said').textContent).toContain('Copied');
+    await fireEvent.click(screen.getByTestId('report-hosts'));
+    await settle();
+    expect(text()).toContain('acme.example');
+    await fireEvent.click(screen.getByTestId('report-save'));
+    await settle();
+    expect(screen.getByTestId('report-said').textContent).toContain('Saved as /home/ada/');
+    vi.unstubAllGlobals();
   });
 
   it('revokes a grant', async () => {
@@ -201,12 +332,49 @@ describe('rules', () => {
     expect(screen.queryByTestId('grant')).toBeNull();
   });
 
-  it('shows every layer with its status', async () => {
+  it('has a header for each source, and the absent ones in one place', async () => {
     await show('long', 'rules');
     await fireEvent.click(screen.getByTestId('view-layers'));
     await settle();
     const layers = screen.getAllByTestId('layer-row').map((row) => row.textContent);
-    expect(layers.join()).toMatch(/Absent.*Present.*Invalid.*Line 7/s);
+    expect(layers.join()).toMatch(/Unreadable.*Untrusted.*Expired.*Present.*Invalid/s);
+    expect(layers.join()).toMatch(/revision 42.*read just now.*digest 3f9a1c02d4e5/s);
+    expect(screen.queryByTestId('absent-layers')).toBeNull();
+  });
+
+  it('collapses sources that are absent', async () => {
+    await show('busy', 'rules');
+    await fireEvent.click(screen.getByTestId('view-layers'));
+    await settle();
+    const told = screen.getByTestId('absent-layers');
+    expect(told.textContent).toBe('2 sources are absent');
+    expect(told.closest('details')?.open).toBe(false);
+    expect(screen.getAllByTestId('layer-row')).toHaveLength(3);
+  });
+});
+
+describe('observe mode', () => {
+  it.each(PAGES)('is said on %s, until when and by whom', async (page) => {
+    await show('observe', page);
+    const banner = screen.getByTestId('observe-banner').textContent;
+    expect(banner).toMatch(/Observe mode until \d+ \w+ \d{4}\./);
+    expect(banner).toContain('Set by Acme');
+    expect(banner).toContain('20-acme.toml:4');
+  });
+
+  it('is not said where the policy is enforced', async () => {
+    await show('managed', 'home');
+    expect(screen.queryByTestId('observe-banner')).toBeNull();
+  });
+
+  it('ends with its time', async () => {
+    const { backend } = await show('observe', 'home');
+    backend.recording.managed!.observes!.until = new Date(Date.now() + 60_000).toISOString();
+    backend.tell('rules', null);
+    await settle();
+    expect(screen.getByTestId('observe-banner')).toBeTruthy();
+    await pass(90_000);
+    expect(screen.queryByTestId('observe-banner')).toBeNull();
   });
 });
 

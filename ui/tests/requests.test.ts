@@ -361,9 +361,16 @@ describe('a card', () => {
   });
 
   it('offers only the scopes that are left, and says who took the other', async () => {
-    await show('managed', 'requests');
+    const shown = await show('managed', 'requests');
+    const given = watchAnswers(shown);
     expect(screen.queryByTestId('allow-session')).toBeNull();
     expect(screen.getByTestId('allow-once')).toBeTruthy();
-    expect(screen.getByTestId('request-status').textContent).toContain('your organisation');
+    const managed = screen.getByTestId('allow-session-managed');
+    expect(managed.getAttribute('aria-disabled')).toBe('true');
+    const told = document.getElementById(managed.getAttribute('aria-describedby') ?? '');
+    expect(told?.textContent).toBe('Managed by Acme');
+    await pass(QUIET);
+    await press('allow-session-managed');
+    expect(given).toEqual([]);
   });
 });

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct KeyWords {
     /// In full: `network.mode`.
     pub key: &'static str,
+    /// What a settings page calls it.
+    pub title: &'static str,
     /// What it does, as one sentence.
     pub about: &'static str,
     /// What it takes, without a full stop.
@@ -32,6 +34,7 @@ impl Key {
     pub fn words(&self) -> KeyWords {
         KeyWords {
             key: self.name,
+            title: self.title,
             about: self.about,
             takes: self.takes.words(),
             example: self.example,

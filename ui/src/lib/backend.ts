@@ -3,6 +3,49 @@
 // serves recorded data, so that every page and state can be seen in a plain browser.
 //
 // Field names are those of the Rust structs; an absent value is `null`, never a missing field.
+// What the policy itself says is taken from the generated types as it is.
+
+import type {
+  Class,
+  Finding,
+  FindingStatus,
+  KeyWords,
+  LayerStatus,
+  LayerSummary,
+  Loser,
+  Managed,
+  Observes,
+  Origin,
+  Os,
+  PolicyValue,
+  Rules,
+  Running,
+  SourceKind,
+  Unreachable,
+  Value as Json,
+  ValueStatus,
+} from './bindings';
+
+export type {
+  Class,
+  Finding,
+  FindingStatus,
+  Json,
+  KeyWords,
+  LayerStatus,
+  LayerSummary,
+  Loser,
+  Managed,
+  Observes,
+  Origin,
+  Os,
+  PolicyValue,
+  Rules,
+  Running,
+  SourceKind,
+  Unreachable,
+  ValueStatus,
+};
 
 /** An instant: RFC 3339 in UTC, such as `2026-11-22T09:07:31.250Z`. */
 export type Time = string;
@@ -12,26 +55,6 @@ export type Verdict = 'allow' | 'ask' | 'deny';
 
 /** How an agent is held: by the kernel, through its own hooks only, or not at all. */
 export type Governed = 'sandboxed' | 'cooperative' | 'not-governed';
-
-/** What kind of source supplied a value. */
-export type SourceKind =
-  | 'built-in'
-  | 'agent-file'
-  | 'recommended-file'
-  | 'managed-file'
-  | 'user-file'
-  | 'command-line'
-  | 'workspace-file'
-  | 'grant';
-
-/** What the layers of a source may do. */
-export type Class = 'managed' | 'base' | 'workspace';
-
-/** Where one value came from: `locator` is `PATH:LINE`, a path, `defaults`, or a grant's id. */
-export interface Origin {
-  kind: SourceKind;
-  locator: string;
-}
 
 /** What was decided, by which rule, from where and why. */
 export interface Decision {
@@ -57,6 +80,8 @@ export interface Home {
   away: Away | null;
   /** Layers and keys that could not be taken as they were written. */
   findings: Finding[];
+  /** Running sessions whose requests cannot be answered here. */
+  unreachable: Unreachable[];
   /** Workspaces of earlier sessions, the latest first, at most ten. */
   recent_workspaces: string[];
   /** Of Chaperone. */
@@ -74,13 +99,6 @@ export interface Protection {
 export interface Remedy {
   text: string;
   command: string | null;
-}
-
-export interface Managed {
-  /** The organisation, where a layer names one. */
-  by: string | null;
-  revision: string | null;
-  read_at: Time;
 }
 
 export interface Machine {
@@ -142,18 +160,6 @@ export interface Away {
   counts: Counts;
   /** The latest decisions that were not plain allows, newest first, at most five. */
   latest: EventRow[];
-}
-
-/** A key or a layer that could not be taken as written. */
-export interface Finding {
-  /** `FILE:LINE:COLUMN` as far as known. */
-  place: string;
-  /** The dotted key, or `null` for the whole layer. */
-  key: string | null;
-  expected: string;
-  found: string;
-  /** What Chaperone does instead, in words. */
-  effect: string;
 }
 
 // ---------------------------------------------------------------- requests
@@ -350,41 +356,6 @@ export interface HostRow {
 
 // ---------------------------------------------------------------- rules
 
-export interface Rules {
-  layers: Layer[];
-  values: Value[];
-}
-
-/** As `chaperone policy show --json` prints it. */
-export interface Layer {
-  kind: SourceKind;
-  locator: string;
-  class: Class;
-  status: 'present' | 'absent' | 'unreadable' | 'untrusted' | 'invalid';
-  detail: string;
-}
-
-/** As `chaperone policy explain --json` prints it. */
-export interface Value {
-  key: string;
-  value: Json;
-  origins: Origin[];
-  /** How values of several layers become one, in a word. */
-  merge: string;
-  /** `ok`, or what is wrong in words. */
-  status: string;
-  losers: Loser[];
-}
-
-export interface Loser {
-  value: Json;
-  kind: SourceKind;
-  locator: string;
-  reason: string;
-}
-
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
 export interface Question {
   about: 'command' | 'host' | 'read' | 'write';
   /** A command line, `HOST[:PORT]`, or a path. */
@@ -467,6 +438,8 @@ export interface Topics {
 
 export interface Backend {
   home(): Promise<Home>;
+  /** Who manages this laptop; `null`: nobody. */
+  managed(): Promise<Managed | null>;
 
   requests(): Promise<Requests>;
   answer(answer: Answer): Promise<AnswerOutcome>;
@@ -480,7 +453,11 @@ export interface Backend {
 
   /** With the workspace's own file, or without. */
   rules(workspace: string | null): Promise<Rules>;
-  explain(key: string, workspace: string | null): Promise<Value>;
+  explain(key: string, workspace: string | null): Promise<PolicyValue>;
+  /** The policy for a support ticket, names replaced; `hosts` leaves those of hosts. */
+  report(workspace: string | null, hosts: boolean): Promise<string>;
+  /** The same into a file of the person's choice: its path, `null` when it was cancelled. */
+  saveReport(workspace: string | null, hosts: boolean): Promise<string | null>;
   why(question: Question): Promise<Why>;
   grants(): Promise<Grant[]>;
   revoke(grant: string): Promise<void>;

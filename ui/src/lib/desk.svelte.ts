@@ -2,7 +2,7 @@
 // and who hears a key.
 
 import { createContext } from 'svelte';
-import type { Backend, Failure, Requests, Settings, Theme } from './backend';
+import type { Backend, Failure, Managed, Requests, Settings, Theme } from './backend';
 import { Live, asFailure } from './live.svelte';
 import { inField, meant } from './logic/keys';
 import { type Place, format, parse } from './logic/place';
@@ -17,6 +17,8 @@ export class Desk {
   readonly backend: Backend;
   readonly requests: Live<Requests>;
   readonly settings: Live<Settings>;
+  /** Who manages this laptop; `null` while it is not known, and where nobody does. */
+  readonly managed: Live<Managed | null>;
 
   place = $state.raw<Place>({ page: 'home', id: null });
   helpOpen = $state(false);
@@ -34,6 +36,7 @@ export class Desk {
     this.backend = backend;
     this.requests = new Live(() => backend.requests());
     this.settings = new Live(() => backend.settings());
+    this.managed = new Live(() => backend.managed());
   }
 
   /** Requests that wait for an answer. */
@@ -64,9 +67,11 @@ export class Desk {
   /** Listens to the backend and the browser until the returned function is called. */
   listen(): () => void {
     void this.requests.refresh();
+    void this.managed.refresh();
     const { backend } = this;
     const stop = [
       backend.on('requests', () => void this.#refreshRequests()),
+      backend.on('rules', () => void this.managed.refresh()),
       backend.on('open', (link) => {
         const place = parse(link);
         if (place) this.go(place);

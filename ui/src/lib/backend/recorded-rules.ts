@@ -1,222 +1,470 @@
-// A recorded policy: layers, values, and answers to why.
+// A recorded policy: sources, values, and answers to why, on a laptop that nobody manages and on
+// managed ones of each system; once with everything that can be wrong.
 
-import type { Origin, Question, Rules, Why } from '../backend';
+import type {
+  Class,
+  Finding,
+  Json,
+  LayerSummary,
+  Loser,
+  Managed,
+  Origin,
+  PolicyValue,
+  Question,
+  Rules,
+  SourceKind,
+  ValueStatus,
+  Why,
+} from '../backend';
+import { KEY_NAMES, KEY_WORDS, type KeyName, mergeOf } from './recorded-keys';
+
+/** Whose laptop it is. */
+export type Fleet = 'nobody' | 'linux' | 'macos' | 'windows' | 'broken';
 
 export const BUILT_IN: Origin = { kind: 'built-in', locator: 'defaults' };
 export const MANAGED: Origin = {
   kind: 'managed-file',
   locator: '/etc/chaperone/policy.d/20-acme.toml:14',
 };
+const USER_FILE = '/home/ada/.config/chaperone/config.toml';
+const WORKSPACE_FILE = '/home/ada/work/api/.chaperone.toml';
+const REGISTRY = 'HKLM\\SOFTWARE\\Policies\\Chaperone';
+const OWN_REGISTRY = 'HKCU\\SOFTWARE\\Policies\\Chaperone';
+const DOMAIN = 'dev.chaperone.desktop';
+const BUNDLE = 'https://policy.acme.example/chaperone/10-hosts.toml';
+const DIGEST = '3f9a1c02d4e5b6a798c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f6a7b8c9d0e1f2a3';
 
-export function makeRules(managed: boolean, broken: boolean): Rules {
-  const user: Origin = { kind: 'user-file', locator: '/home/ada/.config/chaperone/config.toml:3' };
-  const layers: Rules['layers'] = [
-    {
-      kind: 'managed-file',
-      locator: '/etc/chaperone/policy.d/20-acme.toml',
-      class: 'managed',
-      status: managed ? 'present' : 'absent',
-      detail: managed ? 'Revision 42.' : 'Nobody manages this laptop.',
-    },
-    {
+const CLASSES: Partial<Record<SourceKind, Class>> = {
+  'managed-file': 'managed',
+  'managed-profile': 'managed',
+  'managed-registry': 'managed',
+  'managed-bundle': 'managed',
+  'user-registry': 'user-policy',
+  'workspace-file': 'workspace',
+};
+const classOf = (kind: SourceKind): Class => CLASSES[kind] ?? 'base';
+
+const DETAILS: Record<ValueStatus, string> = {
+  applied: 'It holds.',
+  unset: 'No layer says anything.',
+  restart: 'Needs restart: session s-7f3a91c2 runs with the old value to the end.',
+  unsupported: 'It has no effect on this system.',
+  dropped: 'A value could not be read and is ignored.',
+  partly: 'Of a broken value, what could be read restricts.',
+  strictest: 'A broken managed value fell to the strictest of its key.',
+  refused: 'A layer could not be read at all, so no session starts.',
+};
+
+function layer(
+  kind: SourceKind,
+  locator: string,
+  fields: Partial<LayerSummary> = {},
+): LayerSummary {
+  return {
+    kind,
+    locator,
+    class: classOf(kind),
+    status: 'present',
+    detail: '',
+    revision: null,
+    when: null,
+    min_version: null,
+    digest: null,
+    read_at: null,
+    ...fields,
+  };
+}
+
+const absent = (kind: SourceKind, locator: string) => layer(kind, locator, { status: 'absent' });
+
+type Set = Partial<Omit<PolicyValue, 'key' | 'value' | 'origins'>>;
+
+function value(key: KeyName, said: Json, from: Origin | Origin[], more: Set = {}): PolicyValue {
+  const origins = Array.isArray(from) ? from : [from];
+  const levels: Class[] = ['managed', 'user-policy', 'base', 'workspace'];
+  const level = levels.find((one) => origins.some(({ kind }) => classOf(kind) === one)) ?? null;
+  const status = more.status ?? (origins.length === 0 ? 'unset' : 'applied');
+  return {
+    key,
+    value: said,
+    origins,
+    merge: mergeOf(key),
+    status,
+    losers: [],
+    findings: [],
+    level,
+    detail: DETAILS[status],
+    running: [],
+    ...more,
+  };
+}
+
+const lost = (said: Json, origin: Origin, reason: string): Loser => ({
+  value: said,
+  ...origin,
+  reason,
+});
+
+const RULES: Json[] = [
+  { prefix: ['git', 'push'], decision: 'ask', reason: 'Publishes work.' },
+  { prefix: ['npm', 'publish'], decision: 'ask', reason: 'Publishes a package.' },
+  { prefix: ['cargo', 'publish'], decision: 'ask', reason: 'Publishes a package.' },
+  { prefix: ['gh', 'repo', 'delete'], decision: 'deny', reason: 'Removes a repository.' },
+];
+const PASSED = ['PATH', 'HOME', 'LANG', 'TERM', 'SHELL', 'EDITOR', 'TZ'];
+
+/** Without any policy of an organisation. */
+function plain(user: Origin): Map<KeyName, PolicyValue> {
+  const each: PolicyValue[] = [
+    value('mode', 'enforce', BUILT_IN),
+    value('sandbox.minimum_tier', 'reduced', BUILT_IN),
+    value('filesystem.read', ['~/reference-docs'], user),
+    value('filesystem.deny', ['~/.kube', '**/secrets/**'], [user, user]),
+    value('filesystem.deny_write', ['infra/**'], {
       kind: 'workspace-file',
-      locator: '/home/ada/work/api/.chaperone.toml',
-      class: 'workspace',
-      status: 'present',
-      detail: 'It may only restrict.',
-    },
-    {
-      kind: 'user-file',
-      locator: '/home/ada/.config/chaperone/config.toml',
-      class: 'base',
-      status: broken ? 'invalid' : 'present',
-      detail: broken
-        ? 'Line 7: network.mode: expected "none", "proxy" or "direct", found "open".'
-        : '',
-    },
-    { kind: 'built-in', locator: 'defaults', class: 'base', status: 'present', detail: '' },
+      locator: `${WORKSPACE_FILE}:2`,
+    }),
+    value('network.mode', 'proxy', user, {
+      losers: [lost('none', BUILT_IN, `overridden by ${user.kind} ${user.locator}`)],
+    }),
+    value('network.allow', ['*.acme.example', 'localhost:4000'], [user, user]),
+    value('network.closed', false, BUILT_IN),
+    value(
+      'commands.rule',
+      RULES,
+      RULES.map(() => BUILT_IN),
+    ),
+    value('commands.closed', false, BUILT_IN),
+    value('environment.pass', ['RUST_LOG', ...PASSED], [user, ...PASSED.map(() => BUILT_IN)]),
+    value('environment.deny', ['*TOKEN*', '*SECRET*', 'AWS_*'], [BUILT_IN, BUILT_IN, BUILT_IN]),
+    value('approvals.scopes', ['once', 'session'], BUILT_IN),
+    value('approvals.expires', '10m', BUILT_IN),
+    value('approvals.unattended', 'deny', BUILT_IN),
+    value('limits.memory', '8 GiB', user),
+    value('limits.processes', 4096, BUILT_IN),
   ];
-  const values: Rules['values'] = [
-    {
-      key: 'approvals.expires',
-      value: '10m',
-      origins: [BUILT_IN],
-      merge: 'shortest',
-      status: 'ok',
-      losers: [],
+  return new Map(each.map((one) => [one.key as KeyName, one]));
+}
+
+/** How each system says where a key stands. */
+interface Place {
+  kind: SourceKind;
+  at(key: KeyName, line: number): Origin;
+}
+
+const PLACES: Record<'linux' | 'macos' | 'windows', Place> = {
+  linux: {
+    kind: 'managed-file',
+    at: (_, line) => ({
+      kind: 'managed-file',
+      locator: `/etc/chaperone/policy.d/20-acme.toml:${line}`,
+    }),
+  },
+  macos: {
+    kind: 'managed-profile',
+    at: (key) => ({ kind: 'managed-profile', locator: `${DOMAIN}:${key}` }),
+  },
+  windows: {
+    kind: 'managed-registry',
+    at: (key) => {
+      const [section, last] = key.includes('.') ? key.split('.') : ['', key];
+      const path = section ? `${REGISTRY}\\${section}` : REGISTRY;
+      return { kind: 'managed-registry', locator: `${path}!${last}` };
     },
-    {
-      key: 'approvals.scopes',
-      value: managed ? ['once'] : ['once', 'session'],
-      origins: [
-        managed ? { ...MANAGED, locator: '/etc/chaperone/policy.d/20-acme.toml:31' } : BUILT_IN,
-      ],
-      merge: 'intersection',
-      status: 'ok',
-      losers: managed
-        ? [
-            {
-              value: ['once', 'session'],
-              kind: 'built-in',
-              locator: 'defaults',
-              reason: 'A managed layer takes scopes away.',
-            },
-          ]
-        : [],
-    },
-    {
-      key: 'approvals.unattended',
-      value: 'deny',
-      origins: [BUILT_IN],
-      merge: 'strictest',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'commands.closed',
-      value: false,
-      origins: [BUILT_IN],
-      merge: 'strictest',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'commands.rule',
-      value: [
-        { prefix: ['git', 'push'], decision: 'ask', reason: 'Publishes work.' },
-        { prefix: ['npm', 'publish'], decision: 'ask', reason: 'Publishes a package.' },
-        { prefix: ['cargo', 'publish'], decision: 'ask', reason: 'Publishes a package.' },
-      ],
-      origins: managed ? [MANAGED, BUILT_IN] : [BUILT_IN],
-      merge: 'rules',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'environment.deny',
-      value: ['*TOKEN*', '*SECRET*', 'AWS_*'],
-      origins: [BUILT_IN],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'environment.pass',
-      value: ['RUST_LOG'],
-      origins: [user],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'filesystem.deny',
-      value: ['~/.ssh', '~/.kube', '**/secrets/**'],
-      origins: [BUILT_IN, user],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'filesystem.deny_write',
-      value: ['.git/hooks', '.chaperone.toml', 'infra/**'],
-      origins: [BUILT_IN],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'filesystem.read',
-      value: ['~/reference-docs'],
-      origins: [user],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'filesystem.write',
-      value: [],
-      origins: [BUILT_IN],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'limits.memory',
-      value: '8 GiB',
-      origins: [user],
-      merge: 'smallest',
-      status: 'ok',
+  },
+};
+
+function managedBy(system: 'linux' | 'macos' | 'windows', user: Origin): Map<KeyName, PolicyValue> {
+  const { at } = PLACES[system];
+  const values = plain(user);
+  const bundle: Origin = { kind: 'managed-bundle', locator: `${BUNDLE}:3` };
+  const bounded = (origin: Origin) => `restricted by ${origin.kind} ${origin.locator}`;
+  const scopes = at('approvals.scopes', 31);
+  const mode = at('network.mode', 14);
+  const rules = at('commands.rule', 20);
+  const each: PolicyValue[] = [
+    value('revision', '42', at('revision', 1)),
+    value('organisation', 'Acme', at('organisation', 2)),
+    value('sandbox.minimum_tier', 'full', at('sandbox.minimum_tier', 5), {
+      status: system === 'linux' ? 'applied' : 'unsupported',
+      detail: DETAILS[system === 'linux' ? 'applied' : 'unsupported'],
+      losers: [lost('reduced', BUILT_IN, bounded(at('sandbox.minimum_tier', 5)))],
+    }),
+    value('network.mode', 'none', mode, {
       losers: [
-        { value: null, kind: 'built-in', locator: 'defaults', reason: 'The user file chooses.' },
+        lost('proxy', user, bounded(mode)),
+        lost('none', BUILT_IN, `${mode.kind} ${mode.locator} says the same`),
       ],
-    },
-    {
-      key: 'limits.processes',
-      value: 4096,
-      origins: [BUILT_IN],
-      merge: 'smallest',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'network.allow',
-      value: ['crates', 'npm', '*.acme.example'],
-      origins: [BUILT_IN, user],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'network.closed',
-      value: false,
-      origins: [BUILT_IN],
-      merge: 'strictest',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'network.deny',
-      value: ['paste.example'],
-      origins: [managed ? MANAGED : user],
-      merge: 'union',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'network.mode',
-      value: 'none',
-      origins: [managed ? MANAGED : BUILT_IN],
-      merge: 'strictest',
-      status: broken ? "The user file's value is invalid and dropped." : 'ok',
-      losers:
-        broken || managed
-          ? [
-              {
-                value: broken ? 'open' : 'direct',
-                ...user,
-                reason: broken ? 'It is not a mode.' : 'A managed layer is stricter.',
-              },
-            ]
-          : [],
-    },
-    {
-      key: 'revision',
-      value: managed ? '42' : null,
-      origins: [managed ? MANAGED : BUILT_IN],
-      merge: 'override',
-      status: 'ok',
-      losers: [],
-    },
-    {
-      key: 'sandbox.minimum_tier',
-      value: managed ? 'full' : 'reduced',
-      origins: [managed ? MANAGED : BUILT_IN],
-      merge: 'strictest',
-      status: 'ok',
-      losers: [],
-    },
+    }),
+    value('network.allow', ['registry.acme.example:443', '*.acme.example'], [bundle, user]),
+    value('network.deny', ['paste.example'], at('network.deny', 15)),
+    value(
+      'commands.rule',
+      [
+        { prefix: ['git', 'push'], decision: 'ask', reason: 'Publishing is decided by a person.' },
+        ...RULES.slice(1),
+      ],
+      [rules, ...RULES.slice(1).map(() => BUILT_IN)],
+      {
+        losers: [
+          lost(RULES[0] ?? null, BUILT_IN, bounded(rules)),
+          lost(
+            { prefix: ['git', 'push'], decision: 'allow' },
+            { ...user, locator: user.locator },
+            bounded(rules),
+          ),
+        ],
+      },
+    ),
+    value('approvals.scopes', ['once'], scopes, {
+      losers: [lost(['once', 'session'], BUILT_IN, bounded(scopes))],
+    }),
+    value('remote.url', 'https://policy.acme.example/chaperone/', at('remote.url', 40)),
+    value('remote.on_expiry', 'restrict', BUILT_IN),
   ];
-  return { layers, values };
+  if (system === 'windows') {
+    const own: Origin = { kind: 'user-registry', locator: `${OWN_REGISTRY}\\limits!processes` };
+    each.push(
+      value('limits.processes', 2048, own, {
+        losers: [lost(4096, BUILT_IN, `restricted by ${own.kind} ${own.locator}`)],
+      }),
+    );
+  }
+  for (const one of each) values.set(one.key as KeyName, one);
+  return values;
+}
+
+const BROKEN: Finding[] = [
+  {
+    file: '/etc/chaperone/policy.d/20-acme.toml',
+    line: 14,
+    column: 8,
+    key: 'network.mode',
+    problem: 'wrong-value',
+    expected: '"none", "proxy" or "direct"',
+    found: '"prxy"',
+    status: 'strictest',
+  },
+  {
+    file: '/etc/chaperone/policy.d/20-acme.toml',
+    line: 18,
+    column: 20,
+    key: 'filesystem.deny',
+    problem: 'wrong-value',
+    expected: 'a glob: `*`, `?`, `**`, `[a-z]`, `{a,b}`, each bracket closed',
+    found: '"~/.aws/["',
+    status: 'partly',
+  },
+  {
+    file: '/etc/chaperone/policy.d/30-new.json#/network/upload',
+    line: 0,
+    column: 0,
+    key: 'network.upload',
+    problem: 'unsupported',
+    expected: 'Chaperone 0.9.0, which may know it; this is 0.1.0',
+    found: 'the unknown key `upload`',
+    status: 'dropped',
+  },
+  {
+    file: USER_FILE,
+    line: 7,
+    column: 1,
+    key: 'network.dney',
+    problem: 'unknown-key',
+    expected: '`network.deny`',
+    found: 'the unknown key `dney`',
+    status: 'dropped',
+  },
+  {
+    file: USER_FILE,
+    line: 9,
+    column: 10,
+    key: 'limits.memory',
+    problem: 'wrong-value',
+    expected: 'a size of at least "256 MiB", such as "8 GiB"',
+    found: '"8 Gigs"',
+    status: 'dropped',
+  },
+];
+const about = (key: KeyName) => BROKEN.filter((finding) => finding.key === key);
+
+/** Everything that can be wrong, at once. */
+function broken(user: Origin): Map<KeyName, PolicyValue> {
+  const { at } = PLACES.linux;
+  const values = managedBy('linux', user);
+  const change = (key: KeyName, status: ValueStatus, more: Set = {}) => {
+    const before = values.get(key);
+    if (before) {
+      values.set(key, {
+        ...before,
+        status,
+        detail: DETAILS[status],
+        findings: about(key),
+        ...more,
+      });
+    }
+  };
+  change('network.mode', 'strictest');
+  const deny = at('filesystem.deny', 18);
+  values.set('filesystem.deny', value('filesystem.deny', ['~/.kube', '~/.aws'], [deny, deny]));
+  change('filesystem.deny', 'partly');
+  values.set('limits.memory', value('limits.memory', null, []));
+  change('limits.memory', 'dropped');
+  change('filesystem.read', 'restart', {
+    running: [{ session: 's-7f3a91c2', value: ['~/reference-docs', '~/old-docs'] }],
+  });
+  change('limits.processes', 'unsupported');
+  change('remote.url', 'refused');
+  return values;
+}
+
+function layersOf(fleet: Fleet, ago: (milliseconds: number) => string): LayerSummary[] {
+  const now = { read_at: ago(2_000), digest: DIGEST };
+  const bundle = layer('managed-bundle', BUNDLE, {
+    revision: '42.3',
+    digest: DIGEST.replace('3f9a', '77c0'),
+    read_at: ago(2 * 3_600_000),
+  });
+  const own = { ...now, digest: DIGEST.replace('3f9a', 'b204') };
+  const user = layer('user-file', USER_FILE, own);
+  const workspace = layer('workspace-file', WORKSPACE_FILE, { digest: null, read_at: now.read_at });
+  const builtIn = layer('built-in', 'defaults');
+  switch (fleet) {
+    case 'nobody':
+      return [
+        builtIn,
+        absent('recommended-file', '/etc/chaperone/recommended.d'),
+        absent('managed-file', '/etc/chaperone/policy.d'),
+        user,
+        workspace,
+      ];
+    case 'linux':
+      return [
+        builtIn,
+        layer('agent-file', 'claude-code'),
+        absent('recommended-file', '/etc/chaperone/recommended.d'),
+        layer('managed-file', '/etc/chaperone/policy.d/20-acme.toml', { revision: '42', ...now }),
+        layer('managed-file', '/etc/chaperone/policy.d/30-windows.json', {
+          when: 'os = windows',
+          detail: 'It does not apply here: it holds when os = windows.',
+          ...now,
+        }),
+        bundle,
+        user,
+        layer('command-line', '/home/ada/strict.toml', now),
+        workspace,
+      ];
+    case 'macos':
+      return [
+        builtIn,
+        absent('recommended-file', '/Library/Application Support/Chaperone/recommended.d'),
+        layer('recommended-profile', `${DOMAIN}.recommended`, now),
+        absent('managed-file', '/Library/Application Support/Chaperone/policy.d'),
+        layer('managed-profile', DOMAIN, { revision: '42', ...now }),
+        bundle,
+        layer('user-preference', DOMAIN, own),
+        absent('user-file', '/Users/ada/Library/Application Support/Chaperone/config.toml'),
+        layer('workspace-file', '/Users/ada/work/api/.chaperone.toml', now),
+      ];
+    case 'windows':
+      return [
+        builtIn,
+        absent('recommended-file', 'C:\\ProgramData\\Chaperone\\recommended.d'),
+        layer('recommended-registry', `${REGISTRY}\\Recommended`, now),
+        absent('managed-file', 'C:\\ProgramData\\Chaperone\\policy.d'),
+        layer('managed-registry', REGISTRY, { revision: '42', min_version: '0.1.0', ...now }),
+        bundle,
+        layer('user-registry', OWN_REGISTRY, own),
+        layer('user-file', 'C:\\Users\\ada\\AppData\\Roaming\\Chaperone\\config.toml', own),
+        absent('workspace-file', 'C:\\work\\api\\.chaperone.toml'),
+      ];
+    case 'broken':
+      return [
+        builtIn,
+        layer('recommended-file', '/etc/chaperone/recommended.d/10-defaults.toml', {
+          status: 'unreadable',
+          detail: 'Permission denied (os error 13).',
+        }),
+        layer('managed-file', '/etc/chaperone/policy.d/20-acme.toml', {
+          revision: '42',
+          detail:
+            '2 findings; the first: network.mode: expected "none", "proxy" or "direct", found "prxy".',
+          ...now,
+        }),
+        layer('managed-file', '/etc/chaperone/policy.d/30-new.json', {
+          status: 'untrusted',
+          min_version: '0.9.0',
+          detail: 'user 1000 can write it, so its restrictions apply and its grants do not.',
+          ...now,
+        }),
+        { ...bundle, status: 'expired', detail: 'It was signed until 1 November 2026.' },
+        { ...user, detail: '2 findings; the first: network.dney: expected `network.deny`.' },
+        {
+          ...workspace,
+          status: 'invalid',
+          detail: `Not valid TOML. ${WORKSPACE_FILE}:2:2: expected valid TOML, found the key stands here twice.`,
+        },
+      ];
+  }
+}
+
+export function makeRules(
+  fleet: Fleet,
+  workspaces: string[],
+  ago: (milliseconds: number) => string,
+): Rules {
+  const user: Origin =
+    fleet === 'macos'
+      ? { kind: 'user-preference', locator: `${DOMAIN}:network.mode` }
+      : fleet === 'windows'
+        ? {
+            kind: 'user-file',
+            locator: 'C:\\Users\\ada\\AppData\\Roaming\\Chaperone\\config.toml:3',
+          }
+        : { kind: 'user-file', locator: `${USER_FILE}:3` };
+  const values =
+    fleet === 'nobody' ? plain(user) : fleet === 'broken' ? broken(user) : managedBy(fleet, user);
+  const lists = ['rules'];
+  return {
+    layers: layersOf(fleet, ago),
+    values: KEY_NAMES.map(
+      (key) => values.get(key) ?? value(key, lists.includes(mergeOf(key)) ? [] : null, []),
+    ),
+    findings: fleet === 'broken' ? structuredClone(BROKEN) : [],
+    keys: KEY_WORDS,
+    workspaces,
+  };
+}
+
+export function makeManaged(
+  fleet: Fleet,
+  observes: boolean,
+  now: number,
+  ago: (milliseconds: number) => string,
+): Managed | null {
+  if (fleet === 'nobody') return null;
+  const system = fleet === 'broken' ? 'linux' : fleet;
+  const day = 24 * 3_600_000;
+  const until = new Date(Math.ceil(now / day + 30) * day).toISOString();
+  return {
+    by: 'Acme',
+    revision: '42',
+    read_at: ago(2 * 3_600_000),
+    observes: observes ? { until, origin: PLACES[system].at('until', 4) } : null,
+  };
+}
+
+/** What would go into a support ticket. */
+export function makeReport(rules: Rules, hosts: boolean): string {
+  const { layers, values, findings } = rules;
+  const whole = { version: '0.1.0', system: 'linux x86_64', layers, values, findings };
+  const text = JSON.stringify(whole, null, 2)
+    .replaceAll('/home/ada/work/api', '<workspace>')
+    .replaceAll('/home/ada', '~')
+    .replaceAll(/\bada\b/g, '<user>');
+  return hosts
+    ? text
+    : text.replaceAll('acme.example', '<host-1>').replaceAll(/acme/gi, '<organisation>');
 }
 
 export function makeWhy(question: Question, managed: boolean): Why {

@@ -13,6 +13,7 @@ import type {
   RequestGroup,
   Topics,
 } from '../backend';
+import { makeReport } from './recorded-rules';
 import { type Scenario, type Recording, recording } from './recording';
 
 const PAGE = 200;
@@ -93,6 +94,7 @@ export function recordedBackend(scenario: Scenario | string, now = Date.now()): 
     },
 
     home: () => serve(() => data.home),
+    managed: () => serve(() => data.managed),
     requests: () => serve(() => ({ groups: data.groups, answered: data.answered })),
     answer: (given) => serve(() => answer(given)),
     sessions: (cursor) =>
@@ -124,6 +126,8 @@ export function recordedBackend(scenario: Scenario | string, now = Date.now()): 
         if (!value) throw failure(`There is no key ${key}.`);
         return value;
       }),
+    report: (_, hosts) => serve(() => makeReport(data.rules, hosts)),
+    saveReport: () => serve(() => '/home/ada/chaperone-policy.json'),
     why: (question) => serve(() => data.why(question)),
     grants: () => serve(() => data.grants),
     revoke: (grant) =>

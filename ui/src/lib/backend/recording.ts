@@ -8,6 +8,7 @@ import type {
   Grant,
   Home,
   HostRow,
+  Managed,
   Question,
   RequestCard,
   RequestGroup,
@@ -18,13 +19,16 @@ import type {
   Why,
 } from '../backend';
 import { makeEvents, makeHosts, makeStory } from './recorded-activity';
-import { BUILT_IN, MANAGED, makeRules, makeWhy } from './recorded-rules';
+import { BUILT_IN, type Fleet, MANAGED, makeManaged, makeRules, makeWhy } from './recorded-rules';
 
 export const SCENARIOS = [
   'busy', // two sessions, requests waiting, no organisation
   'fresh', // just installed
   'calm', // sessions, nothing waiting
   'managed', // an organisation's policy, one scope taken away
+  'macos', // the same by a configuration profile
+  'windows', // the same by Group Policy
+  'observe', // the same, and it only observes
   'long', // texts that are long, hostile or both
   'many', // a hundred thousand events
   'broken', // every call fails
@@ -36,6 +40,7 @@ export type Scenario = (typeof SCENARIOS)[number];
 
 export interface Recording {
   home: Home;
+  managed: Managed | null;
   groups: RequestGroup[];
   answered: AnsweredRequest[];
   sessions: Session[];
@@ -60,7 +65,17 @@ export function recording(name: Scenario | string, now: number): Recording {
   const scenario: Scenario = SCENARIOS.find((known) => known === name) ?? 'busy';
   const ago = (milliseconds: number) => new Date(now - milliseconds).toISOString();
   const fresh = scenario === 'fresh';
-  const managed = scenario === 'managed';
+  const fleet: Fleet =
+    scenario === 'macos' || scenario === 'windows'
+      ? scenario
+      : scenario === 'managed' || scenario === 'observe'
+        ? 'linux'
+        : scenario === 'long'
+          ? 'broken'
+          : 'nobody';
+  // What is long is wrong with the policy; the rest of it is nobody's.
+  const managed = fleet !== 'nobody' && fleet !== 'broken';
+  const manager = makeManaged(fleet, scenario === 'observe', now, ago);
 
   const session = (fields: Partial<Session> & Pick<Session, 'id'>): Session => ({
     agent: 'Claude Code',
@@ -327,6 +342,8 @@ export function recording(name: Scenario | string, now: number): Recording {
         )
       : [web, api, ...past];
 
+  const recent = fresh ? [] : ['/home/ada/work/api', web.workspace];
+  const rules = makeRules(fleet, recent, ago);
   const notProtected = scenario === 'calm';
   const home: Home = {
     protection: fresh
@@ -344,14 +361,23 @@ export function recording(name: Scenario | string, now: number): Recording {
               command: 'lsm=landlock,lockdown,yama,apparmor',
             },
           }
-        : managed
-          ? { level: 'protected', sentence: 'Protected.', remedy: null }
-          : {
+        : manager?.observes
+          ? {
               level: 'partly',
-              sentence: 'Partly protected: Gemini CLI runs outside the sandbox.',
-              remedy: { text: 'Start it through Chaperone.', command: 'chaperone run -- gemini' },
-            },
-    managed: managed ? { by: 'Acme', revision: '42', read_at: ago(2 * HOUR) } : null,
+              sentence: `Partly protected: what would be asked about or denied is only recorded until ${manager.observes.until} (managed-file /etc/chaperone/policy.d/20-acme.toml:4).`,
+              remedy: {
+                text: 'Read `chaperone history report observed`, then deploy mode = "enforce".',
+                command: null,
+              },
+            }
+          : managed
+            ? { level: 'protected', sentence: 'Protected.', remedy: null }
+            : {
+                level: 'partly',
+                sentence: 'Partly protected: Gemini CLI runs outside the sandbox.',
+                remedy: { text: 'Start it through Chaperone.', command: 'chaperone run -- gemini' },
+              },
+    managed: manager,
     machine: {
       tier: notProtected ? 'none' : scenario === 'long' ? 'reduced' : 'full',
       losses:
@@ -374,30 +400,24 @@ export function recording(name: Scenario | string, now: number): Recording {
           counts: { allowed: 132, asked: 4, denied: 3 },
           latest: events.filter(({ decision }) => decision && decision !== 'allow').slice(0, 4),
         },
-    findings:
+    findings: rules.findings,
+    unreachable:
       scenario === 'long'
-        ? [
-            {
-              place: '/home/ada/.config/chaperone/config.toml:7:9',
-              key: 'network.mode',
-              expected: 'one of "none", "proxy", "direct"',
-              found: '"open"',
-              effect: 'The value is dropped; "none" stays in force.',
-            },
-          ]
+        ? [{ session: 's-0ld5e55', reason: 'it did not answer within 2 seconds' }]
         : [],
-    recent_workspaces: fresh ? [] : ['/home/ada/work/api', web.workspace],
+    recent_workspaces: recent,
     version: '0.1.0',
   };
 
   return {
     home,
+    managed: manager,
     groups,
     answered,
     sessions: fresh ? [] : sessions,
     events,
     hosts: fresh ? [] : makeHosts(ago),
-    rules: makeRules(managed, scenario === 'long'),
+    rules,
     grants:
       fresh || managed
         ? []

@@ -8,6 +8,7 @@ import { commands, events } from '../bindings';
 export function tauriBackend(): Backend {
   return {
     home: commands.home,
+    managed: commands.managed,
     requests: commands.requests,
     answer: commands.answer,
     sessions: commands.sessions,
@@ -17,6 +18,8 @@ export function tauriBackend(): Backend {
     hosts: commands.hosts,
     rules: commands.rules,
     explain: commands.explain,
+    report: commands.report,
+    saveReport: commands.saveReport,
     why: commands.why,
     grants: commands.grants,
     revoke: async (grant) => void (await commands.revoke(grant)),

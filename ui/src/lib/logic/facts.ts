@@ -1,6 +1,6 @@
 // The three facts of a request in words. Pure.
 
-import type { Exact, Fact, Origin, RequestCard, SourceKind } from '../backend';
+import type { Exact, Fact, RequestCard } from '../backend';
 import { shellLine } from './shell';
 
 export interface FactWords {
@@ -38,22 +38,6 @@ export function factWords(facts: RequestCard['facts']): FactWords[] {
       caution: fresh.answer !== 'no',
     },
   ];
-}
-
-const SOURCES: Record<SourceKind, string> = {
-  'built-in': 'Chaperone’s defaults',
-  'agent-file': 'the agent file',
-  'recommended-file': 'your organisation’s recommendation',
-  'managed-file': 'your organisation',
-  'user-file': 'your own file',
-  'command-line': 'the command line',
-  'workspace-file': 'the workspace’s file',
-  grant: 'a grant',
-};
-
-/** Who set something, for people; the place stands beside it. */
-export function setBy(origin: Origin | { kind: SourceKind }): string {
-  return SOURCES[origin.kind];
 }
 
 /** What a machine will read: the command line, the host, or the path. */

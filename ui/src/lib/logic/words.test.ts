@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { count, duration, number, relative, shortPath } from './words';
+import { count, duration, exact, lastDay, number, relative, shortPath } from './words';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');
 const before = (milliseconds: number) => new Date(NOW - milliseconds).toISOString();
 
 describe('times', () => {
+  it('end with the last day before midnight, and with any other instant itself', () => {
+    expect(lastDay('2027-02-01T00:00:00Z')).toBe('31 January 2027');
+    expect(lastDay('2027-02-01T09:30:00Z')).toBe(exact('2027-02-01T09:30:00Z'));
+    expect(lastDay('soon')).toBe('soon');
+  });
+
   it.each([
     [0, 'just now'],
     [44_000, 'just now'],

@@ -38,6 +38,22 @@ export function exact(time: string): string {
   }).format(at);
 }
 
+/**
+ * The last day before an instant: `31 January 2027`. A policy's day ends at midnight in UTC; any
+ * other instant is told exactly.
+ */
+export function lastDay(time: string): string {
+  const at = new Date(time);
+  if (Number.isNaN(at.getTime())) return time;
+  if (!time.includes('T00:00:00')) return exact(time);
+  return new Intl.DateTimeFormat('en-GB', {
+    day: 'numeric',
+    month: 'long',
+    year: 'numeric',
+    timeZone: 'UTC',
+  }).format(at.getTime() - 1);
+}
+
 /** The local time of day to the second. */
 export function clockTime(time: string): string {
   const at = new Date(time);

@@ -1,0 +1,247 @@
+// A recorded schema: what each key is for.
+
+import type { KeyWords, Os } from '../backend';
+
+const EVERYWHERE: Os[] = ['linux', 'macos', 'windows'];
+
+const MERGE = {
+  rules:
+    'The entries of all layers add up: restrictions of every layer, grants of those that may grant.',
+  ordered: 'The later of the base layers chooses; the strictest of the others bounds it.',
+  preference: 'The later layer overrides; what a managed layer says, no other changes.',
+};
+export type Shape = keyof typeof MERGE;
+
+interface Told {
+  title: string;
+  about: string;
+  takes: string;
+  example: string;
+  merge: Shape;
+  managed_only?: true;
+  live?: false;
+  systems?: Os[];
+}
+
+const KEYS = {
+  revision: {
+    title: 'Revision',
+    about: "The policy's own name for its version, shown wherever the policy is.",
+    takes: 'text',
+    example: '"2026-11-22.1"',
+    merge: 'preference',
+  },
+  organisation: {
+    title: 'Organisation',
+    about: 'The name of whoever manages this machine, shown wherever a managed value is.',
+    takes: 'text',
+    example: '"Acme"',
+    merge: 'preference',
+    managed_only: true,
+  },
+  mode: {
+    title: 'Mode',
+    about:
+      '"observe" records what would have been asked or denied and lets it pass, until `until`.',
+    takes: '"enforce" or "observe"',
+    example: '"observe"',
+    merge: 'ordered',
+    managed_only: true,
+  },
+  until: {
+    title: 'End of observing',
+    about: 'The last day on which mode "observe" holds; without it the mode is "enforce".',
+    takes: 'a day such as "2026-12-31", or a time with its zone',
+    example: '"2027-01-31"',
+    merge: 'ordered',
+    managed_only: true,
+  },
+  'sandbox.minimum_tier': {
+    title: 'Weakest sandbox',
+    about: 'The weakest sandbox in which a session may start: "reduced" or "full".',
+    takes: '"reduced" or "full"',
+    example: '"reduced"',
+    merge: 'ordered',
+    live: false,
+    systems: ['linux'],
+  },
+  'filesystem.read': {
+    title: 'Readable paths',
+    about: 'Paths that may be read, beyond what a session needs anyway.',
+    takes: 'a list of paths, which may hold `*` and `**`',
+    example: '["~/reference-docs"]',
+    merge: 'rules',
+    live: false,
+  },
+  'filesystem.write': {
+    title: 'Writable paths',
+    about: 'Paths that may be read and written, beyond the workspace.',
+    takes: 'a list of paths, which may hold `*` and `**`',
+    example: '["~/.cache/acme-build"]',
+    merge: 'rules',
+    live: false,
+  },
+  'filesystem.deny': {
+    title: 'Denied paths',
+    about: 'Paths that are neither read nor written.',
+    takes: 'a list of paths, which may hold `*` and `**`',
+    example: '["~/.kube", "**/secrets/**"]',
+    merge: 'rules',
+    live: false,
+  },
+  'filesystem.deny_write': {
+    title: 'Paths kept from writing',
+    about: 'Paths that are not written.',
+    takes: 'a list of paths, which may hold `*` and `**`',
+    example: '["infra/**"]',
+    merge: 'rules',
+    live: false,
+  },
+  'network.mode': {
+    title: 'Network mode',
+    about: 'What a session can reach: "none", "proxy" or "direct".',
+    takes: '"none", "proxy" or "direct"',
+    example: '"none"',
+    merge: 'ordered',
+    live: false,
+  },
+  'network.allow': {
+    title: 'Allowed hosts',
+    about: 'Hosts that may be reached; with mode "none", HOST:PORT pairs that are relayed.',
+    takes: 'a list of hosts, `*.domain`, addresses or ranges, with or without a port',
+    example: '["*.acme.example", "api.acme.example:8443"]',
+    merge: 'rules',
+  },
+  'network.deny': {
+    title: 'Denied hosts',
+    about: 'Hosts that are never reached.',
+    takes: 'a list of hosts, `*.domain`, addresses or ranges, with or without a port',
+    example: '["paste.example"]',
+    merge: 'rules',
+  },
+  'network.closed': {
+    title: 'Only managed hosts',
+    about: 'Whether only hosts that a managed layer allows may be reached.',
+    takes: 'true or false',
+    example: 'false',
+    merge: 'ordered',
+    managed_only: true,
+  },
+  'commands.rule': {
+    title: 'Command rules',
+    about: 'Which commands are allowed, asked about or denied.',
+    takes: 'a list of rules, each with `prefix` and `decision`',
+    example: '[{ prefix = ["git", "push"], decision = "ask", reason = "Publishes work." }]',
+    merge: 'rules',
+  },
+  'commands.closed': {
+    title: 'Only managed commands',
+    about: 'Whether only commands that a managed layer allows may run.',
+    takes: 'true or false',
+    example: 'false',
+    merge: 'ordered',
+    managed_only: true,
+  },
+  'environment.pass': {
+    title: 'Variables passed on',
+    about: 'Variables that a session receives.',
+    takes: 'a list of names, which may hold `*`',
+    example: '["RUST_LOG"]',
+    merge: 'rules',
+    live: false,
+  },
+  'environment.deny': {
+    title: 'Variables withheld',
+    about: 'Variables that a session does not receive.',
+    takes: 'a list of names, which may hold `*`',
+    example: '["*TOKEN*"]',
+    merge: 'rules',
+    live: false,
+  },
+  'approvals.scopes': {
+    title: 'Scopes of approvals',
+    about: 'How far an approval may reach: ["once"] or ["once", "session"].',
+    takes: 'a list of "once" or "session"',
+    example: '["once", "session"]',
+    merge: 'ordered',
+  },
+  'approvals.expires': {
+    title: 'Expiry of requests',
+    about: 'How long a request waits before it is denied.',
+    takes: 'a duration such as "10m"',
+    example: '"10m"',
+    merge: 'ordered',
+  },
+  'approvals.unattended': {
+    title: 'Unattended requests',
+    about: 'What becomes of a request when nobody can answer: "deny" or "allow".',
+    takes: '"deny" or "allow"',
+    example: '"deny"',
+    merge: 'ordered',
+  },
+  'limits.memory': {
+    title: 'Memory',
+    about: 'The memory that a session may use, as a size.',
+    takes: 'a size such as "8 GiB", or a number of bytes',
+    example: '"8 GiB"',
+    merge: 'ordered',
+    live: false,
+    systems: ['linux', 'windows'],
+  },
+  'limits.processes': {
+    title: 'Processes',
+    about: 'The processes and threads that a session may have.',
+    takes: 'a whole number of at least 32',
+    example: '4096',
+    merge: 'ordered',
+    live: false,
+  },
+  'remote.url': {
+    title: 'Address of the bundle',
+    about: 'Where a signed policy bundle lies: the https address of a TUF repository.',
+    takes: 'text',
+    example: '"https://policy.acme.example/"',
+    merge: 'preference',
+    managed_only: true,
+  },
+  'remote.root': {
+    title: 'Root of the bundle',
+    about: "The root that the bundle must be signed under: a path, or the root's JSON itself.",
+    takes: 'text',
+    example: '"/etc/chaperone/root.json"',
+    merge: 'preference',
+    managed_only: true,
+  },
+  'remote.on_expiry': {
+    title: 'Expired bundle',
+    about: 'What becomes of a bundle that has expired: it only restricts, or no session starts.',
+    takes: '"restrict" or "refuse"',
+    example: '"restrict"',
+    merge: 'ordered',
+    managed_only: true,
+  },
+} satisfies Record<string, Told>;
+
+export type KeyName = keyof typeof KEYS;
+
+/** In the order in which they are shown. */
+export const KEY_NAMES = Object.keys(KEYS) as KeyName[];
+
+export function mergeOf(key: KeyName): Shape {
+  return KEYS[key].merge;
+}
+
+export const KEY_WORDS: KeyWords[] = KEY_NAMES.map((key) => {
+  const told: Told = KEYS[key];
+  return {
+    key,
+    title: told.title,
+    about: told.about,
+    takes: told.takes,
+    example: told.example,
+    merge: MERGE[told.merge],
+    managed_only: told.managed_only ?? false,
+    live: told.live ?? true,
+    systems: told.systems ?? EVERYWHERE,
+  };
+});
