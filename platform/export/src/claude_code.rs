@@ -1,7 +1,7 @@
 //! Claude Code's `managed-settings.json`, checked with 2.1.330.
 
 use crate::commands::{self, Rule, in_some_workspaces};
-use crate::losses::Effect::{Held, Missing, Narrower, Wider};
+use crate::losses::Effect::{Missing, Narrower, Wider};
 use crate::paths::{self, PathList};
 use crate::{File, Job, Places, allows, hosts, permission};
 use chaperone_policy::{HostSpec, NetworkMode, Os, Scope, Sourced, Verdict};
@@ -91,7 +91,7 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
     if once {
         job.lost.part(
             "approvals.scopes",
-            json!(approvals.scopes.value.list()),
+            "once",
             &approvals.scopes.origin,
             Narrower,
             "A command that a rule asks about is asked about each time; anything else may be \
@@ -392,41 +392,4 @@ fn credentials(job: &mut Job<'_>) -> Vec<Json> {
         }
     }
     out
-}
-
-impl Job<'_> {
-    /// Everything that is not said is held by Chaperone around the agent.
-    pub(crate) fn hold(&mut self, what: &str) {
-        let why = format!("Chaperone holds it around the agent; {what}.");
-        for key in [
-            "sandbox.minimum_tier",
-            "filesystem.read",
-            "filesystem.write",
-            "filesystem.deny",
-            "filesystem.deny_write",
-            "network.mode",
-            "network.allow",
-            "network.deny",
-            "commands.rule",
-            "environment.pass",
-            "environment.deny",
-            "approvals.scopes",
-            "approvals.expires",
-            "approvals.unattended",
-            "limits.memory",
-            "limits.processes",
-        ] {
-            self.lost.whole(key, Held, why.clone());
-        }
-        let closed = [
-            ("network.closed", self.policy.network().closed.is_some()),
-            ("commands.closed", self.policy.commands_closed().is_some()),
-        ];
-        for (key, set) in closed {
-            self.lost.done(&[key]);
-            if set {
-                self.lost.whole(key, Held, why.clone());
-            }
-        }
-    }
 }

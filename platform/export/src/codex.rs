@@ -1,13 +1,15 @@
 //! Codex's `requirements.toml`, `managed_config.toml` and rules, checked with 0.169.0.
 
+mod files;
+mod rules;
+
 use crate::commands::{self, Rule, in_some_workspaces};
 use crate::losses::Effect::{Missing, Narrower, Wider};
-use crate::paths::{self, Base, Named};
 use crate::quote::{comment, toml, toml_array, toml_lines};
 use crate::{File, Job, Places, hosts};
 use chaperone_policy::{HostSpec, NetworkMode, Scope, Sourced, Verdict};
+use rules::{prefix_rules, rules_file};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 const REQUIREMENTS: Places = Places {
     linux: "/etc/codex/requirements.toml",
@@ -44,7 +46,7 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
         "description = \"What the organisation's policy allows.\"".to_owned(),
         "extends = \":workspace\"".to_owned(),
     ];
-    text.extend(filesystem(job));
+    text.extend(files::filesystem(job));
     text.extend(network(job));
     text.extend(prefix_rules(&restrictions));
     for rule in &restrictions {
@@ -182,185 +184,6 @@ fn approval_policies(job: &mut Job<'_>, rules: &[Rule]) -> Vec<&'static str> {
     }
 }
 
-/// A profile's table: what each path may be used for, the strictest word for it.
-#[derive(Default)]
-struct Access {
-    anywhere: BTreeMap<String, Use>,
-    workspace: BTreeMap<String, Use>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Use {
-    Write,
-    Read,
-    Deny,
-}
-
-impl Use {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Write => "write",
-            Self::Read => "read",
-            Self::Deny => "deny",
-        }
-    }
-}
-
-impl Access {
-    /// Notes what a path may be used for; `false` where Codex has no word for the path.
-    fn put(&mut self, named: &Named, text: &str, access: Use) -> bool {
-        let (table, path) = match (named.base, text.is_empty()) {
-            (Base::Workspace, true) if access == Use::Deny => {
-                (&mut self.workspace, "**".to_owned())
-            }
-            (Base::Workspace, true) => (&mut self.workspace, ".".to_owned()),
-            (Base::Workspace, false) => (&mut self.workspace, text.to_owned()),
-            // Codex itself starts from there.
-            (Base::Home | Base::Root, true) => return false,
-            (Base::Home, false) => (&mut self.anywhere, format!("~/{text}")),
-            (Base::Root, false) if text.contains(':') => (&mut self.anywhere, text.to_owned()),
-            (Base::Root, false) => (&mut self.anywhere, format!("/{text}")),
-        };
-        let entry = table.entry(path).or_insert(access);
-        *entry = (*entry).max(access);
-        true
-    }
-}
-
-fn filesystem(job: &mut Job<'_>) -> Vec<String> {
-    job.lost.done(&[
-        "filesystem.read",
-        "filesystem.write",
-        "filesystem.deny",
-        "filesystem.deny_write",
-    ]);
-    let files = job.policy.filesystem();
-    let mut access = Access::default();
-    for Sourced { value, origin } in &files.deny {
-        let named = paths::name(value, job.context);
-        let mut said = true;
-        for text in denied_texts(&named) {
-            said &= access.put(&named, &text, Use::Deny);
-        }
-        if !said {
-            job.lost.part(
-                "filesystem.deny",
-                value.as_str(),
-                origin,
-                Missing,
-                "Codex itself starts from there.",
-            );
-        } else if named.glob {
-            job.lost.part(
-                "filesystem.deny",
-                value.as_str(),
-                origin,
-                Narrower,
-                "Codex looks for what the pattern names when a command starts; what is made \
-                 later is not covered.",
-            );
-        }
-    }
-    for Sourced { value, origin } in &files.deny_write {
-        let named = paths::name(value, job.context);
-        let text = if named.glob || named.is_odd() {
-            let beginning = beginning(&named.rest);
-            (!beginning.is_empty()).then_some(beginning)
-        } else {
-            Some(named.rest.clone())
-        };
-        match text {
-            Some(text) if access.put(&named, &text, Use::Read) => {
-                if named.glob || named.is_odd() {
-                    job.lost.part(
-                        "filesystem.deny_write",
-                        value.as_str(),
-                        origin,
-                        Wider,
-                        "Codex knows no patterns here: the whole folder before the pattern is \
-                         not written.",
-                    );
-                }
-            }
-            Some(_) | None => job.lost.part(
-                "filesystem.deny_write",
-                value.as_str(),
-                origin,
-                Missing,
-                "Codex keeps paths from being written, not patterns.",
-            ),
-        }
-    }
-    let grants = [
-        ("filesystem.read", &files.read, Use::Read),
-        ("filesystem.write", &files.write, Use::Write),
-    ];
-    for (key, list, access_for) in grants {
-        for Sourced { value, origin } in list {
-            let named = paths::name(value, job.context);
-            if named.base == Base::Workspace && !named.glob {
-                continue;
-            }
-            // To Codex the nearer entry wins, to the policy every denial does.
-            let covered = |denials: &[Sourced<chaperone_policy::PathPattern>]| {
-                let path = value.as_literal().unwrap_or(Path::new(""));
-                denials.iter().any(|denial| denial.value.covers(path))
-            };
-            let denied =
-                covered(&files.deny) || access_for == Use::Write && covered(&files.deny_write);
-            let plain = !named.glob && !named.is_odd() && !in_some_workspaces(job.policy, origin);
-            if denied || !plain || !access.put(&named, &named.rest, access_for) {
-                job.lost.part(
-                    key,
-                    value.as_str(),
-                    origin,
-                    Missing,
-                    "Codex grants plain paths only, in every workspace, and lets the nearer \
-                     entry win.",
-                );
-            }
-        }
-    }
-    let mut lines = Vec::new();
-    let tables = [("", access.anywhere), (".\":workspace_roots\"", access.workspace)];
-    for (name, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
-        lines.extend([String::new(), format!("[permissions.{PROFILE}.filesystem{name}]")]);
-        for (path, access) in table {
-            lines.push(format!("{} = {}", toml(&path), toml(access.word())));
-        }
-    }
-    lines
-}
-
-/// A pattern and what lies beneath it, without alternatives. Characters that are none of a pattern
-/// stand as `?`.
-fn denied_texts(named: &Named) -> Vec<String> {
-    let blurred = |text: String| {
-        if named.is_odd() {
-            text.chars().map(|c| if "*?[]".contains(c) { '?' } else { c }).collect()
-        } else {
-            text
-        }
-    };
-    let texts = named.plain().unwrap_or_else(|| vec![beginning(&named.rest)]);
-    texts
-        .into_iter()
-        .map(blurred)
-        .flat_map(|text: String| {
-            let beneath = (text.contains(['*', '?', '[']) && !text.ends_with("/**"))
-                .then(|| format!("{text}/**"));
-            std::iter::once(text).chain(beneath)
-        })
-        .collect()
-}
-
-/// The folders before the first part that holds a glob character.
-fn beginning(text: &str) -> String {
-    let plain = |part: &&str| !part.contains(['*', '?', '[', '{']);
-    let parts: Vec<&str> = text.split('/').take_while(plain).collect();
-    parts.join("/")
-}
-
 fn network(job: &mut Job<'_>) -> Vec<String> {
     job.lost.done(&["network.mode", "network.allow", "network.deny", "network.closed"]);
     let network = job.policy.network();
@@ -487,107 +310,4 @@ fn environment(job: &mut Job<'_>) -> Vec<String> {
     }
     lines.push(format!("include_only = {}", toml_lines(&pass)));
     lines
-}
-
-/// The words that a rule's program may be written as: agents name it, or its place.
-fn programs(first: &str) -> Vec<String> {
-    match first.rsplit_once('/') {
-        Some((_, name)) => vec![first.to_owned(), name.to_owned()],
-        None => ["", "/usr/bin/", "/bin/", "/usr/local/bin/", "/opt/homebrew/bin/"]
-            .iter()
-            .map(|folder| format!("{folder}{first}"))
-            .collect(),
-    }
-}
-
-/// Each position of a rule's pattern with its alternatives.
-fn pattern(words: &[String]) -> Vec<Vec<String>> {
-    let program = words.first().map(String::as_str).unwrap_or_default();
-    words
-        .iter()
-        .enumerate()
-        .map(|(at, word)| match at {
-            0 => programs(word),
-            1 => std::iter::once(word.as_str())
-                .chain(commands::abbreviations(program, word))
-                .map(str::to_owned)
-                .collect(),
-            _ => vec![word.clone()],
-        })
-        .collect()
-}
-
-fn decision(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Deny => "forbidden",
-        Verdict::Ask => "prompt",
-        Verdict::Allow => "allow",
-    }
-}
-
-fn prefix_rules(rules: &[&Rule]) -> Vec<String> {
-    let rules: Vec<&&Rule> = rules.iter().filter(|rule| !rule.words.is_empty()).collect();
-    if rules.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![String::new(), "[rules]".to_owned(), "prefix_rules = [".to_owned()];
-    for rule in rules {
-        let tokens: Vec<String> = pattern(&rule.words)
-            .iter()
-            .map(|words| match words.as_slice() {
-                [word] => format!("{{ token = {} }}", toml(word)),
-                words => format!("{{ any_of = {} }}", toml_array(words)),
-            })
-            .collect();
-        lines.push(format!(
-            "  {{ pattern = [{}], decision = {}, justification = {} }},",
-            tokens.join(", "),
-            toml(decision(rule.verdict)),
-            toml(&rule.why()),
-        ));
-    }
-    lines.push("]".to_owned());
-    lines
-}
-
-/// The same rules in the form that `codex execpolicy check` tries on a command, with an example.
-fn rules_file(rules: &[&Rule]) -> Option<File> {
-    let mut lines = vec![comment("The rules of requirements.toml, for `codex execpolicy check`.")];
-    let before = lines.len();
-    let mut rules: Vec<&&Rule> = rules.iter().filter(|rule| !rule.words.is_empty()).collect();
-    rules.sort_by_key(|rule| std::cmp::Reverse(rule.verdict));
-    for rule in rules {
-        let tokens: Vec<String> = pattern(&rule.words)
-            .iter()
-            .map(|words| match words.as_slice() {
-                [word] => toml(word),
-                words => toml_array(words),
-            })
-            .collect();
-        lines.push("prefix_rule(".to_owned());
-        lines.push(format!("    pattern = [{}],", tokens.join(", ")));
-        lines.push(format!("    decision = {},", toml(decision(rule.verdict))));
-        lines.push(format!("    justification = {},", toml(&rule.why())));
-        lines.push(format!("    match = [{}],", toml_array(&rule.words)));
-        lines.push(")".to_owned());
-    }
-    (lines.len() > before).then(|| File {
-        name: "rules/chaperone.rules",
-        places: RULES,
-        text: joined(lines),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_is_restricted_by_its_name_and_in_its_usual_places() {
-        let words = ["npm", "pub", "x"].map(str::to_owned);
-        let [programs, subcommands, rest] = &pattern(&words)[..] else { panic!() };
-        assert_eq!(programs[..2], ["npm", "/usr/bin/npm"]);
-        assert_eq!(subcommands, &["pub", "pu"]);
-        assert_eq!(rest, &["x"]);
-    }
 }

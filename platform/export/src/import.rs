@@ -76,6 +76,8 @@ pub enum ImportError {
 struct Reading {
     layer: LayerText,
     lost: Vec<NotRead>,
+    /// Of the table of permissions that is being read, the paths that may not be written.
+    unwritten: Vec<String>,
 }
 
 impl Reading {

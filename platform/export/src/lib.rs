@@ -129,6 +129,44 @@ struct Job<'a> {
     lost: Losses,
 }
 
+impl Job<'_> {
+    /// Everything that is not said is held by Chaperone around the agent.
+    pub(crate) fn hold(&mut self, what: &str) {
+        self.lost.held();
+        let why = format!("Chaperone holds it around the agent; {what}.");
+        for key in [
+            "sandbox.minimum_tier",
+            "filesystem.read",
+            "filesystem.write",
+            "filesystem.deny",
+            "filesystem.deny_write",
+            "network.mode",
+            "network.allow",
+            "network.deny",
+            "commands.rule",
+            "environment.pass",
+            "environment.deny",
+            "approvals.scopes",
+            "approvals.expires",
+            "approvals.unattended",
+            "limits.memory",
+            "limits.processes",
+        ] {
+            self.lost.whole(key, Effect::Held, why.clone());
+        }
+        let closed = [
+            ("network.closed", self.policy.network().closed.is_some()),
+            ("commands.closed", self.policy.commands_closed().is_some()),
+        ];
+        for (key, set) in closed {
+            self.lost.done(&[key]);
+            if set {
+                self.lost.whole(key, Effect::Held, why.clone());
+            }
+        }
+    }
+}
+
 /// Writes the effective policy as the agent's own managed settings. Whatever the files say is at
 /// least as strict as the policy: what an agent would read more widely is left out where it allows,
 /// and may be wider where it denies. `context` is the one that the policy was merged for.

@@ -42,6 +42,8 @@ pub(crate) struct Losses {
     values: Vec<Value>,
     /// The keys about which everything has been said.
     done: Vec<&'static str>,
+    /// Chaperone holds what is not in the files, also what it holds elsewhere only.
+    held: bool,
 }
 
 /// Keys that grant, or that say nothing about agents: the loss of one loosens nothing.
@@ -61,12 +63,17 @@ const HARMLESS: [&str; 11] = [
 
 impl Losses {
     pub(crate) fn new(policy: &Policy) -> Self {
-        Self { entries: Vec::new(), values: policy.values(), done: Vec::new() }
+        Self { entries: Vec::new(), values: policy.values(), done: Vec::new(), held: false }
     }
 
     /// Everything about these keys is in the files or in an entry here.
     pub(crate) fn done(&mut self, keys: &[&'static str]) {
         self.done.extend_from_slice(keys);
+    }
+
+    /// Chaperone holds what is not in the files.
+    pub(crate) fn held(&mut self) {
+        self.held = true;
     }
 
     /// An entry about one part of a key. Entries that differ in the value alone become one.
@@ -159,7 +166,9 @@ impl Losses {
             }
             self.whole(key, effect, why);
         }
-        self.conditioned();
+        if !self.held {
+            self.conditioned();
+        }
         let place = |lost: &Lost| keys.iter().position(|key| *key == lost.key);
         self.entries.sort_by_key(|lost| (place(lost), lost.effect));
         self.entries

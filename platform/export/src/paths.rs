@@ -79,9 +79,10 @@ impl Named {
         alternatives(&self.rest)
     }
 
-    /// Whether it holds a character that agents read as a pattern while it is none.
-    pub(crate) fn is_odd(&self) -> bool {
-        !self.glob && self.rest.contains(['*', '?', '[', ']', '{', '}', '(', ')', '!', '#', '\\'])
+    /// Whether it holds one of these characters, which an agent reads as a pattern, while it is
+    /// none.
+    pub(crate) fn is_odd(&self, special: &[char]) -> bool {
+        !self.glob && self.rest.contains(special)
     }
 }
 

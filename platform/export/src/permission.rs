@@ -59,6 +59,9 @@ pub(crate) fn exact(words: &[String]) -> String {
     format!("{}:*", words.join(" "))
 }
 
+/// What is a pattern, or the end of a specifier, in a rule about files.
+pub(crate) const SPECIAL: [char; 11] = ['*', '?', '[', ']', '{', '}', '(', ')', '!', '#', '\\'];
+
 /// The specifiers of a file tool for a path and what lies beneath it, or more. With `deny`,
 /// characters that are no pattern stand as `?`; without, such a path has none.
 pub(crate) fn files(named: &Named, deny: bool) -> Option<Vec<String>> {
@@ -67,12 +70,12 @@ pub(crate) fn files(named: &Named, deny: bool) -> Option<Vec<String>> {
         None if deny => vec![beginning(&named.rest)],
         None => return None,
     };
-    if named.is_odd() && !deny {
+    if named.is_odd(&SPECIAL) && !deny {
         return None;
     }
     let mut out = Vec::new();
     for text in texts {
-        let text = if named.is_odd() { blurred(&text) } else { text };
+        let text = if named.is_odd(&SPECIAL) { blurred(&text) } else { text };
         let whole = match (named.base, text.is_empty()) {
             (Base::Root, _) => format!("//{}", drive(&text)),
             (Base::Home, false) => format!("~/{text}"),
@@ -98,8 +101,8 @@ fn drive(text: &str) -> String {
     }
 }
 
-fn blurred(text: &str) -> String {
-    text.chars().map(|c| if "*?[]{}()!#\\".contains(c) { '?' } else { c }).collect()
+pub(crate) fn blurred(text: &str) -> String {
+    text.chars().map(|c| if SPECIAL.contains(&c) { '?' } else { c }).collect()
 }
 
 /// The folders before the first part that holds a glob: they cover all that the pattern names.

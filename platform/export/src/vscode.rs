@@ -5,7 +5,7 @@
 use crate::commands::{self, Rule, in_some_workspaces};
 use crate::losses::Effect::{Missing, Narrower, Wider};
 use crate::paths::{self, Base, Named, PathList};
-use crate::{File, Job, Places, allows, hosts};
+use crate::{File, Job, Places, hosts, permission};
 use chaperone_policy::{HostSpec, NetworkMode, Scope, Sourced, Verdict};
 use serde_json::{Map, Value as Json, json};
 
@@ -182,11 +182,12 @@ fn commands_of(job: &mut Job<'_>, rules: &[Rule], permissions: &mut Permissions)
         }
     }
     if let Some(rule) = rules.iter().find(|rule| rule.verdict != Verdict::Allow) {
-        let why = "VS Code asks about every command that is not allowed by a rule.";
+        let why = "VS Code asks about every command.";
         job.lost.part("commands.rule", "(everything else)", &rule.origin, Wider, why);
     }
-    for rule in allows::exportable(job, rules) {
-        permissions.allow.extend(shell(&rule.words));
+    for rule in rules.iter().filter(|rule| rule.verdict == Verdict::Allow) {
+        let why = "Copilot does not say whether it reads a chain of commands part by part.";
+        job.lost.allow(&rule.words, &rule.origin, why);
     }
     if let Some(origin) = job.policy.commands_closed().cloned() {
         job.lost.part(
@@ -210,9 +211,8 @@ fn path_rules(tool: &str, named: &Named) -> Vec<String> {
     texts
         .iter()
         .flat_map(|text| {
-            let odd = named.is_odd();
-            let blur = |c: char| if odd && "*?[]{}()!#".contains(c) { '?' } else { c };
-            let text: String = text.chars().map(blur).collect();
+            let odd = named.is_odd(&permission::SPECIAL);
+            let text = if odd { permission::blurred(text) } else { text.clone() };
             if text.is_empty() {
                 return vec![format!("{tool}({start}**)")];
             }
@@ -243,7 +243,7 @@ fn files(job: &mut Job<'_>, permissions: &mut Permissions) {
         for Sourced { value, origin } in list {
             let named = paths::name(value, job.context);
             if verdict == Verdict::Allow
-                && (named.is_odd()
+                && (named.is_odd(&permission::SPECIAL)
                     || named.plain().is_none()
                     || named.base == Base::Workspace
                     || in_some_workspaces(job.policy, origin))

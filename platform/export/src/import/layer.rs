@@ -123,6 +123,12 @@ impl LayerText {
     /// that matches is the strictest in a layer of the base as well.
     pub(super) fn into_toml(mut self, title: &str) -> String {
         let mut lines = vec![comment(title)];
+        // What is denied is not written either.
+        let denied = self.lists.get(&List::Deny).cloned().unwrap_or_default();
+        if let Some(unwritten) = self.lists.get_mut(&List::DenyWrite) {
+            unwritten.retain(|entry| !denied.iter().any(|denied| denied.text == entry.text));
+        }
+        self.lists.retain(|_, entries| !entries.is_empty());
         let closed = |from: &Option<String>| {
             from.iter().flat_map(|from| [comment(from), "closed = true".to_owned()]).collect()
         };

@@ -16,6 +16,14 @@ pub(super) enum Dialect {
 
 /// `deny`, `ask` and `allow` of a table of permissions; the rest of it is the caller's.
 pub(super) fn permissions(reading: &mut Reading, table: &Node, dialect: Dialect) {
+    reading.unwritten = table
+        .get("deny")
+        .map(Node::texts)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| item.text()?.trim().strip_prefix("Edit(")?.strip_suffix(')'))
+        .filter_map(|path| path_text(path, dialect))
+        .collect();
     // Restrictions first: an allow or an optional spelling may be covered by one.
     for (key, verdict) in
         [("deny", Verdict::Deny), ("ask", Verdict::Ask), ("allow", Verdict::Allow)]
@@ -158,6 +166,9 @@ fn file(
         }
     };
     reading.put(list, &text, node);
+    if list == List::Deny && !reading.unwritten.contains(&text) {
+        reading.widen(node, "What a policy denies is not written either.");
+    }
 }
 
 /// The path as a policy writes it. `None` where it has no such path.
