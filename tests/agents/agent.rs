@@ -137,6 +137,18 @@ impl Agent {
         Ok(command)
     }
 
+    /// The agent on its own as its settings let it, with nothing said that would switch them off.
+    pub(crate) fn managed(&self, place: &Place) -> Result<Command> {
+        self.write_files(place)?;
+        let mut command = place.command(&self.command[0]);
+        let bypass = ["--dangerously-skip-permissions", "-y"];
+        command.args(self.command[1..].iter().filter(|word| !bypass.contains(&word.as_str())));
+        command.envs(self.environment.clone());
+        let quiet = ["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER"];
+        command.envs(quiet.map(|name| (name, "1")));
+        Ok(command)
+    }
+
     /// The agent in a session.
     pub(crate) fn inside(&self, place: &Place) -> Result<Command> {
         self.write_files(place)?;
@@ -156,7 +168,7 @@ impl Agent {
 }
 
 /// An agent's program as npm has installed it.
-fn program(path: &str) -> Result<String> {
+pub(crate) fn program(path: &str) -> Result<String> {
     let modules = match std::env::var_os("CHAPERONE_TEST_AGENTS") {
         Some(modules) => PathBuf::from(modules),
         None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/agents/node_modules")),

@@ -331,3 +331,59 @@ fn the_history_is_listed_searched_and_verified_and_tells_what_was_altered() -> R
     assert!(text(&verified.stdout).contains(&format!("{session}.jsonl")));
     Ok(())
 }
+
+#[test]
+fn the_policy_is_handed_to_an_agent_and_read_back_from_it() -> Result<()> {
+    let place = Place::new()?;
+    place.configure(
+        "[[commands.rule]]\nprefix = [\"terraform\", \"destroy\"]\ndecision = \"deny\"\n",
+    )?;
+    let (shown, status) = json(&place, ["export", "claude-code", "--json"])?;
+    assert_eq!((keys(&shown), status), (vec!["agent", "mode", "files", "lost"], Some(0)));
+    assert_eq!((&shown["agent"], &shown["mode"]), (&"claude-code".into(), &"standalone".into()));
+    assert_eq!(keys(&shown["files"][0]), ["name", "places", "text"]);
+    assert_eq!(keys(&shown["files"][0]["places"]), ["linux", "macos", "windows"]);
+    let lost = shown["lost"].as_array().context("lost")?;
+    assert!(!lost.is_empty());
+    for lost in lost {
+        assert_eq!(keys(lost), ["key", "value", "origins", "effect", "loosens", "why"]);
+    }
+
+    // One file to standard output as it is, and what is lost to standard error.
+    let done = place.chaperone(["export", "claude-code"])?.output()?;
+    assert_eq!(text(&done.stdout), shown["files"][0]["text"].as_str().unwrap_or_default());
+    assert!(text(&done.stderr).contains("Claude Code cannot express"), "{}", text(&done.stderr));
+    let strict = place.chaperone(["export", "claude-code", "--strict"])?.output()?;
+    assert_eq!(strict.status.code(), Some(1));
+    let inside = place.chaperone(["export", "claude-code", "--inside", "--strict"])?.output()?;
+    assert_eq!(inside.status.code(), Some(0), "{}", text(&inside.stderr));
+    let both = place.chaperone(["export", "codex", "--inside", "--standalone"])?.output()?;
+    assert_eq!(both.status.code(), Some(2));
+
+    // Several files into a folder, and back.
+    let folder = place.home().join("codex");
+    let output = folder.to_string_lossy();
+    let done = place.chaperone(["export", "codex", "--output", &output])?.output()?;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let requirements = folder.join("requirements.toml");
+    let rules = folder.join("rules/chaperone.rules");
+    assert!(folder.join("managed_config.toml").is_file());
+    let [requirements, rules] =
+        [requirements, rules].map(|path| path.to_string_lossy().into_owned());
+    let (read, status) = json(&place, ["import", "codex", &requirements, &rules, "--json"])?;
+    assert_eq!((keys(&read), status), (vec!["agent", "text", "lost"], Some(0)));
+    let layer = place.home().join("layer.toml");
+    let done = place.chaperone(["import", "codex", &requirements])?.output()?;
+    std::fs::write(&layer, &done.stdout)?;
+    let check = place.chaperone(["policy", "check", &layer.to_string_lossy()])?.output()?;
+    assert!(check.status.success(), "{}", text(&check.stdout));
+    let rule = "prefix = [\"terraform\", \"destroy\"]\ndecision = \"deny\"";
+    assert!(text(&done.stdout).contains(rule), "{}", text(&done.stdout));
+
+    // What is no settings file is an error that names the place.
+    std::fs::write(&layer, "{\n  \"permissions\": [")?;
+    let done = place.chaperone(["import", "claude-code", &layer.to_string_lossy()])?.output()?;
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stderr).contains("layer.toml, line 2"), "{}", text(&done.stderr));
+    Ok(())
+}
