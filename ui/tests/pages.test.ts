@@ -228,12 +228,19 @@ describe('rules', () => {
     expect(desk.place.id).toBe('network.deny');
   });
 
-  it('lists what is not understood on top, and nothing where all is', async () => {
+  it('lists what is not understood on top, and what keeps sessions from starting', async () => {
     await show('long', 'rules');
     const told = screen.getByTestId('not-understood');
     expect(told.querySelector('summary')?.textContent).toBe('5 keys are not understood');
     expect(told.textContent).toContain('config.toml:7:1');
     expect(told.textContent).toContain('It is ignored.');
+    expect(screen.getByTestId('blocked').textContent).toContain('No session starts.');
+  });
+
+  it('lists nothing on top where all is understood', async () => {
+    await show('managed', 'rules');
+    expect(screen.queryByTestId('not-understood')).toBeNull();
+    expect(screen.queryByTestId('blocked')).toBeNull();
   });
 
   it('names the running session that needs a restart, with what it has', async () => {

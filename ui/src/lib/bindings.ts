@@ -139,6 +139,18 @@ export type Away = {
 	latest: EventRow[],
 };
 
+/**  A layer without which nobody knows what is forbidden: no session starts. */
+export type Blocked = {
+	/**  What is wrong with it and what to do, in plain words. */
+	reason: string,
+} & Origin;
+
+/**  A layer without which nobody knows what is forbidden: no session starts. */
+export type Blocked = {
+	/**  What is wrong with it and what to do, in plain words. */
+	reason: string,
+} & Origin;
+
 /**  What the layers of a source may do. */
 export type Class = 
 /**  May restrict and allow; nobody below loosens what it restricts. */
@@ -408,6 +420,8 @@ export type HostRow = {
 export type KeyWords = {
 	/**  In full: `network.mode`. */
 	key: string,
+	/**  What a settings page calls it. */
+	title: string,
 	/**  What it does, as one sentence. */
 	about: string,
 	/**  What it takes, without a full stop. */
@@ -796,6 +810,10 @@ export type Show = {
 	values: PolicyValue[],
 	/**  What could not be taken as written, unknown keys among it. */
 	findings: Finding[],
+	/**  The layers for which no session starts; empty is good. */
+	blocked: Blocked[],
+	/**  The layers for which no session starts; empty is good. */
+	blocked: Blocked[],
 };
 
 /**

@@ -255,7 +255,8 @@ fn about(
     schema: &KeyWords,
     fact: impl Fn(&str, &str) -> std::io::Result<()>,
 ) -> anyhow::Result<()> {
-    let KeyWords { key: _, about, takes, example, merge, managed_only, live, systems } = schema;
+    let KeyWords { key: _, title: _, about, takes, example, merge, managed_only, live, systems } =
+        schema;
     fact("merge", merge)?;
     fact("about", about)?;
     fact("takes", takes)?;

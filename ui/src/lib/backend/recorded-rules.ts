@@ -1,11 +1,10 @@
-// A recorded policy: sources, values, and answers to why, on a laptop that nobody manages and on
+// A recorded policy: values, and answers to why, on a laptop that nobody manages and on
 // managed ones of each system; once with everything that can be wrong.
 
 import type {
   Class,
   Finding,
   Json,
-  LayerSummary,
   Loser,
   Managed,
   Origin,
@@ -16,33 +15,24 @@ import type {
   ValueStatus,
   Why,
 } from '../backend';
+import {
+  BUNDLE,
+  DOMAIN,
+  type Fleet,
+  OWN_REGISTRY,
+  REGISTRY,
+  USER_FILE,
+  WORKSPACE_FILE,
+  classOf,
+  layersOf,
+} from './recorded-sources';
 import { KEY_NAMES, KEY_WORDS, type KeyName, mergeOf } from './recorded-keys';
-
-/** Whose laptop it is. */
-export type Fleet = 'nobody' | 'linux' | 'macos' | 'windows' | 'broken';
 
 export const BUILT_IN: Origin = { kind: 'built-in', locator: 'defaults' };
 export const MANAGED: Origin = {
   kind: 'managed-file',
   locator: '/etc/chaperone/policy.d/20-acme.toml:14',
 };
-const USER_FILE = '/home/ada/.config/chaperone/config.toml';
-const WORKSPACE_FILE = '/home/ada/work/api/.chaperone.toml';
-const REGISTRY = 'HKLM\\SOFTWARE\\Policies\\Chaperone';
-const OWN_REGISTRY = 'HKCU\\SOFTWARE\\Policies\\Chaperone';
-const DOMAIN = 'dev.chaperone.desktop';
-const BUNDLE = 'https://policy.acme.example/chaperone/10-hosts.toml';
-const DIGEST = '3f9a1c02d4e5b6a798c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f6a7b8c9d0e1f2a3';
-
-const CLASSES: Partial<Record<SourceKind, Class>> = {
-  'managed-file': 'managed',
-  'managed-profile': 'managed',
-  'managed-registry': 'managed',
-  'managed-bundle': 'managed',
-  'user-registry': 'user-policy',
-  'workspace-file': 'workspace',
-};
-const classOf = (kind: SourceKind): Class => CLASSES[kind] ?? 'base';
 
 const DETAILS: Record<ValueStatus, string> = {
   applied: 'It holds.',
@@ -54,28 +44,6 @@ const DETAILS: Record<ValueStatus, string> = {
   strictest: 'A broken managed value fell to the strictest of its key.',
   refused: 'A layer could not be read at all, so no session starts.',
 };
-
-function layer(
-  kind: SourceKind,
-  locator: string,
-  fields: Partial<LayerSummary> = {},
-): LayerSummary {
-  return {
-    kind,
-    locator,
-    class: classOf(kind),
-    status: 'present',
-    detail: '',
-    revision: null,
-    when: null,
-    min_version: null,
-    digest: null,
-    read_at: null,
-    ...fields,
-  };
-}
-
-const absent = (kind: SourceKind, locator: string) => layer(kind, locator, { status: 'absent' });
 
 type Set = Partial<Omit<PolicyValue, 'key' | 'value' | 'origins'>>;
 
@@ -318,96 +286,6 @@ function broken(user: Origin): Map<KeyName, PolicyValue> {
   return values;
 }
 
-function layersOf(fleet: Fleet, ago: (milliseconds: number) => string): LayerSummary[] {
-  const now = { read_at: ago(2_000), digest: DIGEST };
-  const bundle = layer('managed-bundle', BUNDLE, {
-    revision: '42.3',
-    digest: DIGEST.replace('3f9a', '77c0'),
-    read_at: ago(2 * 3_600_000),
-  });
-  const own = { ...now, digest: DIGEST.replace('3f9a', 'b204') };
-  const user = layer('user-file', USER_FILE, own);
-  const workspace = layer('workspace-file', WORKSPACE_FILE, { digest: null, read_at: now.read_at });
-  const builtIn = layer('built-in', 'defaults');
-  switch (fleet) {
-    case 'nobody':
-      return [
-        builtIn,
-        absent('recommended-file', '/etc/chaperone/recommended.d'),
-        absent('managed-file', '/etc/chaperone/policy.d'),
-        user,
-        workspace,
-      ];
-    case 'linux':
-      return [
-        builtIn,
-        layer('agent-file', 'claude-code'),
-        absent('recommended-file', '/etc/chaperone/recommended.d'),
-        layer('managed-file', '/etc/chaperone/policy.d/20-acme.toml', { revision: '42', ...now }),
-        layer('managed-file', '/etc/chaperone/policy.d/30-windows.json', {
-          when: 'os = windows',
-          detail: 'It does not apply here: it holds when os = windows.',
-          ...now,
-        }),
-        bundle,
-        user,
-        layer('command-line', '/home/ada/strict.toml', now),
-        workspace,
-      ];
-    case 'macos':
-      return [
-        builtIn,
-        absent('recommended-file', '/Library/Application Support/Chaperone/recommended.d'),
-        layer('recommended-profile', `${DOMAIN}.recommended`, now),
-        absent('managed-file', '/Library/Application Support/Chaperone/policy.d'),
-        layer('managed-profile', DOMAIN, { revision: '42', ...now }),
-        bundle,
-        layer('user-preference', DOMAIN, own),
-        absent('user-file', '/Users/ada/Library/Application Support/Chaperone/config.toml'),
-        layer('workspace-file', '/Users/ada/work/api/.chaperone.toml', now),
-      ];
-    case 'windows':
-      return [
-        builtIn,
-        absent('recommended-file', 'C:\\ProgramData\\Chaperone\\recommended.d'),
-        layer('recommended-registry', `${REGISTRY}\\Recommended`, now),
-        absent('managed-file', 'C:\\ProgramData\\Chaperone\\policy.d'),
-        layer('managed-registry', REGISTRY, { revision: '42', min_version: '0.1.0', ...now }),
-        bundle,
-        layer('user-registry', OWN_REGISTRY, own),
-        layer('user-file', 'C:\\Users\\ada\\AppData\\Roaming\\Chaperone\\config.toml', own),
-        absent('workspace-file', 'C:\\work\\api\\.chaperone.toml'),
-      ];
-    case 'broken':
-      return [
-        builtIn,
-        layer('recommended-file', '/etc/chaperone/recommended.d/10-defaults.toml', {
-          status: 'unreadable',
-          detail: 'Permission denied (os error 13).',
-        }),
-        layer('managed-file', '/etc/chaperone/policy.d/20-acme.toml', {
-          revision: '42',
-          detail:
-            '2 findings; the first: network.mode: expected "none", "proxy" or "direct", found "prxy".',
-          ...now,
-        }),
-        layer('managed-file', '/etc/chaperone/policy.d/30-new.json', {
-          status: 'untrusted',
-          min_version: '0.9.0',
-          detail: 'user 1000 can write it, so its restrictions apply and its grants do not.',
-          ...now,
-        }),
-        { ...bundle, status: 'expired', detail: 'It was signed until 1 November 2026.' },
-        { ...user, detail: '2 findings; the first: network.dney: expected `network.deny`.' },
-        {
-          ...workspace,
-          status: 'invalid',
-          detail: `Not valid TOML. ${WORKSPACE_FILE}:2:2: expected valid TOML, found the key stands here twice.`,
-        },
-      ];
-  }
-}
-
 export function makeRules(
   fleet: Fleet,
   workspaces: string[],
@@ -431,6 +309,16 @@ export function makeRules(
       (key) => values.get(key) ?? value(key, lists.includes(mergeOf(key)) ? [] : null, []),
     ),
     findings: fleet === 'broken' ? structuredClone(BROKEN) : [],
+    blocked:
+      fleet === 'broken'
+        ? [
+            {
+              kind: 'user-file',
+              locator: USER_FILE,
+              reason: `${USER_FILE}:11:1: expected valid TOML, found the end of the file. Nobody can know what it would have forbidden, so no session starts: repair it, or move it away.`,
+            },
+          ]
+        : [],
     keys: KEY_WORDS,
     workspaces,
   };
@@ -456,8 +344,8 @@ export function makeManaged(
 
 /** What would go into a support ticket. */
 export function makeReport(rules: Rules, hosts: boolean): string {
-  const { layers, values, findings } = rules;
-  const whole = { version: '0.1.0', system: 'linux x86_64', layers, values, findings };
+  const { layers, values, findings, blocked } = rules;
+  const whole = { version: '0.1.0', system: 'linux x86_64', layers, values, findings, blocked };
   const text = JSON.stringify(whole, null, 2)
     .replaceAll('/home/ada/work/api', '<workspace>')
     .replaceAll('/home/ada', '~')

@@ -19,7 +19,8 @@ import type {
   Why,
 } from '../backend';
 import { makeEvents, makeHosts, makeStory } from './recorded-activity';
-import { BUILT_IN, type Fleet, MANAGED, makeManaged, makeRules, makeWhy } from './recorded-rules';
+import { BUILT_IN, MANAGED, makeManaged, makeRules, makeWhy } from './recorded-rules';
+import type { Fleet } from './recorded-sources';
 
 export const SCENARIOS = [
   'busy', // two sessions, requests waiting, no organisation
