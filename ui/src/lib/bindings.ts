@@ -145,12 +145,6 @@ export type Blocked = {
 	reason: string,
 } & Origin;
 
-/**  A layer without which nobody knows what is forbidden: no session starts. */
-export type Blocked = {
-	/**  What is wrong with it and what to do, in plain words. */
-	reason: string,
-} & Origin;
-
 /**  What the layers of a source may do. */
 export type Class = 
 /**  May restrict and allow; nobody below loosens what it restricts. */
@@ -810,8 +804,6 @@ export type Show = {
 	values: PolicyValue[],
 	/**  What could not be taken as written, unknown keys among it. */
 	findings: Finding[],
-	/**  The layers for which no session starts; empty is good. */
-	blocked: Blocked[],
 	/**  The layers for which no session starts; empty is good. */
 	blocked: Blocked[],
 };
