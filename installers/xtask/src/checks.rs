@@ -10,7 +10,7 @@ use crate::packages::{self, Package};
 use crate::progress::Log;
 use crate::project::{Project, is_root};
 use crate::runner::{self, Lane, Outcome, Step, select};
-use crate::{tools, user};
+use crate::{tools, user, wine};
 
 const NEXTEST: &str = "^0.9.143";
 const TAURI_DRIVER: &str = "^2";
@@ -55,6 +55,7 @@ fn steps() -> Vec<Step> {
             mdm,
         ),
         step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),
+        step("wine", Rust, &[], "the Windows registry, read and explained under Wine", wine),
         step("macos", Rust, &[], "every crate but src-tauri type-checks for macOS", macos),
         step("ui-npm", Side, &[], "(set-up) the window's npm packages", ui_npm),
         step("ui-build", Side, &["ui-npm"], "the window's pages build", tools::ui_build),
@@ -117,6 +118,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
             "window" => packages::WINDOW_TEST,
             "mdm" => packages::MDM_TEST,
             "windows" | "macos" => packages::CROSS,
+            "wine" => packages::WINE,
             "ui-pages" => packages::browser_package(),
             _ => &[],
         });
@@ -205,6 +207,10 @@ fn mdm(project: &Project, log: &Log) -> Result<Outcome> {
 
 fn windows(project: &Project, log: &Log) -> Result<Outcome> {
     cross::check(project, log, Target::Windows)
+}
+
+fn wine(project: &Project, log: &Log) -> Result<Outcome> {
+    wine::test(project, log)
 }
 
 fn macos(project: &Project, log: &Log) -> Result<Outcome> {

@@ -1,6 +1,6 @@
 //! Type checks for Windows and macOS on Linux: with rustup's targets where it has or can add them,
 //! else with Debian's second toolchain, which brings the standard library as source.
-//! Every crate but the window's shell is checked; nothing runs, so how it behaves there is not seen.
+//! Every crate but the window's shell is checked; what runs under Wine is in `wine`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,25 @@ enum Toolchain {
 const ZIGLANG: &str = "ziglang==0.15.2";
 
 pub(crate) fn check(project: &Project, log: &Log, target: Target) -> Result<Outcome> {
+    let (mut cargo, by) = cargo(project, log, target, "check")?;
+    cargo.args(["--workspace", "--exclude", "chaperone-desktop"]);
+    if target == Target::Macos {
+        cargo.env("CC_aarch64_apple_darwin", mac_compiler(project, log)?);
+        cargo.env("AR_aarch64_apple_darwin", "ar");
+        // Compile scripts ask Apple's tools for this unless it is set; its value is not used.
+        cargo.env("SDKROOT", "/");
+    }
+    log.run(&mut cargo)?;
+    Ok(Outcome::Passed(format!("every crate but src-tauri, by {by}; checked, not run")))
+}
+
+/// A command of cargo's for another system, and by which Rust.
+pub(crate) fn cargo(
+    project: &Project,
+    log: &Log,
+    target: Target,
+    command: &str,
+) -> Result<(Command, &'static str)> {
     let (mut cargo, by) = match toolchain(project, log, target)? {
         Toolchain::Rustup => (project.command("cargo"), "rustup's target"),
         Toolchain::Debian => {
@@ -53,19 +72,11 @@ pub(crate) fn check(project: &Project, log: &Log, target: Target) -> Result<Outc
     };
     // Apart from the main build: another compiler version would make each rebuild the other's.
     cargo.env("CARGO_TARGET_DIR", project.target.join("cross"));
-    cargo.args(["check", "--workspace", "--exclude", "chaperone-desktop"]);
-    cargo.args(["--target", target.triple()]);
+    cargo.args([command, "--target", target.triple()]);
     if by.starts_with("Debian") {
         cargo.arg("-Zbuild-std=std,panic_abort,panic_unwind");
     }
-    if target == Target::Macos {
-        cargo.env("CC_aarch64_apple_darwin", mac_compiler(project, log)?);
-        cargo.env("AR_aarch64_apple_darwin", "ar");
-        // Compile scripts ask Apple's tools for this unless it is set; its value is not used.
-        cargo.env("SDKROOT", "/");
-    }
-    log.run(&mut cargo)?;
-    Ok(Outcome::Passed(format!("every crate but src-tauri, by {by}; checked, not run")))
+    Ok((cargo, by))
 }
 
 fn toolchain(project: &Project, log: &Log, target: Target) -> Result<Toolchain> {

@@ -13,6 +13,7 @@ mod run;
 mod runner;
 mod tools;
 mod user;
+mod wine;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -57,6 +57,13 @@ pub(crate) const CROSS: &[Package] = &[
     package("python3-venv", "holds the C compiler for macOS, a Python package"),
 ];
 
+/// To try what only Windows has.
+pub(crate) const WINE: &[Package] = &[
+    package("gcc-mingw-w64-x86-64", "builds programs for Windows"),
+    package("wine", "runs programs for Windows, with a registry of their own"),
+    package("wine64", "the same"),
+];
+
 /// Debian's second Rust toolchain, where rustup cannot add targets.
 pub(crate) const DEBIAN_RUST: &[Package] = &[
     package("rustc-web", "type-checks for Windows and macOS, as rustup cannot add targets here"),

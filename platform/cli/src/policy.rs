@@ -7,7 +7,7 @@ use anyhow::Context;
 use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value};
 use chaperone_session::{
     Loaded, Paths, Question, Refreshed, Report, command, environment, explain, load, report,
-    running, show, would,
+    resolved, running, show, would,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -195,7 +195,7 @@ pub(crate) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     for (folder, rest) in
         path.ancestors().map(|folder| (folder, path.strip_prefix(folder).unwrap_or(&path)))
     {
-        if let Ok(real) = folder.canonicalize() {
+        if let Ok(real) = resolved(folder) {
             return Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) });
         }
     }

@@ -133,7 +133,8 @@ impl RegistryValue {
             Self::Number(number) => return format!("the number {number}"),
             Self::Other { kind, data } => (kind_name(*kind), data.len()),
         };
-        format!("{name} of {length} bytes")
+        let bytes = if length == 1 { "byte" } else { "bytes" };
+        format!("{name} of {length} {bytes}")
     }
 }
 

@@ -32,7 +32,7 @@ pub use chaperone_policy as policy;
 pub use chaperone_sources::remote::{Bundle, RefreshError, Refreshed};
 pub use doctor::{Check, CheckStatus, Examination, examine};
 pub use load::{LoadError, Loaded, Question, environment, load};
-pub use paths::{Paths, PathsError};
+pub use paths::{Paths, PathsError, resolved};
 pub use prompt::ask_on;
 pub use report::{Report, report};
 pub use shown::{explain, running, show};

@@ -2,7 +2,7 @@
 
 use crate::agents::{self, AgentFile};
 use crate::gaps;
-use crate::paths::Paths;
+use crate::paths::{Paths, resolved};
 use chaperone_policy::{Context, Layer, Os, Policy, built_in, merge, remote};
 use chaperone_sources::remote::Bundle;
 use chaperone_sources::{Locations, Stamp};
@@ -122,8 +122,7 @@ pub enum LoadError {
 /// layer is no error here: it falls to its strictest value and shows in the layer's status.
 pub fn load(question: &Question, paths: &Paths) -> Result<Loaded, LoadError> {
     let given = question.workspace.clone().unwrap_or_else(|| PathBuf::from("."));
-    let workspace = given
-        .canonicalize()
+    let workspace = resolved(&given)
         .and_then(|path| if path.is_dir() { Ok(path) } else { Err(not_a_folder()) })
         .map_err(|source| LoadError::Workspace { path: given, source })?;
     let agent = agent_of(question)?;

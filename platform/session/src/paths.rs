@@ -1,13 +1,14 @@
 //! Where Chaperone keeps its own files for one user.
 //!
-//! Follows the XDG base directory specification on Linux. None of these folders is ever reachable
-//! from inside a session.
+//! Follows the XDG base directory specification on Linux; Windows is asked for its folders. None of
+//! them is ever reachable from inside a session.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The folders of one user. All absolute; none needs to exist yet.
+/// The folders of one user. All absolute; none needs to exist yet. Windows has other places for the
+/// same: settings in `%APPDATA%\Chaperone`, the rest in `%LOCALAPPDATA%\Chaperone`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// The user's home folder.
@@ -25,6 +26,10 @@ pub struct Paths {
 /// Why the folders could not be told.
 #[derive(Debug, thiserror::Error)]
 pub enum PathsError {
+    /// The system names no folders for this user.
+    #[cfg(windows)]
+    #[error("Windows knows no profile of this user; sign in as the user once and try again")]
+    NoProfile,
     /// Neither `$HOME` nor an absolute path in it.
     #[error(
         "your home folder is not known: HOME is {found}; set it to an absolute path and try again"
@@ -40,8 +45,26 @@ impl Paths {
     ///
     /// # Errors
     /// When the home folder is not known.
+    #[cfg(not(windows))]
     pub fn of_this_user() -> Result<Self, PathsError> {
         Self::from_environment(|name| std::env::var_os(name))
+    }
+
+    /// As Windows names them.
+    ///
+    /// # Errors
+    /// When the user has no profile.
+    #[cfg(windows)]
+    pub fn of_this_user() -> Result<Self, PathsError> {
+        let folders = chaperone_sources::user_folders().ok_or(PathsError::NoProfile)?;
+        let local = folders.local.join("Chaperone");
+        Ok(Self {
+            home: folders.home,
+            config: folders.roaming.join("Chaperone"),
+            cache: local.join("cache"),
+            runtime: local.join("run"),
+            state: local,
+        })
     }
 
     /// From any environment. As the specification demands, relative values count as unset.
@@ -102,6 +125,18 @@ impl Paths {
     pub fn own(&self) -> Vec<PathBuf> {
         vec![self.config.clone(), self.state.clone(), self.runtime.clone()]
     }
+}
+
+/// The path without links and as people write it: what Windows answers begins with `\\?\`, which
+/// no policy's path does.
+///
+/// # Errors
+/// As [`Path::canonicalize`].
+pub fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let real = path.canonicalize()?;
+    let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let drive = plain.filter(|rest| cfg!(windows) && rest.get(1..3) == Some(r":\"));
+    Ok(drive.map_or(real.clone(), PathBuf::from))
 }
 
 /// Creates a folder and its parents, the folder itself readable by its owner alone.

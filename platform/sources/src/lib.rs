@@ -25,6 +25,9 @@ use windows as store;
 #[cfg(windows)]
 use windows::files as system;
 
+#[cfg(windows)]
+pub use windows::{UserFolders, user_folders};
+
 use chaperone_policy::{Layer, Reading, SourceKind};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
