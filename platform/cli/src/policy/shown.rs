@@ -255,10 +255,10 @@ fn about(
     schema: &KeyWords,
     fact: impl Fn(&str, &str) -> std::io::Result<()>,
 ) -> anyhow::Result<()> {
-    let KeyWords { key: _, title: _, about, takes, example, merge, managed_only, live, systems } =
+    let KeyWords { key: _, title, about, takes, example, merge, managed_only, live, systems } =
         schema;
     fact("merge", merge)?;
-    fact("about", about)?;
+    fact("what", &format!("{title}. {about}"))?;
     fact("takes", takes)?;
     fact("example", example)?;
     if !live {
