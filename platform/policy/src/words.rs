@@ -38,10 +38,25 @@ impl Key {
             about: self.about,
             takes: self.takes.words(),
             example: self.example,
-            merge: self.shape.sentence(),
+            merge: self.merge(),
             managed_only: self.managed_only,
             live: self.live,
             systems: self.systems,
+        }
+    }
+}
+
+impl Key {
+    /// How the values of several layers combine, as a sentence.
+    pub fn merge(&self) -> &'static str {
+        match (self.shape, self.takes) {
+            (Shape::Rules, Type::Rules) => {
+                "Rules that ask or deny hold from every layer, rules that allow from those that may grant."
+            }
+            (Shape::Rules, _) if self.grants => "The entries of all layers that may grant add up.",
+            (Shape::Rules, _) => "The entries of every layer hold.",
+            (Shape::Ordered, _) => "The strictest managed value bounds what others choose.",
+            (Shape::Preference, _) => "The later layer overrides.",
         }
     }
 }
@@ -57,36 +72,29 @@ impl Type {
             }
         };
         match self {
-            Self::Text => "text".to_owned(),
+            Self::Text => "a text".to_owned(),
             Self::Version => "a version such as \"1.2.3\"".to_owned(),
             Self::Date => "a day such as \"2026-12-31\", or a time with its zone".to_owned(),
             Self::Boolean => "true or false".to_owned(),
-            Self::Integer(least) => format!("a whole number of at least {least}"),
+            Self::Integer(least) => format!("a whole number, at least {least}"),
             Self::Choice(words) => quoted(words),
             Self::Choices(words) => format!("a list of {}", quoted(words)),
             Self::Duration { least, most } => {
                 let show = |seconds| units::show_duration(Duration::from_secs(seconds));
-                format!(
-                    "a duration such as \"10m\", from \"{}\" to \"{}\"",
-                    show(least),
-                    show(most)
-                )
+                format!("a duration from \"{}\" to \"{}\"", show(least), show(most))
             }
             Self::Size(least) => format!(
-                "a size such as \"8 GiB\", or a number of bytes; at least \"{}\"",
+                "a size such as \"8 GiB\", or a number of bytes; at least {}",
                 units::show_bytes(least)
             ),
-            Self::Paths => "a list of paths, which may hold `*` and `**`".to_owned(),
-            Self::Hosts => {
-                "a list of hosts, `*.domain`, addresses or ranges, with or without a port"
-                    .to_owned()
-            }
-            Self::Names => "a list of names, which may hold `*`".to_owned(),
-            Self::Keys => "a list of keys' names".to_owned(),
-            Self::Command => "the list of a command's words".to_owned(),
-            Self::Commands => "a list of commands, each a list of words".to_owned(),
-            Self::Rules => "a list of rules, each with `prefix` and `decision`".to_owned(),
-            Self::When => "a table with `os`, `agent` and `workspace`".to_owned(),
+            Self::Paths => "a list of paths and globs".to_owned(),
+            Self::Hosts => "a list of hosts".to_owned(),
+            Self::Names => "a list of names, in which * stands for anything".to_owned(),
+            Self::Keys => "a list of keys".to_owned(),
+            Self::Command => "the words of a command, as a list".to_owned(),
+            Self::Commands => "a list of commands, each the list of its words".to_owned(),
+            Self::Rules => "a list of rules".to_owned(),
+            Self::When => "a table with os, agent and workspace, each a text or a list".to_owned(),
         }
     }
 }
@@ -98,21 +106,6 @@ impl Shape {
             Self::Rules => "rules",
             Self::Ordered => "ordered",
             Self::Preference => "preference",
-        }
-    }
-
-    /// How the values of several layers combine, as a sentence.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Rules => {
-                "The entries of all layers add up: restrictions of every layer, grants of those that may grant."
-            }
-            Self::Ordered => {
-                "The later of the base layers chooses; the strictest of the others bounds it."
-            }
-            Self::Preference => {
-                "The later layer overrides; what a managed layer says, no other changes."
-            }
         }
     }
 }
@@ -204,6 +197,6 @@ mod tests {
         };
         assert_eq!(takes("network.mode"), "\"none\", \"proxy\" or \"direct\"");
         assert_eq!(takes("approvals.scopes"), "a list of \"once\" or \"session\"");
-        assert_eq!(takes("limits.processes"), "a whole number of at least 32");
+        assert_eq!(takes("limits.processes"), "a whole number, at least 32");
     }
 }

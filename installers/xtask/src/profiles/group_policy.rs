@@ -179,7 +179,7 @@ impl Root {
         }
         let merge = match self.level {
             _ if words::of_layer(key) => "It is about the settings of this folder as a whole.",
-            Level::Managed => words::merge(key),
+            Level::Managed => key.merge(),
             Level::Recommended => "A user may choose something else.",
         };
         lines.push(format!("{merge} {}", words::effect(key)));

@@ -71,11 +71,11 @@ fn describe(out: &mut String, key: &Key) {
     let mut item = |name: &str, text: &str| {
         let _ = writeln!(out, "- {name}: {text}");
     };
-    item("Takes", &format!("{}.", words::takes(key.takes)));
+    item("Takes", &format!("{}.", key.takes.words()));
     item("Example", &format!("`{} = {}`", key.last(), key.example));
     if !words::of_layer(key) {
         item("Default", &default(key));
-        item("Shape", &format!("{}. {}", shape(key.shape), words::merge(key)));
+        item("Shape", &format!("{}. {}", shape(key.shape), key.merge()));
     }
     let by = match (key.managed_only, key.grants) {
         (true, _) => "managed layers",

@@ -50,7 +50,7 @@ pub(super) fn write() -> Result<String> {
 fn about(out: &mut String, key: &Key) {
     let mut text = words::about(key);
     if !words::of_layer(key) {
-        let _ = write!(text, " {} Default: {}.", words::merge(key), words::default(key));
+        let _ = write!(text, " {} Default: {}.", key.merge(), words::default(key));
     }
     if key.managed_only {
         text.push_str(" Only managed layers may say it.");
