@@ -65,7 +65,7 @@ fn run(project: &Project, log: &Log, wine: &Wine) -> Result<Outcome> {
     cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", runner);
     cargo.env("CHAPERONE_TEST_REGISTRY", "1");
     cargo.args(["--locked", "-p", "chaperone-sources", "-p", "chaperone-cli"]);
-    cargo.args(["--lib", "--test", "registry"]);
+    cargo.args(["--lib", "--test", "registry", "--test", "watch"]);
     log.run(&mut cargo)?;
     let text = log.text()?;
     let counts = text.lines().filter_map(|line| line.strip_prefix("test result: ok. "));

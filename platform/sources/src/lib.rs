@@ -10,6 +10,7 @@ mod preferences;
 pub mod remote;
 #[cfg(unix)]
 mod unix;
+mod watch;
 #[cfg(windows)]
 mod windows;
 
@@ -25,6 +26,7 @@ use windows as store;
 #[cfg(windows)]
 use windows::files as system;
 
+pub use watch::{WatchError, Watcher};
 #[cfg(windows)]
 pub use windows::{UserFolders, user_folders};
 

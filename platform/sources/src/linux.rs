@@ -21,6 +21,11 @@ pub(crate) fn layers(_: &Locations, _: Timestamp) -> Vec<Layer> {
     Vec::new()
 }
 
+/// The folders in which the system keeps that store: none.
+pub(crate) fn files() -> Vec<PathBuf> {
+    Vec::new()
+}
+
 /// What differs whenever those layers do.
 pub(crate) fn mark(_: &Locations) -> Option<String> {
     None

@@ -39,6 +39,12 @@ pub(crate) fn layers(locations: &Locations, now: Timestamp) -> Vec<Layer> {
     preferences::layers(&System::now(domain), Path::new(MANAGED), domain, now)
 }
 
+/// The folders in which the system keeps what profiles force. They only tell that something
+/// changed; what holds is asked of the system.
+pub(crate) fn files() -> Vec<PathBuf> {
+    vec![PathBuf::from(MANAGED)]
+}
+
 /// What differs whenever those layers do.
 pub(crate) fn mark(locations: &Locations) -> Option<String> {
     let domain = locations.store.as_ref()?;

@@ -6,7 +6,7 @@
 use chaperone_policy::{
     Context, Layer, LayerStatus, NetworkMode, Os, Policy, SourceKind, built_in, merge,
 };
-use chaperone_sources::{Locations, Trust, read, stamp};
+use chaperone_sources::{Locations, Trust, Watcher, read, stamp};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,8 +21,11 @@ struct Store {
 
 impl Store {
     fn new(name: &str) -> Self {
-        let key = format!(r"SOFTWARE\Policies\ChaperoneTest-{name}");
-        let store = Self { folder: TempDir::new().unwrap(), key };
+        Self::at(&format!(r"SOFTWARE\Policies\ChaperoneTest-{name}"))
+    }
+
+    fn at(key: &str) -> Self {
+        let store = Self { folder: TempDir::new().unwrap(), key: key.to_owned() };
         store.clear();
         store
     }
@@ -318,4 +321,75 @@ fn a_digest_tells_what_was_read_and_a_stamp_that_it_changed() {
     let before = stamp(&store.locations());
     reg(&["delete", &store.path("HKLM"), "/f"]).unwrap();
     assert!(before.is_outdated());
+}
+
+/// What is promised is a second; a busy machine may need more.
+const SOON: Duration = Duration::from_secs(60);
+
+/// How long is waited for what must not come, or may not. However busy the machine, a watcher that
+/// is right fails no test by it.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// The change is told. The system may tell of it in several parts.
+#[track_caller]
+fn told(watcher: &mut Watcher, what: &str) {
+    assert!(watcher.wait(SOON), "{what}");
+    while watcher.wait(QUIET) {}
+}
+
+/// Nothing is told to a watcher that has had nothing to tell before.
+#[track_caller]
+fn untold(store: &Store, what: &str, act: impl FnOnce()) {
+    let mut watcher = Watcher::new(&store.locations(), []).unwrap();
+    act();
+    assert!(!watcher.wait(QUIET), "{what}");
+}
+
+#[test]
+fn a_watcher_tells_of_what_reg_writes_and_deletes_in_either_hive() {
+    let store = Store::new("watch");
+    untold(&store, "nothing has changed", || {});
+    let mut watcher = Watcher::new(&store.locations(), []).unwrap();
+    for hive in ["HKLM", "HKCU"] {
+        store.add(hive, "!revision", "REG_SZ", "1");
+        told(&mut watcher, &format!("{hive}: the key made"));
+        store.add(hive, "!revision", "REG_SZ", "2");
+        told(&mut watcher, &format!("{hive}: a value changed"));
+        store.add(hive, r"network\deny!1", "REG_SZ", "paste.example");
+        told(&mut watcher, &format!("{hive}: a key deeper in it"));
+        store.add(hive, r"network\deny!1", "REG_SZ", "drop.example");
+        told(&mut watcher, &format!("{hive}: a value deeper in it"));
+        reg(&["delete", &store.path(hive), "/v", "revision", "/f"]).unwrap();
+        told(&mut watcher, &format!("{hive}: a value deleted"));
+        reg(&["delete", &store.path(hive), "/f"]).unwrap();
+        told(&mut watcher, &format!("{hive}: the key deleted"));
+    }
+    let other = Store::new("watch-other");
+    untold(&store, "another program's policy", || {
+        other.add("HKLM", "!revision", "REG_SZ", "1");
+        other.add("HKLM", r"network\deny!1", "REG_SZ", "x.example");
+    });
+}
+
+#[test]
+fn a_watcher_follows_keys_that_are_deleted_with_those_above_and_made_again() {
+    let top = r"SOFTWARE\ChaperoneTest-follow";
+    let store = Store::at(&format!(r"{top}\Policies\Chaperone"));
+    let machine = format!(r"HKLM\{top}");
+    let _ = reg(&["delete", &machine, "/f"]);
+    untold(&store, "nothing of the policy is there yet", || {
+        reg(&["add", &machine, "/f"]).unwrap();
+    });
+    reg(&["delete", &machine, "/f"]).unwrap();
+    let mut watcher = Watcher::new(&store.locations(), []).unwrap();
+    for round in ["first", "second"] {
+        reg(&["add", &machine, "/f"]).unwrap();
+        store.add("HKLM", "!revision", "REG_SZ", "1");
+        told(&mut watcher, &format!("{round}: the key and the one above"));
+        store.add("HKLM", "!revision", "REG_SZ", "2");
+        told(&mut watcher, &format!("{round}: a value in it"));
+        reg(&["delete", &machine, "/f"]).unwrap();
+        told(&mut watcher, &format!("{round}: all deleted"));
+        assert!(store.layers().iter().all(|layer| layer.status == LayerStatus::Absent));
+    }
 }

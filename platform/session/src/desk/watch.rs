@@ -3,14 +3,12 @@
 use super::{Desk, Failure};
 use crate::load::{Question, load};
 use crate::paths::Paths;
-use chaperone_sources::Locations;
 use chaperone_sources::remote::{Bundle, DUE_AFTER};
+use chaperone_sources::{Locations, Watcher as Sources};
 use jiff::Timestamp;
-use notify::{RecursiveMode, Watcher};
+use notify::{RecursiveMode, Watcher as _};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::slice;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -89,43 +87,37 @@ impl Desk {
             Failure::plain(format!("{} cannot be made: {error}.", segments.display()))
         })?;
         let machine = Locations::system(&self.paths.home, None, None, Vec::new());
-        let mut policy = vec![machine.managed, machine.recommended, self.paths.config.clone()];
-        policy.extend(bundle(&self.paths).map(|bundle| bundle.folder().to_path_buf()));
+        let mut others = vec![self.paths.config.clone(), self.paths.bundles()];
+        others.extend(bundle(&self.paths).map(|bundle| bundle.folder().to_path_buf()));
+        let mut policy = Sources::new(&machine, others)
+            .map_err(|error| Failure::plain(format!("The policy cannot be watched: {error}.")))?;
         let (sender, heard) = channel();
-        let (history, layers) = (segments.clone(), policy.clone());
+        let tell = sender.clone();
         let hear = move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            let is = |change| event.paths.iter().any(|path| about(path, change));
-            if !event.kind.is_access() {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
                 // Nobody listens any more when the window is going down.
-                let _ = match (is(slice::from_ref(&history)), is(&layers)) {
-                    (true, _) => sender.send(Change::Activity),
-                    (false, true) => sender.send(Change::Rules),
-                    (false, false) => Ok(()),
-                };
+                let _ = tell.send(Change::Activity);
             }
         };
-        let mut watcher = notify::recommended_watcher(hear).map_err(unwatched)?;
-        watcher.watch(&segments, RecursiveMode::NonRecursive).map_err(unwatched)?;
-        watch_nearest(&mut watcher, &policy);
+        let mut history = notify::recommended_watcher(hear).map_err(unwatched)?;
+        history.watch(&segments, RecursiveMode::NonRecursive).map_err(unwatched)?;
+        spawn("policy", move || {
+            loop {
+                if policy.wait(Duration::MAX) && sender.send(Change::Rules).is_err() {
+                    return;
+                }
+            }
+        })?;
         let listeners = self.listeners.clone();
-        let collect = move || {
+        spawn("watch", move || {
+            let _watching = history;
             while let Ok(first) = heard.recv() {
                 thread::sleep(COLLECT);
                 let changes: BTreeSet<Change> =
                     std::iter::once(first).chain(heard.try_iter()).collect();
-                if changes.contains(&Change::Rules) {
-                    // A folder that was not there before may be now.
-                    watch_nearest(&mut watcher, &policy);
-                }
                 listeners.tell(&Vec::from_iter(changes));
             }
-        };
-        thread::Builder::new()
-            .name("watch".into())
-            .spawn(collect)
-            .map_err(|error| Failure::plain(format!("Files cannot be watched: {error}.")))?;
-        Ok(())
+        })
     }
 }
 
@@ -135,20 +127,12 @@ fn bundle(paths: &Paths) -> Option<Bundle> {
     load(&Question { workspace, ..Question::default() }, paths).ok()?.bundle()
 }
 
-/// Whether a path lies in one of the folders, or is one of those above them.
-fn about(path: &Path, folders: &[PathBuf]) -> bool {
-    folders.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path))
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let thread = thread::Builder::new().name(name.into()).spawn(run);
+    thread.map(|_| ()).map_err(unwatched)
 }
 
-/// Watches each folder, or the nearest that exists above it.
-fn watch_nearest(watcher: &mut impl Watcher, folders: &[PathBuf]) {
-    for folder in folders.iter().filter_map(|folder| folder.ancestors().find(|f| f.is_dir())) {
-        // One that may not be read is shown as such on the page of the rules.
-        let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
-    }
-}
-
-fn unwatched(error: notify::Error) -> Failure {
+fn unwatched(error: impl fmt::Display) -> Failure {
     Failure::plain(format!("Files cannot be watched: {error}."))
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod files;
 mod folders;
 mod registry;
+pub(crate) mod watch;
 
 pub use folders::{UserFolders, user_folders};
 

@@ -90,6 +90,11 @@ impl Open {
         }
     }
 
+    /// The handle, which lives as long as this.
+    pub(crate) fn handle(&self) -> HKEY {
+        self.0
+    }
+
     /// The name of the subkey at this position, or `None` after the last.
     fn subkey(&self, at: u32) -> io::Result<Option<String>> {
         let mut name = [0u16; 256];
