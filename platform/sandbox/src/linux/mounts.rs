@@ -48,7 +48,8 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
         on(Stage::Mounts, sys::write(file.as_raw_fd(), text))?;
         on(Stage::Mounts, over(HOSTS, c"/etc/hosts", true, Follow::Links))?;
     }
-    on(Stage::Mounts, sys::unmount(SCRATCH))?;
+    // Scratch stays where it is: the session's own /proc covers it, and to take it away would keep
+    // the kernel waiting for longer than everything above.
     // Message queues stay outside, too, where the machine shows them at all.
     match sys::mount(c"mqueue", c"/dev/mqueue", SAFE | libc::MS_NOEXEC, c"") {
         Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
