@@ -1,11 +1,16 @@
 //! What a source says before anybody asks what it means: values, each with its place.
 
 mod json;
+mod names;
 pub(crate) mod plist;
 pub(crate) mod registry;
+mod table;
 mod toml;
 
 pub(crate) use json::parse as parse_json;
+pub(crate) use names::Names;
+use table::Made;
+pub(crate) use table::Table;
 pub(crate) use toml::parse as parse_toml;
 
 use std::borrow::Cow;
@@ -23,7 +28,7 @@ pub(crate) struct SyntaxError {
 pub(crate) struct Named {
     pub(crate) root: Table<'static>,
     /// Where each node stands, as what follows the layer's locator: `#/network/mode` in JSON.
-    pub(crate) places: Vec<String>,
+    pub(crate) places: Names,
 }
 
 /// A value and where it stands.
@@ -53,40 +58,6 @@ pub(crate) enum Value<'t> {
 pub(crate) struct Key<'t> {
     pub(crate) at: usize,
     pub(crate) name: Cow<'t, str>,
-}
-
-/// Keys with values, in the order of the source; no key stands twice.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Table<'t> {
-    pub(crate) entries: Vec<(Key<'t>, Node<'t>)>,
-    made: Made,
-}
-
-/// How a table came to be, which says what may still be added to it (TOML 1.1, "Table").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Made {
-    /// By the header of a table in it.
-    Implied,
-    /// By a header of its own.
-    Header,
-    /// By a dotted key.
-    Dotted,
-    /// Between braces.
-    Inline,
-}
-
-impl<'t> Table<'t> {
-    fn new(made: Made) -> Self {
-        Self { entries: Vec::new(), made }
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&Node<'t>> {
-        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
-    }
-
-    fn position(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|(key, _)| key.name == name)
-    }
 }
 
 impl Value<'_> {

@@ -1,6 +1,6 @@
 //! A layer: one source of configuration, parsed once, with what is wrong with it.
 
-use crate::document::registry;
+use crate::document::{Names, registry};
 use crate::origin::Places;
 use crate::reader::Format;
 use crate::{
@@ -70,7 +70,7 @@ pub struct Layer {
     pub reading: Option<Reading>,
     findings: Vec<Finding>,
     /// Where places have names, those that the settings' lines stand for, from 1.
-    places: Arc<Vec<String>>,
+    places: Arc<Names>,
 }
 
 /// A layer as `policy show --json` lists it.

@@ -1,5 +1,6 @@
 //! Where a value came from: the kind of source, its place, and how far it is trusted.
 
+use crate::document::Names;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -132,7 +133,7 @@ pub(crate) struct Places {
     /// The layer as a whole.
     pub(crate) whole: Origin,
     /// Where places have names, those that lines stand for, from 1.
-    pub(crate) names: Arc<Vec<String>>,
+    pub(crate) names: Arc<Names>,
 }
 
 impl Places {
@@ -159,11 +160,11 @@ impl Places {
     fn locate(&self, line: usize, out: &mut String) {
         out.push_str(&self.whole.locator);
         if line == 0 || self.whole.kind == SourceKind::BuiltIn {
-        } else if let Some(name) = self.names.get(line - 1) {
-            out.push_str(name);
         } else if self.names.is_empty() {
             // Writing to a string does not fail.
             let _ = write!(out, ":{line}");
+        } else {
+            self.names.write(line - 1, out);
         }
     }
 }

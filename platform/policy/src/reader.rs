@@ -8,7 +8,7 @@ mod top;
 mod values;
 
 use crate::document::{
-    Key, Named, Node, SyntaxError, Table, parse_json, parse_toml, plist, registry,
+    Key, Named, Names, Node, SyntaxError, Table, parse_json, parse_toml, plist, registry,
 };
 use crate::nearest::nearest;
 use crate::schema::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
@@ -28,7 +28,7 @@ pub(crate) struct Read {
     /// The text is not in its format; the settings are what a recovering parser made of it.
     pub(crate) syntax_errors: bool,
     /// In a format whose places are not lines, what the settings' lines stand for, from 1.
-    pub(crate) places: Vec<String>,
+    pub(crate) places: Names,
 }
 
 /// How a policy is written.
@@ -113,7 +113,7 @@ pub(crate) fn read_plist(class: Class, locator: &str, bytes: &[u8]) -> Read {
     let text = std::str::from_utf8(bytes).ok().filter(|_| !plist::is_binary(bytes));
     let (places, at) = match text {
         Some(text) => (Places::lines(text), String::new()),
-        None => (Places::Named(Vec::new()), format!(", at byte {}", error.at)),
+        None => (Places::Named(Names::default()), format!(", at byte {}", error.at)),
     };
     let mut reader = Reader::new(class, locator, places);
     reader.problem = Problem::Source;
@@ -143,15 +143,17 @@ enum Places<'t> {
         text: &'t str,
         /// The offset at which each line begins.
         starts: Vec<usize>,
+        /// The offset and the column of the last finding: the next one often stands on its line.
+        last: (usize, usize),
     },
-    Named(Vec<String>),
+    Named(Names),
 }
 
 impl<'t> Places<'t> {
     fn lines(text: &'t str) -> Self {
         let starts =
             std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self::Lines { text, starts }
+        Self::Lines { text, starts, last: (0, 1) }
     }
 }
 
@@ -187,7 +189,7 @@ impl<'t> Reader<'t> {
         let Self { mut findings, places, .. } = self;
         findings.sort_by_key(|finding| (finding.line, finding.column));
         let places = match places {
-            Places::Lines { .. } => Vec::new(),
+            Places::Lines { .. } => Names::default(),
             Places::Named(places) => places,
         };
         Read { settings, findings, syntax_errors, places }
@@ -213,16 +215,19 @@ impl<'t> Reader<'t> {
         found: impl Into<String>,
         status: FindingStatus,
     ) {
-        let (file, line, column) = match &self.places {
-            Places::Lines { text, starts } => {
-                let line = self.line(at);
+        let (file, line, column) = match &mut self.places {
+            Places::Lines { text, starts, last } => {
+                let line = starts.partition_point(|start| *start <= at);
                 let start = starts.get(line - 1).copied().unwrap_or(0);
-                let column = text.get(start..at).map_or(1, |part| part.chars().count() + 1);
-                (self.locator.to_owned(), line, column)
+                let (from, column) =
+                    if (start..=at).contains(&last.0) { *last } else { (start, 1) };
+                *last = (at, text.get(from..at).map_or(1, |part| column + part.chars().count()));
+                (self.locator.to_owned(), line, last.1)
             }
             Places::Named(places) => {
-                let place = places.get(at).map_or("", String::as_str);
-                (format!("{}{place}", self.locator), 0, 0)
+                let mut file = self.locator.to_owned();
+                places.write(at, &mut file);
+                (file, 0, 0)
             }
         };
         self.findings.push(Finding {
@@ -246,7 +251,7 @@ impl<'t> Reader<'t> {
         known: &[&'static str],
     ) -> Vec<Entry<'v, 't>> {
         let mut entries = Vec::new();
-        for (key, value) in &table.entries {
+        for (key, value) in table.entries() {
             if let Some(name) = known.iter().find(|name| **name == key.name) {
                 entries.push(Entry { name, repaired: false, value });
                 continue;

@@ -1,7 +1,7 @@
 //! JSON to values. The place of each is its JSON pointer (RFC 6901) after a `#`. A key that stands twice, of which other
 //! readers take the first or the last, is an error.
 
-use super::{Key, Made, Named, Node, SyntaxError, Table, Value};
+use super::{Key, Made, Named, Names, Node, SyntaxError, Table, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::cell::RefCell;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 /// is no JSON nothing is read.
 pub(crate) fn parse(text: &str) -> (Named, Vec<SyntaxError>) {
     let nothing =
-        |error| (Named { root: Table::new(Made::Header), places: Vec::new() }, Vec::from([error]));
+        |error| (Named { root: Table::new(Made::Header), places: Names::default() }, vec![error]);
     match value(text) {
         Ok((Node { value: Value::Table(root), .. }, places)) => {
             (Named { root, places }, Vec::new())
@@ -21,10 +21,10 @@ pub(crate) fn parse(text: &str) -> (Named, Vec<SyntaxError>) {
 }
 
 /// Reads any one value, and the places that its nodes stand for.
-pub(super) fn value(text: &str) -> Result<(Node<'static>, Vec<String>), SyntaxError> {
-    let pointers = RefCell::new(Vec::new());
+pub(super) fn value(text: &str) -> Result<(Node<'static>, Names), SyntaxError> {
+    let pointers = RefCell::new(Names::default());
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let seed = Seed { pointers: &pointers, pointer: "#".to_owned() };
+    let seed = Seed { pointers: &pointers, above: None, token: "#".to_owned() };
     let read = seed.deserialize(&mut deserializer).and_then(|node| {
         deserializer.end()?;
         Ok(node)
@@ -54,20 +54,34 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
 
 /// Reads one value, whose pointer is known.
 struct Seed<'a> {
-    pointers: &'a RefCell<Vec<String>>,
-    pointer: String,
+    pointers: &'a RefCell<Names>,
+    above: Option<usize>,
+    /// What its pointer adds to the one above.
+    token: String,
 }
 
-impl Seed<'_> {
-    fn node(&self, value: Value<'static>) -> Node<'static> {
-        let mut pointers = self.pointers.borrow_mut();
-        pointers.push(self.pointer.clone());
-        Node { at: pointers.len() - 1, value }
+impl<'a> Seed<'a> {
+    /// Names the value's place, for it and for what stands below it.
+    fn name(self) -> Place<'a> {
+        let Self { pointers, above, token } = self;
+        Place { pointers, at: pointers.borrow_mut().add(above, token) }
     }
 
-    fn below(&self, token: &str) -> Self {
-        let token = token.replace('~', "~0").replace('/', "~1");
-        Self { pointers: self.pointers, pointer: format!("{}/{token}", self.pointer) }
+    fn node(self, value: Value<'static>) -> Node<'static> {
+        Node { at: self.name().at, value }
+    }
+}
+
+/// A place that has its name.
+struct Place<'a> {
+    pointers: &'a RefCell<Names>,
+    at: usize,
+}
+
+impl<'a> Place<'a> {
+    fn below(&self, token: &str) -> Seed<'a> {
+        let token = format!("/{}", token.replace('~', "~0").replace('/', "~1"));
+        Seed { pointers: self.pointers, above: Some(self.at), token }
     }
 }
 
@@ -112,23 +126,25 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let place = self.name();
         let mut read = Vec::new();
-        while let Some(item) = items.next_element_seed(self.below(&read.len().to_string()))? {
+        while let Some(item) = items.next_element_seed(place.below(&read.len().to_string()))? {
             read.push(item);
         }
-        Ok(self.node(Value::Array(read)))
+        Ok(Node { at: place.at, value: Value::Array(read) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let place = self.name();
         let mut table = Table::new(Made::Inline);
         while let Some(name) = entries.next_key::<String>()? {
-            if table.get(&name).is_some() {
+            if table.contains(&name) {
                 return Err(A::Error::custom(format!("the key {name:?} a second time")));
             }
-            let node = entries.next_value_seed(self.below(&name))?;
-            table.entries.push((Key { at: node.at, name: name.into() }, node));
+            let node = entries.next_value_seed(place.below(&name))?;
+            table.push(Key { at: node.at, name: name.into() }, node);
         }
-        Ok(self.node(Value::Table(table)))
+        Ok(Node { at: place.at, value: Value::Table(table) })
     }
 }
 
@@ -143,10 +159,10 @@ mod tests {
         assert_eq!(errors, []);
         let Value::Table(network) = &table.get("network").unwrap().value else { panic!() };
         let allow = network.get("allow").unwrap();
-        assert_eq!(pointers[allow.at], "#/network/allow");
+        assert_eq!(pointers.name(allow.at), "#/network/allow");
         let Value::Array(items) = &allow.value else { panic!() };
-        assert_eq!(pointers[items[1].at], "#/network/allow/1");
-        assert_eq!(pointers[table.get("a/b~c").unwrap().at], "#/a~1b~0c");
+        assert_eq!(pointers.name(items[1].at), "#/network/allow/1");
+        assert_eq!(pointers.name(table.get("a/b~c").unwrap().at), "#/a~1b~0c");
         assert!(matches!(table.get("big").unwrap().value, Value::Other(_)));
         assert!(matches!(table.get("none").unwrap().value, Value::Other(_)));
     }
@@ -162,7 +178,7 @@ mod tests {
             ("{\"ö\": tru}", 10),
         ] {
             let (Named { root: table, .. }, errors) = parse(text);
-            assert_eq!(table.entries, [], "{text}");
+            assert_eq!(table.entries(), [], "{text}");
             assert_eq!(errors.len(), 1, "{text}");
             assert!(errors[0].at.abs_diff(at) <= 1, "{text}: {errors:?}");
         }

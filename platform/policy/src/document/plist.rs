@@ -8,7 +8,7 @@
 mod binary;
 mod xml;
 
-use super::{Key, Made, Named, Node, SyntaxError, Table, Value};
+use super::{Key, Made, Named, Names, Node, SyntaxError, Table, Value};
 use crate::Property;
 
 /// Arrays and dictionaries in each other, at most. A policy needs 6, a profile around it 14.
@@ -75,30 +75,35 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Property, SyntaxError> {
 
 /// The entries of a dictionary as a document.
 pub(crate) fn named(entries: &[(String, Property)]) -> Named {
-    let mut places = vec![":".to_owned()];
-    let root = table(entries, ":", &mut places);
+    let mut places = Names::default();
+    let top = places.add(None, ":");
+    let root = table(entries, top, "", &mut places);
     Named { root, places }
 }
 
-fn table(entries: &[(String, Property)], place: &str, places: &mut Vec<String>) -> Table<'static> {
+/// The entries of the dictionary at a place, whose names stand behind `dot`.
+fn table(
+    entries: &[(String, Property)],
+    at: usize,
+    dot: &str,
+    places: &mut Names,
+) -> Table<'static> {
     let mut table = Table::new(Made::Inline);
     for (name, value) in entries {
-        let dot = if place == ":" { "" } else { "." };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        let place = if !name.is_empty() && name.bytes().all(plain) {
-            format!("{place}{dot}{name}")
+        let step = if !name.is_empty() && name.bytes().all(plain) {
+            format!("{dot}{name}")
         } else {
-            format!("{place}{dot}{name:?}")
+            format!("{dot}{name:?}")
         };
-        let node = node(value, place, places);
-        table.entries.push((Key { at: node.at, name: name.clone().into() }, node));
+        let node = node(value, at, step, places);
+        table.push(Key { at: node.at, name: name.clone().into() }, node);
     }
     table
 }
 
-fn node(property: &Property, place: String, places: &mut Vec<String>) -> Node<'static> {
-    let at = places.len();
-    places.push(place.clone());
+fn node(property: &Property, above: usize, step: String, places: &mut Names) -> Node<'static> {
+    let at = places.add(Some(above), step);
     let value = match property {
         Property::Text(text) => Value::String(text.clone().into()),
         Property::Integer(number) => i64::try_from(*number)
@@ -109,10 +114,10 @@ fn node(property: &Property, place: String, places: &mut Vec<String>) -> Node<'s
         Property::Data(bytes) => Value::Unread(format!("data of {} bytes", bytes.len()).into()),
         Property::Other(words) => Value::Unread(words.clone().into()),
         Property::Array(items) => {
-            let item = |(at, item)| node(item, format!("{place}[{at}]"), places);
+            let item = |(number, item)| node(item, at, format!("[{number}]"), places);
             Value::Array(items.iter().enumerate().map(item).collect())
         }
-        Property::Dictionary(entries) => Value::Table(table(entries, &place, places)),
+        Property::Dictionary(entries) => Value::Table(table(entries, at, ".", places)),
     };
     Node { at, value }
 }

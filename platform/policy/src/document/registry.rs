@@ -7,7 +7,7 @@
 //! expanded but `%USERPROFILE%` at the beginning of a path, because whoever starts a program
 //! chooses its variables.
 
-use super::{Key, Made, Named, Node, Table, Value, json};
+use super::{Key, Made, Named, Names, Node, Table, Value, json};
 use crate::nearest::nearest;
 use crate::registry::{RegistryKey, RegistryValue};
 use crate::schema::{KEYS, LAYER_KEYS, RULE_KEYS, Type};
@@ -33,8 +33,9 @@ pub(crate) fn settings(value: &RegistryValue) -> Option<String> {
 
 /// A policy's own key as a document, without the value that holds JSON.
 pub(crate) fn named(key: &RegistryKey) -> Named {
-    let mut decoder = Decoder { places: vec![String::new()] };
-    let root = decoder.table(Within::Section(""), key, "");
+    let mut decoder = Decoder { places: Names::default() };
+    let top = decoder.places.add(None, "");
+    let root = decoder.table(Within::Section(""), key, top);
     Named { root, places: decoder.places }
 }
 
@@ -95,12 +96,11 @@ impl Within {
         key.map_or(Meaning::Nothing, Meaning::Key)
     }
 
-    /// What a name is read as: one that is known, or that the reader may repair to one.
-    fn read_as(self, name: &str) -> Meaning {
+    /// What a name is read as: one that is known, or that the reader may repair to one of `names`.
+    fn read_as(self, name: &str, names: &BTreeSet<&'static str>) -> Meaning {
         match self.meaning(name) {
-            Meaning::Nothing => {
-                nearest(name, self.names()).map_or(Meaning::Nothing, |near| self.meaning(near))
-            }
+            Meaning::Nothing => nearest(name, names.iter().copied())
+                .map_or(Meaning::Nothing, |near| self.meaning(near)),
             known => known,
         }
     }
@@ -113,72 +113,83 @@ enum Entry<'k> {
 }
 
 struct Decoder {
-    places: Vec<String>,
+    places: Names,
 }
 
 impl Decoder {
-    fn node(&mut self, place: String, value: Value<'static>) -> Node<'static> {
-        self.places.push(place);
-        Node { at: self.places.len() - 1, value }
+    /// A value whose place has this name below another.
+    fn node(&mut self, above: usize, step: String, value: Value<'static>) -> Node<'static> {
+        Node { at: self.places.add(Some(above), step), value }
     }
 
     /// Its depth is the schema's: what the schema does not know is not looked into.
-    fn table(&mut self, within: Within, key: &RegistryKey, place: &str) -> Table<'static> {
+    fn table(&mut self, within: Within, key: &RegistryKey, at: usize) -> Table<'static> {
         let mut table = Table::new(Made::Inline);
+        let names = within.names();
         let is_root = matches!(within, Within::Section(""));
         for (name, value) in &key.values {
             if is_root && is_settings(name) {
                 continue;
             }
             let name = normal(name);
-            let place = format!("{place}!{name}");
-            let node = match within.read_as(&name) {
-                Meaning::Key(takes) => self.value(takes, value, place),
-                Meaning::Section(_) | Meaning::Nothing => self.plain(value, place),
+            let step = format!("!{name}");
+            let node = match within.read_as(&name, &names) {
+                Meaning::Key(takes) => self.value(takes, value, at, step),
+                Meaning::Section(_) | Meaning::Nothing => self.plain(value, at, step),
             };
-            table.entries.push((Key { at: node.at, name: name.into() }, node));
+            table.push(Key { at: node.at, name: name.into() }, node);
         }
         for (name, key) in &key.keys {
             let name = normal(name);
-            let place = format!("{place}\\{name}");
-            let value = match within.read_as(&name) {
+            let at = self.places.add(Some(at), format!("\\{name}"));
+            let value = match within.read_as(&name, &names) {
                 Meaning::Section(section) => {
-                    Value::Table(self.table(Within::Section(section), key, &place))
+                    Value::Table(self.table(Within::Section(section), key, at))
                 }
-                Meaning::Key(Type::When) => Value::Table(self.table(Within::When, key, &place)),
-                Meaning::Key(takes) if takes.is_list() => {
-                    Value::Array(self.items(takes, key, &place))
-                }
+                Meaning::Key(Type::When) => Value::Table(self.table(Within::When, key, at)),
+                Meaning::Key(takes) if takes.is_list() => Value::Array(self.items(takes, key, at)),
                 Meaning::Key(_) | Meaning::Nothing => a_key(),
             };
-            let node = self.node(place, value);
-            match table.position(&name).filter(|_| matches!(node.value, Value::Array(_))) {
-                Some(at) => join(&mut table.entries[at].1, node),
-                None => add(&mut table, name, node),
+            let node = Node { at, value };
+            match table.get_mut(&name) {
+                Some(before) if matches!(node.value, Value::Array(_)) => join(before, node),
+                _ => add(&mut table, name, node),
             }
         }
         table
     }
 
-    fn value(&mut self, takes: Type, value: &RegistryValue, place: String) -> Node<'static> {
+    fn value(
+        &mut self,
+        takes: Type,
+        value: &RegistryValue,
+        above: usize,
+        step: String,
+    ) -> Node<'static> {
         match (takes, value) {
-            (Type::Boolean, RegistryValue::Number(0)) => self.node(place, Value::Boolean(false)),
-            (Type::Boolean, RegistryValue::Number(1)) => self.node(place, Value::Boolean(true)),
+            (Type::Boolean, RegistryValue::Number(0)) => {
+                self.node(above, step, Value::Boolean(false))
+            }
+            (Type::Boolean, RegistryValue::Number(1)) => {
+                self.node(above, step, Value::Boolean(true))
+            }
             (_, RegistryValue::List(items)) if takes.is_list() => {
-                let item =
-                    |(at, text): (usize, &String)| self.item(takes, text, format!("{place}[{at}]"));
-                let items = items.iter().enumerate().map(item).collect();
-                self.node(place, Value::Array(items))
+                let at = self.places.add(Some(above), step);
+                let item = |(number, text): (usize, &String)| {
+                    self.item(takes, text, at, format!("[{number}]"))
+                };
+                Node { at, value: Value::Array(items.iter().enumerate().map(item).collect()) }
             }
             (Type::Paths, RegistryValue::Text(text) | RegistryValue::Expand(text)) => {
-                self.node(place, path(text))
+                self.node(above, step, path(text))
             }
-            _ => self.plain(value, place),
+            _ => self.plain(value, above, step),
         }
     }
 
     /// A value of which nothing is known but its own type.
-    fn plain(&mut self, value: &RegistryValue, place: String) -> Node<'static> {
+    fn plain(&mut self, value: &RegistryValue, above: usize, step: String) -> Node<'static> {
+        let at = self.places.add(Some(above), step);
         let value = match value {
             RegistryValue::Text(text) | RegistryValue::Expand(text) => {
                 Value::String(text.clone().into())
@@ -186,18 +197,18 @@ impl Decoder {
             RegistryValue::Number(number) => i64::try_from(*number)
                 .map_or_else(|_| Value::Other(number.to_string().into()), Value::Integer),
             RegistryValue::List(items) => {
-                let items = items.iter().enumerate().map(|(at, text)| {
-                    self.node(format!("{place}[{at}]"), Value::String(text.clone().into()))
+                let items = items.iter().enumerate().map(|(number, text)| {
+                    self.node(at, format!("[{number}]"), Value::String(text.clone().into()))
                 });
                 Value::Array(items.collect())
             }
             RegistryValue::Other { .. } => Value::Unread(value.describe().into()),
         };
-        self.node(place, value)
+        Node { at, value }
     }
 
     /// The entries of a key that stands for a list: what is numbered in that order, then the rest.
-    fn items(&mut self, takes: Type, key: &RegistryKey, place: &str) -> Vec<Node<'static>> {
+    fn items(&mut self, takes: Type, key: &RegistryKey, at: usize) -> Vec<Node<'static>> {
         let values = key.values.iter().map(|(name, value)| (name, Entry::Value(value)));
         let keys = key.keys.iter().map(|(name, key)| (name, Entry::Key(key)));
         let mut entries: Vec<(&String, Entry<'_>)> = values.chain(keys).collect();
@@ -205,55 +216,46 @@ impl Decoder {
             Ok(number) => (false, number, String::new()),
             Err(_) => (true, 0, normal(name)),
         });
-        let item = |(name, entry): (&String, Entry<'_>)| match (takes, entry) {
-            (_, Entry::Value(RegistryValue::Text(text) | RegistryValue::Expand(text))) => {
-                self.item(takes, text, format!("{place}!{}", normal(name)))
+        let item = |(name, entry): (&String, Entry<'_>)| {
+            let name = normal(name);
+            match (takes, entry) {
+                (_, Entry::Value(RegistryValue::Text(text) | RegistryValue::Expand(text))) => {
+                    self.item(takes, text, at, format!("!{name}"))
+                }
+                (_, Entry::Value(value)) => self.plain(value, at, format!("!{name}")),
+                (Type::Rules, Entry::Key(key)) => {
+                    let at = self.places.add(Some(at), format!("\\{name}"));
+                    Node { at, value: Value::Table(self.table(Within::Rule, key, at)) }
+                }
+                (Type::Commands, Entry::Key(key)) => {
+                    let at = self.places.add(Some(at), format!("\\{name}"));
+                    Node { at, value: Value::Array(self.items(Type::Command, key, at)) }
+                }
+                (_, Entry::Key(_)) => self.node(at, format!("\\{name}"), a_key()),
             }
-            (_, Entry::Value(value)) => self.plain(value, format!("{place}!{}", normal(name))),
-            (Type::Rules, Entry::Key(key)) => {
-                let place = format!("{place}\\{}", normal(name));
-                let rule = self.table(Within::Rule, key, &place);
-                self.node(place, Value::Table(rule))
-            }
-            (Type::Commands, Entry::Key(key)) => {
-                let place = format!("{place}\\{}", normal(name));
-                let words = self.items(Type::Command, key, &place);
-                self.node(place, Value::Array(words))
-            }
-            (_, Entry::Key(_)) => self.node(format!("{place}\\{}", normal(name)), a_key()),
         };
         entries.into_iter().map(item).collect()
     }
 
     /// One entry of a list. What is no text itself is written as JSON.
-    fn item(&mut self, takes: Type, text: &str, place: String) -> Node<'static> {
+    fn item(&mut self, takes: Type, text: &str, above: usize, step: String) -> Node<'static> {
         let value = match takes {
             Type::Rules | Type::Commands if text.trim_start().starts_with(['{', '[']) => {
                 match json::value(text) {
-                    Ok((node, pointers)) => return self.adopt(node, pointers, &place),
+                    Ok((mut node, pointers)) => {
+                        // Its root takes the place that is added here, and the rest follows.
+                        let at = self.places.add(Some(above), step);
+                        self.places.adopt(at, pointers, "#");
+                        shift(&mut node, at);
+                        return node;
+                    }
                     Err(error) => Value::Unread(format!("no JSON: {}", error.message).into()),
                 }
             }
             Type::Paths => path(text),
             _ => Value::String(text.to_owned().into()),
         };
-        self.node(place, value)
-    }
-
-    /// Takes over what was read of a text that stands at this place.
-    fn adopt(
-        &mut self,
-        mut node: Node<'static>,
-        pointers: Vec<String>,
-        place: &str,
-    ) -> Node<'static> {
-        let before = self.places.len();
-        self.places.extend(pointers.into_iter().map(|pointer| match pointer.as_str() {
-            "#" => place.to_owned(),
-            pointer => format!("{place}{pointer}"),
-        }));
-        shift(&mut node, before);
-        node
+        self.node(above, step, value)
     }
 }
 
@@ -269,16 +271,15 @@ fn a_key() -> Value<'static> {
 /// Adds a key. Where a value is called like it, the one of them that the schema does not mean
 /// becomes one that is not known, and is reported as such.
 fn add(table: &mut Table<'static>, name: String, node: Node<'static>) {
-    let mut key = Key { at: node.at, name: name.into() };
-    if let Some(taken) = table.position(&key.name) {
-        let (other, before) = &mut table.entries[taken];
+    let mut key = Key { at: node.at, name: name.clone().into() };
+    if let Some(before) = table.get(&name) {
         if matches!((&before.value, &node.value), (Value::Table(_), _) | (_, Value::Unread(_))) {
-            key.name = format!("{} (a key)", key.name).into();
+            key.name = format!("{name} (a key)").into();
         } else {
-            other.name = format!("{} (a value)", key.name).into();
+            table.rename(&name, format!("{name} (a value)"));
         }
     }
-    table.entries.push((key, node));
+    table.push(key, node);
 }
 
 /// A list may stand as a value and as a key: each adds its entries. What is no list there stays an
@@ -314,8 +315,8 @@ fn shift(node: &mut Node<'_>, by: usize) {
     match &mut node.value {
         Value::Array(items) => items.iter_mut().for_each(|item| shift(item, by)),
         Value::Table(table) => {
-            for (key, value) in &mut table.entries {
-                key.at += by;
+            for (at, value) in table.entries_mut() {
+                *at += by;
                 shift(value, by);
             }
         }

@@ -12,6 +12,9 @@ use toml_parser::{ErrorSink, Expected, ParseError, Raw, Source, Span};
 /// Arrays and inline tables in each other, at most.
 const DEPTH: u32 = 80;
 
+/// Keys on the way to a value, at most: each stands for a table in which the next one stands.
+const KEYS: usize = 80;
+
 /// Reads a text. Where it is no TOML, the errors say so, and the table holds what can be told.
 pub(crate) fn parse(text: &str) -> (Table<'_>, Vec<SyntaxError>) {
     let source = Source::new(text);
@@ -180,14 +183,13 @@ impl<'t> Builder<'t> {
             };
             table = inner;
         }
-        let place = table.position(&last.name);
-        let Some((_, node)) = place.and_then(|place| table.entries.get_mut(place)) else {
+        let Some(node) = table.get_mut(&last.name) else {
             let node = Node { at, value: Value::Table(section) };
             let node = match header {
                 Header::Table => node,
                 Header::Array => Node { at, value: Value::Array(vec![node]) },
             };
-            table.entries.push((last, node));
+            table.push(last, node);
             return;
         };
         let span = span_of(&last);
@@ -221,12 +223,11 @@ fn on_the_way<'a, 't>(
     key: Key<'t>,
     made: Made,
 ) -> Option<&'a mut Value<'t>> {
-    let place = table.position(&key.name).unwrap_or_else(|| {
+    if !table.contains(&key.name) {
         let node = Node { at: key.at, value: Value::Table(Table::new(made)) };
-        table.entries.push((key, node));
-        table.entries.len() - 1
-    });
-    table.entries.get_mut(place).map(|(_, node)| &mut node.value)
+        return Some(&mut table.push(key, node).value);
+    }
+    table.get_mut(&key.name).map(|node| &mut node.value)
 }
 
 /// The table that a header's path leads through.
@@ -264,18 +265,20 @@ fn assign<'t>(
             _ => return duplicate(span, error),
         };
     }
-    if table.position(&last.name).is_some() {
+    if table.contains(&last.name) {
         return duplicate(span_of(&last), error);
     }
-    table.entries.push((last, node));
+    table.push(last, node);
 }
 
 /// Adds what a section says to what headers of tables in it said before.
 fn join<'t>(before: &mut Table<'t>, section: Table<'t>, error: &mut dyn ErrorSink) {
-    for (key, node) in section.entries {
-        match before.position(&key.name).and_then(|place| before.entries.get_mut(place)) {
-            None => before.entries.push((key, node)),
-            Some((_, old)) => {
+    for (key, node) in section.into_entries() {
+        match before.get_mut(&key.name) {
+            None => {
+                before.push(key, node);
+            }
+            Some(old) => {
                 duplicate(span_of(&key), error);
                 if let (Value::Table(old), Value::Table(new)) = (&mut old.value, node.value) {
                     join(old, new, &mut ());
@@ -332,7 +335,19 @@ impl EventReceiver for Builder<'_> {
     fn simple_key(&mut self, span: Span, kind: Option<Encoding>, error: &mut dyn ErrorSink) {
         let mut name = Cow::Borrowed("");
         self.raw(span, kind).decode_key(&mut name, error);
-        self.keys.push(Key { at: span.start(), name });
+        let outer = self.open.iter().map(|open| match open {
+            Open::Array { .. } => 0,
+            Open::Table { outer, .. } => outer.len(),
+        });
+        let depth = self.keys.len() + outer.sum::<usize>();
+        if depth == KEYS {
+            let message = "a key that stands below eighty others";
+            error.report_error(ParseError::new(message).with_unexpected(span));
+        }
+        // What follows is the same error.
+        if depth <= KEYS {
+            self.keys.push(Key { at: span.start(), name });
+        }
     }
 
     fn scalar(&mut self, span: Span, kind: Option<Encoding>, error: &mut dyn ErrorSink) {

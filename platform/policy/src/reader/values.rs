@@ -173,7 +173,7 @@ impl<'t> Reader<'t> {
         };
         let mut when = When::default();
         let mut whole = true;
-        for (name, value) in &table.entries {
+        for (name, value) in table.entries() {
             let known = ["os", "agent", "workspace"];
             let full = format!("{key}.{}", name.name);
             let Some(texts) = strings(value) else {
@@ -289,7 +289,7 @@ pub(super) fn scalars(value: &Node<'_>) -> Vec<(String, usize)> {
         }
     }
     fn table_values(table: &Table<'_>, out: &mut Vec<(String, usize)>) {
-        table.entries.iter().for_each(|(_, value)| gather(value, out));
+        table.entries().iter().for_each(|(_, value)| gather(value, out));
     }
     let mut out = Vec::new();
     gather(value, &mut out);

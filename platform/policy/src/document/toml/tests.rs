@@ -20,7 +20,7 @@ fn plain(value: &Value<'_>) -> toml::Value {
 }
 
 fn plain_table(table: &Table<'_>) -> toml::Table {
-    table.entries.iter().map(|(key, node)| (key.name.to_string(), plain(&node.value))).collect()
+    table.entries().iter().map(|(key, node)| (key.name.to_string(), plain(&node.value))).collect()
 }
 
 fn agrees(text: &str) -> Result<(), TestCaseError> {
@@ -98,7 +98,7 @@ fn every_value_and_key_knows_where_it_stands() {
     assert_eq!(errors, []);
     let at = |words: &str| text.find(words).unwrap();
     let Value::Table(network) = &root.get("network").unwrap().value else { panic!() };
-    assert_eq!(network.entries[0].0.at, at("mode"));
+    assert_eq!(network.entries()[0].0.at, at("mode"));
     assert_eq!(network.get("mode").unwrap().at, at("\"none\""));
     let Value::Array(items) = &network.get("allow").unwrap().value else { panic!() };
     let places: Vec<usize> = items.iter().map(|item| item.at).collect();
@@ -115,7 +115,7 @@ fn an_error_says_where_and_what_was_expected_and_the_rest_is_read() {
     assert_eq!(errors[0].message, "the key stands here twice");
     assert_eq!(errors[1].message, "unclosed table, expected `]`");
     let Value::Table(files) = &root.get("filesystem").unwrap().value else { panic!() };
-    assert_eq!(files.entries.len(), 2);
+    assert_eq!(files.entries().len(), 2);
     assert!(root.get("limits").is_some());
 }
 
