@@ -10,7 +10,7 @@ use crate::packages::{self, Package};
 use crate::progress::Log;
 use crate::project::{Project, is_root};
 use crate::runner::{self, Lane, Outcome, Step, select};
-use crate::{tools, user, wine};
+use crate::{fuzz, tools, user, wine};
 
 const NEXTEST: &str = "^0.9.143";
 const TAURI_DRIVER: &str = "^2";
@@ -57,6 +57,13 @@ fn steps() -> Vec<Step> {
         step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),
         step("wine", Rust, &[], "the Windows registry, read and explained under Wine", wine),
         step("macos", Rust, &[], "every crate but src-tauri type-checks for macOS", macos),
+        step(
+            "fuzz",
+            Rust,
+            &["cargo-fuzz"],
+            "every reader of policies, some seconds of inputs nobody thought of",
+            fuzz::step,
+        ),
         step("ui-npm", Side, &[], "(set-up) the window's npm packages", ui_npm),
         step("ui-build", Side, &["ui-npm"], "the window's pages build", tools::ui_build),
         step("nextest", Side, &[], "(set-up) the Rust test runner", nextest),
@@ -71,6 +78,7 @@ fn steps() -> Vec<Step> {
             ui_pages,
         ),
         step("tauri-driver", Side, &[], "(set-up) drives the window under test", tauri_driver),
+        step("cargo-fuzz", Side, &[], "(set-up) runs the fuzz targets", fuzz::tool),
         step("npm-agents", Side, &[], "(set-up) the real agents from npm", npm_agents),
     ]
 }
@@ -128,6 +136,8 @@ fn needed(steps: &[Step]) -> Vec<Package> {
 
 fn fmt(project: &Project, log: &Log) -> Result<Outcome> {
     log.run(project.command("cargo").args(["fmt", "--all", "--check"]))?;
+    let fuzz = ["--manifest-path", "platform/policy/fuzz/Cargo.toml"];
+    log.run(project.command("cargo").args(["fmt", "--check"]).args(fuzz))?;
     Ok(passed("formatted"))
 }
 

@@ -5,6 +5,7 @@
 mod bench;
 mod checks;
 mod cross;
+mod fuzz;
 mod packages;
 mod profiles;
 mod progress;
@@ -56,6 +57,14 @@ enum Command {
         #[arg(long, default_value_t = 40)]
         runs: u32,
     },
+    /// Give every reader of policies inputs that nobody thought of, until one breaks it.
+    Fuzz {
+        /// This target alone, a file of `platform/policy/fuzz/targets`.
+        target: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+    },
     /// Write what is generated from the table of keys: schemas, templates and the key reference.
     Profiles {
         /// Write nothing, and fail where a file is stale.
@@ -77,6 +86,7 @@ fn main() -> ExitCode {
         Command::Test { list: true, .. } => checks::list(),
         Command::Test { only, .. } => checks::test(&project, install, &only),
         Command::Bench { runs } => bench::bench(&project, install, runs),
+        Command::Fuzz { target, seconds } => fuzz::fuzz(&project, target.as_deref(), seconds),
         Command::Profiles { check } => profiles::run(&project.root, check),
         Command::Screenshots { dir } => checks::screenshots(&project, install, &dir),
     });

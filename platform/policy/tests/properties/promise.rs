@@ -24,8 +24,8 @@ const CASES: u32 = 1000;
 fn config() -> ProptestConfig {
     let set = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { set.cases } else { CASES };
-    // What fails is made small within seconds, before the test runner ends the test.
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 1000, ..set }
+    // What fails is made small for half a minute, before the test runner ends the test.
+    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 30_000, ..set }
 }
 
 /// Whether a managed layer's own word says so: a value of its, and not a default that stands in
