@@ -16,7 +16,7 @@ use chaperone_tests::eventually;
 use place::{OnTerminal, Place, state_of, text};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 #[test]
 fn the_exit_status_is_the_agents_own() -> Result<()> {
@@ -76,20 +76,32 @@ struct Attendant {
 }
 
 impl Attendant {
+    const COMMAND: [&str; 4] = ["approvals", "list", "--follow", "--json"];
+
     fn start(place: &Place) -> Result<Self> {
-        let mut child = place
-            .chaperone(["approvals", "list", "--follow", "--json"])?
-            .stdout(Stdio::piped())
-            .spawn()?;
+        Self::by(place.chaperone(Self::COMMAND)?)
+    }
+
+    fn by(mut command: Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let out = child.stdout.take().context("no standard output")?;
         Ok(Self { child, lines: BufReader::new(out).lines() })
     }
 
     /// The next request that waits.
     fn request(&mut self) -> Result<serde_json::Value> {
+        self.next(true)
+    }
+
+    /// The next request that waits no more.
+    fn ended(&mut self) -> Result<serde_json::Value> {
+        self.next(false)
+    }
+
+    fn next(&mut self, waiting: bool) -> Result<serde_json::Value> {
         for line in self.lines.by_ref() {
             let request: serde_json::Value = serde_json::from_str(&line?)?;
-            if request["waiting"] == true {
+            if request["waiting"] == waiting {
                 return Ok(request);
             }
         }
@@ -255,6 +267,37 @@ fn the_network_is_nothing_but_what_the_policy_names() -> Result<()> {
     place.configure("[network]\nmode = \"proxy\"\n")?;
     let proxy = place.chaperone(["run", "--", "true"])?.output()?;
     assert_eq!(proxy.status.code(), Some(125));
+    Ok(())
+}
+
+#[test]
+fn a_connection_that_is_open_ends_when_the_policy_no_longer_names_its_host() -> Result<()> {
+    let place = Place::new()?;
+    let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+    server.set_nonblocking(true)?;
+    let host = server.local_addr()?;
+    place.configure(&format!("[network]\nallow = [\"{host}\"]\n"))?;
+    let (ip, port) = (host.ip(), host.port());
+    let script = format!("exec 3<>/dev/tcp/{ip}/{port}; cat <&3; echo closed");
+    let mut run = place.chaperone(["run", "--unattended", "--", "bash", "-c", &script])?;
+    let session = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (connection, _) = eventually("the connection", || server.accept().ok())?;
+    connection.set_nonblocking(false)?;
+    std::io::Write::write_all(&mut &connection, b"open\n")?;
+
+    place.configure("[network]\nallow = [\"127.0.0.2:1\"]\n")?;
+    let done = session.wait_with_output()?;
+    assert_eq!(text(&done.stdout), "open\nclosed\n", "{}", text(&done.stderr));
+    let history = place.chaperone(["history", "list", "--json", "--kind", "connect"])?.output()?;
+    let events: Vec<serde_json::Value> =
+        text(&history.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let decisions: Vec<_> = events.iter().map(|event| event["decision"].as_str()).collect();
+    assert_eq!(decisions, [Some("deny"), Some("allow")], "the latest first: {events:?}");
+    assert_eq!(
+        (&events[0]["rule"], &events[0]["action"]),
+        (&"network.mode".into(), &host.to_string().into())
+    );
+    assert!(events[0]["reason"].as_str().is_some_and(|reason| reason.contains("has been ended")));
     Ok(())
 }
 

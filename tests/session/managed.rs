@@ -3,13 +3,15 @@
 //! the files are trusted; an ordinary user's tests run it as that user's own namespace's root, for
 //! whom they are not, so that they restrict and grant nothing.
 
+use crate::Attendant;
 use crate::place::{Place, text};
 use anyhow::{Context, Result, ensure};
 use chaperone_tests::{chaperone, eventually};
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The ordinary user that the set-up makes.
 const USER: &str = "chaperone-test";
@@ -23,7 +25,7 @@ impl Machine {
     pub(crate) fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chm").tempdir()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        for name in ["upper", "work", "chaperone", "chaperone/policy.d"] {
+        for name in ["chaperone", "chaperone/policy.d"] {
             fs::create_dir(folder.path().join(name))?;
             fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o755))?;
         }
@@ -64,8 +66,10 @@ impl Machine {
         } else {
             (vec!["--user", "--map-root-user", "--mount"], "")
         };
+        // Folders of its own for each: of two that are mounted over the same at once, one fails.
         let script = format!(
-            "mount -t overlay overlay -o lowerdir=/etc,upperdir=$1/upper,workdir=$1/work /etc && \
+            "own=$(mktemp -d \"$1/etc.XXXXXX\") && mkdir -m 755 \"$own/upper\" \"$own/work\" && \
+             mount -t overlay overlay -o lowerdir=/etc,upperdir=$own/upper,workdir=$own/work /etc && \
              mkdir -p /etc/chaperone && mount --bind $1/chaperone /etc/chaperone && \
              user={USER} && shift && exec {user} \"$@\""
         );
@@ -135,6 +139,85 @@ fn a_managed_file_that_is_written_while_a_session_runs_holds_at_once_and_until_a
     machine.deploy("10.toml", "revision = \"43\"\n")?;
     becomes("0")?;
     fs::write(machine.place.work().join("stop"), "")?;
+    assert!(session.0.wait()?.success());
+    Ok(())
+}
+
+/// A session in which the user wants to be asked about `uname`, with somebody who attends.
+fn asked(machine: &Machine, script: &str) -> Result<(Attendant, Running)> {
+    machine.place.configure("[[commands.rule]]\nprefix = [\"uname\"]\ndecision = \"ask\"\n")?;
+    let attendant = Attendant::by(machine.chaperone(Attendant::COMMAND)?)?;
+    let script = format!("until [ -e attended ]; do sleep 0.02; done; {script}");
+    let mut command = machine.chaperone(["run", "--", "sh", "-c", &script])?;
+    let session = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
+    eventually("the session to be listed", || {
+        let list = machine.chaperone(["approvals", "list"]).ok()?.output().ok()?;
+        text(&list.stdout).contains("One session is running").then_some(())
+    })?;
+    fs::write(machine.place.work().join("attended"), "")?;
+    Ok((attendant, session))
+}
+
+fn allow(machine: &Machine, request: &serde_json::Value) -> Result<Output> {
+    let id = request["id"].as_str().context("an id")?;
+    Ok(machine.chaperone(["approvals", "answer", id, "allow"])?.output()?)
+}
+
+#[test]
+fn an_open_question_is_judged_again_when_the_policy_tightens() -> Result<()> {
+    let machine = Machine::new()?;
+    let script = "uname; echo status $?; until [ -e stop ]; do sleep 0.02; done";
+    let (mut attendant, mut session) = asked(&machine, script)?;
+    let request = attendant.request()?;
+    assert_eq!(request["command"], serde_json::json!(["uname"]));
+
+    // Nobody answers, and the agent does nothing else that would be decided.
+    machine.deploy("10.toml", DENY)?;
+    let ended = attendant.ended()?;
+    assert_eq!(ended["id"], request["id"]);
+    let answer = &ended["answer"];
+    assert_eq!((&answer["verdict"], &answer["by"]), (&"deny".into(), &"the policy".into()));
+    assert_eq!(answer["note"], "The policy changed while this waited. Not here.");
+    let late = allow(&machine, &request)?;
+    assert_eq!(late.status.code(), Some(1));
+    assert!(text(&late.stderr).contains("the policy had denied it"), "{}", text(&late.stderr));
+
+    fs::write(machine.place.work().join("stop"), "")?;
+    let (mut said, mut told) = (String::new(), String::new());
+    session.0.stdout.take().context("no output")?.read_to_string(&mut said)?;
+    session.0.stderr.take().context("no output")?.read_to_string(&mut told)?;
+    assert_eq!(said, "status 126\n", "{told}");
+    assert!(told.contains("The policy changed while this waited. Not here."), "{told}");
+    assert!(session.0.wait()?.success());
+
+    let answers = machine.history(["history", "list", "--json", "--kind", "answer"])?;
+    assert_eq!(answers.lines().count(), 1, "{answers}");
+    let answer: serde_json::Value = serde_json::from_str(&answers)?;
+    assert_eq!((&answer["decision"], &answer["by"]), (&"deny".into(), &"the policy".into()));
+    assert_eq!(answer["rule"], "commands.rule uname");
+    assert_eq!(answer["origin"]["locator"], "/etc/chaperone/policy.d/10.toml:2");
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_comes_after_the_policy_has_tightened_runs_nothing_and_any_other_does()
+-> Result<()> {
+    let machine = Machine::new()?;
+    let script = "for i in 1 2; do uname >/dev/null 2>&1; echo status $?; done";
+    let (mut attendant, mut session) = asked(&machine, script)?;
+    let first = attendant.request()?;
+    machine.deploy("10.toml", "revision = \"41\"\n")?;
+    let answered = allow(&machine, &first)?;
+    assert!(answered.status.success(), "{}", text(&answered.stderr));
+
+    let second = attendant.request()?;
+    assert_ne!(second["id"], first["id"]);
+    machine.deploy("10.toml", DENY)?;
+    let late = allow(&machine, &second)?;
+    assert_eq!(late.status.code(), Some(1), "however quick it was");
+    let mut said = String::new();
+    session.0.stdout.take().context("no output")?.read_to_string(&mut said)?;
+    assert_eq!(said, "status 0\nstatus 126\n");
     assert!(session.0.wait()?.success());
     Ok(())
 }

@@ -126,8 +126,14 @@ impl Hub {
         out
     }
 
-    pub(crate) fn limit(&mut self, scopes: &[Scope], expires: Duration) {
-        self.queue.limit(scopes, expires);
+    pub(crate) fn limit(
+        &mut self,
+        scopes: &[Scope],
+        expires: Duration,
+        now: Timestamp,
+    ) -> Vec<Output> {
+        let effects = self.queue.limit(scopes, expires);
+        self.outputs(effects, now)
     }
 
     pub(crate) fn ask(&mut self, new: NewRequest, now: Timestamp) -> (Ticket, Vec<Output>) {

@@ -46,7 +46,7 @@ impl Default for QueueLimits {
 pub enum Effect {
     /// A request has begun to wait.
     Asked(String),
-    /// Another equal one joined a request, or left it.
+    /// Another equal one joined a request or left it, or less is offered for it than before.
     Updated(String),
     /// These waiters have their outcome. Each ticket is settled exactly once, unless withdrawn.
     Settled {
@@ -124,14 +124,26 @@ impl Queue {
         queue
     }
 
-    /// Sets how far answers reach and how long requests wait, for what is asked from now on.
-    pub fn limit(&mut self, scopes: &[Scope], expires: Duration) {
+    /// Sets how far answers reach and how long requests wait. What waits already follows where that
+    /// is tighter than it was; nothing that was shown is loosened.
+    pub fn limit(&mut self, scopes: &[Scope], expires: Duration) -> Vec<Effect> {
         self.scopes = scopes.iter().copied().chain([Scope::Once]).collect();
         self.scopes.sort_unstable();
         self.scopes.dedup();
         // Longer than a year is longer than any session, and keeps the addition in range.
         let year = Duration::from_secs(365 * 24 * 3600);
         self.expires = SignedDuration::try_from(expires.min(year)).unwrap_or_default();
+        let mut effects = Vec::new();
+        for Entry { request, .. } in self.entries.iter_mut().filter(|e| e.request.waiting) {
+            let before = (request.scopes.len(), request.expires);
+            request.scopes.retain(|scope| self.scopes.contains(scope));
+            let latest = request.time.checked_add(self.expires).unwrap_or(Timestamp::MAX);
+            request.expires = request.expires.min(latest);
+            if before != (request.scopes.len(), request.expires) {
+                effects.push(Effect::Updated(request.id.clone()));
+            }
+        }
+        effects
     }
 
     /// Whose requests these are.
@@ -296,6 +308,12 @@ impl Queue {
     /// What waits, and what ended within the last minute, in the order of asking.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         self.entries.iter().map(|entry| &entry.request)
+    }
+
+    /// The request that this ticket waits for; `None` once it is settled or withdrawn.
+    pub fn request_of(&self, ticket: Ticket) -> Option<&Request> {
+        let entry = self.entries.iter().find(|entry| entry.tickets.contains(&ticket))?;
+        Some(&entry.request)
     }
 
     /// One of [`Queue::requests`].

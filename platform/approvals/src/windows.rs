@@ -29,6 +29,16 @@ impl Approvals {
     }
 
     /// See the Unix side.
+    pub fn before_answers(&self, _: impl FnMut() + Send + 'static) {
+        match self.0 {}
+    }
+
+    /// See the Unix side.
+    pub fn request_of(&self, _: Ticket) -> Option<String> {
+        match self.0 {}
+    }
+
+    /// See the Unix side.
     pub fn limit(&self, _: &[Scope], _: Duration) {
         match self.0 {}
     }

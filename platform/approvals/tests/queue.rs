@@ -95,6 +95,38 @@ fn nobody_answers_in_time_and_it_is_denied() {
 }
 
 #[test]
+fn what_waits_follows_limits_that_are_tighter_and_none_that_are_looser() {
+    let mut queue = queue();
+    queue.ask(push(), at(0));
+    assert_eq!(queue.limit(&BOTH, 60 * MINUTE), []);
+    assert_eq!((only(&queue).scopes, only(&queue).expires), (BOTH.to_vec(), at(600)));
+
+    assert_eq!(queue.limit(&[Scope::Once], 5 * MINUTE), [Effect::Updated("s1.1".into())]);
+    assert_eq!((only(&queue).scopes, only(&queue).expires), (vec![Scope::Once], at(300)));
+    let session = answer("s1.1", AnswerVerdict::Allow, Scope::Session, "ada");
+    let (outcome, effects) = queue.answer(&session, at(1));
+    assert!(matches!(outcome, AnswerOutcome::Refused { .. }), "{outcome:?}");
+    assert_eq!(effects, []);
+
+    assert_eq!(queue.limit(&BOTH, 10 * MINUTE), [], "what was taken away stays so");
+    assert_eq!(settled(&queue.tick(at(300)))[0].1.state, State::Expired);
+}
+
+#[test]
+fn a_ticket_names_its_request_until_it_is_settled() {
+    let mut queue = queue();
+    let (first, _) = queue.ask(push(), at(0));
+    let (second, _) = queue.ask(push(), at(0));
+    let named = |queue: &Queue, ticket| queue.request_of(ticket).map(|own| own.id.clone());
+    assert_eq!(named(&queue, first), named(&queue, second));
+    assert_eq!(named(&queue, first).as_deref(), Some("s1.1"));
+    queue.withdraw(second, at(1));
+    assert_eq!(named(&queue, second), None);
+    queue.answer(&allow("s1.1", "ada"), at(2));
+    assert_eq!(named(&queue, first), None);
+}
+
+#[test]
 fn an_answer_after_the_deadline_is_late_even_if_the_clock_was_not_looked_at() {
     let mut queue = queue();
     queue.ask(push(), at(0));

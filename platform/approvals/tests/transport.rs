@@ -16,6 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use support::{allow, answer, asked, deny, push, session};
@@ -208,6 +209,30 @@ fn of_two_answerers_that_race_one_wins_and_the_other_learns_who() {
         let AnswerOutcome::Late { by, verdict, .. } = loser else { panic!("{loser:?}") };
         assert_eq!((by, verdict), (told.by, told.verdict));
     }
+}
+
+#[test]
+fn what_is_settled_before_an_answer_is_taken_counts_and_the_answer_comes_too_late() {
+    let place = Place::new();
+    let approvals = Arc::new(place.start("s1"));
+    let (sender, changes) = channel();
+    let inbox = Inbox::start(&place.runtime(), Role::Window, move |change| {
+        let _ = sender.send(change);
+    })
+    .unwrap();
+    inbox.ready(PATIENCE);
+    let weak = Arc::downgrade(&approvals);
+    approvals.before_answers(move || {
+        if let Some(approvals) = weak.upgrade() {
+            approvals.answer(&deny("s1.1", "the policy"));
+        }
+    });
+    let outcome = ask(&approvals, push());
+    while !matches!(changes.recv_timeout(PATIENCE).unwrap(), Change::Request(_)) {}
+    let late = inbox.answer(&allow("s1.1", ""));
+    assert_eq!(late.to_string(), "Too late: the policy had denied it already.");
+    let told = outcome.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((told.verdict, told.by.as_str()), (AnswerVerdict::Deny, "the policy"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::gaps;
 use crate::paths::{Paths, resolved};
 use chaperone_policy::{Context, Layer, Os, Policy, built_in, merge, remote};
 use chaperone_sources::remote::Bundle;
-use chaperone_sources::{Locations, Stamp};
+use chaperone_sources::{Locations, Stamp, WatchError, Watcher};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -70,6 +70,13 @@ impl Ground {
             layers.extend(gaps::bundle_without(before, kept.layers));
         }
         (layers, stamp)
+    }
+
+    /// Hears of changes of the sources, and of the bundle that the policy names.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
+    pub(crate) fn watcher(&self, policy: &Policy) -> Result<Watcher, WatchError> {
+        let bundle = self.bundle(policy).map(|bundle| bundle.folder().to_path_buf());
+        Watcher::new(&self.locations, bundle)
     }
 
     /// The signed bundle that the policy names.

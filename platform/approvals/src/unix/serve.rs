@@ -233,6 +233,9 @@ impl Server {
             return;
         }
         let (lines, end) = conn.wire.receive();
+        if !lines.is_empty() {
+            self.before_lines();
+        }
         let mut state = self.shared.state();
         for line in lines {
             let outputs = state.hub.line(id, &line, Timestamp::now());
@@ -248,6 +251,18 @@ impl Server {
         drop(state);
         if end == Err(Closed::Gone) {
             self.drop_conn(id);
+        }
+    }
+
+    fn before_lines(&self) {
+        let mut state = self.shared.state();
+        let waits = state.hub.queue().next_deadline().is_some();
+        let callback = state.before_lines.take_if(|_| waits);
+        drop(state);
+        // Called without the lock, so that it may use this session's requests itself.
+        if let Some(mut callback) = callback {
+            callback();
+            self.shared.state().before_lines.get_or_insert(callback);
         }
     }
 

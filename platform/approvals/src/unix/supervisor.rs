@@ -23,6 +23,7 @@ use std::time::Duration;
 
 type Waiter = Box<dyn FnOnce(Outcome) + Send>;
 type Attendance = Box<dyn FnMut(bool) + Send>;
+type BeforeLines = Box<dyn FnMut() + Send>;
 
 /// A session's requests, and the socket on which they are answered.
 ///
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) outputs: Vec<Output>,
     pub(super) waiters: HashMap<Ticket, Waiter>,
     pub(super) attendance: Option<Attendance>,
+    pub(super) before_lines: Option<BeforeLines>,
     pub(super) ended: bool,
 }
 
@@ -96,6 +98,7 @@ impl Approvals {
                 outputs: Vec::new(),
                 waiters: HashMap::new(),
                 attendance: None,
+                before_lines: None,
                 ended: false,
             }),
             wake: Wake::new().map_err(io("has no pipe"))?,
@@ -112,6 +115,12 @@ impl Approvals {
     /// more. Not called for the state at the time of this call: see [`Approvals::attended`].
     pub fn on_attendance(&self, callback: impl FnMut(bool) + Send + 'static) {
         self.shared.state().attendance = Some(Box::new(callback));
+    }
+
+    /// Calls back before anything that a client says is taken while a request waits, on the thread
+    /// that takes it: what must be settled before an answer counts is settled there.
+    pub fn before_answers(&self, callback: impl FnMut() + Send + 'static) {
+        self.shared.state().before_lines = Some(Box::new(callback));
     }
 
     /// Asks, without waiting. `outcome` is called exactly once, always on another thread and
@@ -136,9 +145,14 @@ impl Approvals {
         ticket
     }
 
-    /// Sets how far answers reach and how long requests wait, for what is asked from now on.
+    /// Sets how far answers reach and how long requests wait. What waits already follows where that
+    /// is tighter than it was.
     pub fn limit(&self, scopes: &[Scope], expires: Duration) {
-        self.shared.state().hub.limit(scopes, expires);
+        let mut state = self.shared.state();
+        let outputs = state.hub.limit(scopes, expires, Timestamp::now());
+        state.outputs.extend(outputs);
+        drop(state);
+        self.shared.wake.wake();
     }
 
     /// Answers from this very process, such as from the session's own terminal.
@@ -166,6 +180,11 @@ impl Approvals {
     /// Whether somebody sees requests as they come: a window or a terminal is connected.
     pub fn attended(&self) -> bool {
         self.shared.state().hub.attended()
+    }
+
+    /// The name of the request that this ticket waits for; `None` once it is settled or withdrawn.
+    pub fn request_of(&self, ticket: Ticket) -> Option<String> {
+        Some(self.shared.state().hub.queue().request_of(ticket)?.id.clone())
     }
 
     /// What waits, and what ended within the last minute, in the order of asking.

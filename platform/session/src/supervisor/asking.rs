@@ -1,6 +1,7 @@
 //! Asks, and makes the answers come true: recorded first, then given to the program that waits.
 
 use super::announce::Announcer;
+use super::live::Live;
 use super::words;
 use chaperone_approvals::{
     AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
@@ -8,10 +9,11 @@ use chaperone_approvals::{
 };
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, CommandFact, Decision, Policy, Scope as PolicyScope, SessionApproval, Verdict,
-    facts, sentence, session_scope,
+    Action, Command, CommandFact, Decision, Facts as Moment, Policy, Scope as PolicyScope,
+    SessionApproval, Verdict, decide, facts, observed, sentence, session_scope,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +30,9 @@ const ARRIVAL: Duration = Duration::from_secs(2);
 /// So much before an agent gives a command up, its request is refused: the agent then reads why,
 /// where it would else only know that the command took too long.
 const BEFORE_GIVING_UP: Duration = Duration::from_secs(5);
+
+/// Who denies what was asked about and is denied by now.
+const THE_POLICY: &str = "the policy";
 
 /// Opens a session's socket.
 ///
@@ -69,6 +74,7 @@ fn for_nobody(policy: &Policy) -> Verdict {
 
 /// What a session's requests stand on.
 pub(crate) struct Ground {
+    pub(crate) live: Arc<Live>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) control: Control,
     pub(crate) announcer: Announcer,
@@ -80,9 +86,18 @@ pub(crate) struct Ground {
     pub(crate) patience: Option<u64>,
 }
 
+/// One program that waits for an answer.
+struct Waiting {
+    ticket: Ticket,
+    command: Command,
+    /// What the policy says by now, where that is no.
+    overruled: Option<Decision>,
+}
+
 /// A session's requests.
 pub(crate) struct Asking {
     approvals: Approvals,
+    live: Arc<Live>,
     segment: Arc<Segment>,
     control: Control,
     announcer: Announcer,
@@ -95,7 +110,7 @@ pub(crate) struct Asking {
     /// After so many seconds the agent gives a command up.
     patience: Option<u64>,
     opened: Instant,
-    waiting: Mutex<HashMap<ActionId, Ticket>>,
+    waiting: Mutex<HashMap<ActionId, Waiting>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
     allowed: Mutex<HashMap<Vec<String>, u32>>,
 }
@@ -108,9 +123,11 @@ impl Asking {
         policy: &Policy,
         ground: Ground,
     ) -> Arc<Self> {
-        let Ground { segment, control, announcer, environment, unattended, patience } = ground;
+        let Ground { live, segment, control, announcer, environment, unattended, patience } =
+            ground;
         let asking = Arc::new(Self {
             approvals,
+            live,
             segment,
             control,
             announcer,
@@ -129,13 +146,42 @@ impl Asking {
                 asking.unless_somebody_comes(GRACE);
             }
         });
+        let weak = Arc::downgrade(&asking);
+        asking.approvals.before_answers(move || {
+            if let Some(asking) = weak.upgrade() {
+                // An answer to what is denied by now comes too late.
+                asking.live.policy_now();
+            }
+        });
         asking
     }
 
-    /// Follows a policy that has changed, in what is asked from now on.
+    /// Follows a policy that has changed: in what is asked from now on, and in what waits. Whatever
+    /// is denied by now is denied; everything else still waits for its answer.
     pub(crate) fn follow(&self, policy: &Policy) {
         *self.for_nobody.lock().unwrap_or_else(PoisonError::into_inner) = for_nobody(policy);
         self.approvals.limit(&scopes(policy), expiry(policy, self.patience));
+        let now = Timestamp::now();
+        let mut denied = Vec::new();
+        for Waiting { ticket, command, overruled } in self.waiting().values_mut() {
+            let action = Action::Run(command.clone());
+            let decision = decide(policy, &Moment::at(now), &action);
+            let denies = decision.verdict == Verdict::Deny
+                && observed(policy, now, &action, &decision).is_none();
+            *overruled = denies.then_some(decision);
+            denied.extend(overruled.as_ref().map(|decision| (*ticket, decision.reason.clone())));
+        }
+        for (ticket, reason) in denied {
+            // One answer is for all that wait for the same.
+            let Some(request) = self.approvals.request_of(ticket) else { continue };
+            self.approvals.answer(&AnswerMsg {
+                request,
+                verdict: AnswerVerdict::Deny,
+                scope: Scope::Once,
+                note: Some(format!("{} {reason}", words::CHANGED)),
+                by: THE_POLICY.into(),
+            });
+        }
     }
 
     /// Whether a person could answer: a window or `chaperone approvals` is connected, or the
@@ -187,8 +233,9 @@ impl Asking {
         id: ActionId,
         exec: &ObservedExec,
         decision: &Decision,
-        policy: &Policy,
+        policy: &Arc<Policy>,
     ) -> Result<(), Answer> {
+        self.live.watch();
         let action = Action::Run(exec.command.clone());
         let name = format!("{}.{id}", self.session);
         self.segment
@@ -211,22 +258,32 @@ impl Asking {
         // An answer may come before this returns; it waits for the entry that it takes away.
         let mut waiting = self.waiting();
         let ticket = self.approvals.ask(new, move |outcome| {
-            this.waiting().remove(&id);
-            let answer = match this.record(&name, &action, &outcome) {
-                Err(refusal) => refusal,
-                Ok(()) if outcome.verdict == AnswerVerdict::Allow => {
+            let overruled = this.waiting().remove(&id).and_then(|waited| waited.overruled);
+            let recorded = this.record(&name, &action, &outcome, overruled.as_ref());
+            let answer = match (recorded, &overruled) {
+                (Err(refusal), _) => refusal,
+                (Ok(()), Some(decision)) => {
+                    Answer::Deny { message: words::overruled(&command, decision) }
+                }
+                (Ok(()), None) if outcome.verdict == AnswerVerdict::Allow => {
                     this.count_allowed(covered);
                     Answer::Allow
                 }
-                Ok(()) => {
+                (Ok(()), None) => {
                     Answer::Deny { message: words::answered(&command, &asked, &outcome.words()) }
                 }
             };
             this.control.answer(id, answer);
             this.announcer.settled(&outcome);
         });
-        waiting.insert(id, ticket);
+        let command = exec.command.clone();
+        waiting.insert(id, Waiting { ticket, command, overruled: None });
         drop(waiting);
+        // It may have changed since this was decided.
+        let latest = self.live.policy();
+        if !Arc::ptr_eq(&latest, policy) {
+            self.follow(&latest);
+        }
         if !self.somebody_is_there() {
             self.unless_somebody_comes(ARRIVAL.saturating_sub(self.opened.elapsed()));
         }
@@ -241,11 +298,26 @@ impl Asking {
         command
     }
 
-    fn record(&self, name: &str, action: &Action, outcome: &Outcome) -> Result<(), Answer> {
-        let verdict = Verdict::from(outcome.verdict);
-        let scope = outcome.scope.to_string();
-        let event =
-            NewEvent::answer(name, action, verdict, &outcome.by, &scope, outcome.note.as_deref());
+    fn record(
+        &self,
+        name: &str,
+        action: &Action,
+        outcome: &Outcome,
+        overruled: Option<&Decision>,
+    ) -> Result<(), Answer> {
+        let answer = |verdict, by: &str, scope: &str, note: Option<&str>| {
+            NewEvent::answer(name, action, verdict, by, scope, note)
+        };
+        let event = match overruled {
+            Some(decision) => {
+                let once = Scope::Once.to_string();
+                answer(Verdict::Deny, THE_POLICY, &once, Some(words::CHANGED)).with(decision)
+            }
+            None => {
+                let scope = outcome.scope.to_string();
+                answer(outcome.verdict.into(), &outcome.by, &scope, outcome.note.as_deref())
+            }
+        };
         match self.segment.append(event) {
             Ok(_) => Ok(()),
             Err(error) => Err(Answer::Deny { message: words::not_recorded(&error) }),
@@ -254,7 +326,7 @@ impl Asking {
 
     /// The program that asked was interrupted or has died.
     pub(crate) fn withdraw(&self, id: ActionId) {
-        let Some(ticket) = self.waiting().remove(&id) else { return };
+        let Some(Waiting { ticket, .. }) = self.waiting().remove(&id) else { return };
         self.approvals.withdraw(ticket);
         let name = format!("{}.{id}", self.session);
         let _ = self.segment.append(NewEvent::withdrawn(&name, "The agent has moved on."));
@@ -262,6 +334,7 @@ impl Asking {
 
     /// Answers from the session's own terminal.
     pub(crate) fn answer(&self, message: &AnswerMsg) -> chaperone_approvals::AnswerOutcome {
+        self.live.policy_now();
         self.approvals.answer(message)
     }
 
@@ -284,6 +357,7 @@ impl Asking {
     }
 
     fn answer_for_nobody(&self) {
+        self.live.policy_now();
         let verdict = match *self.for_nobody.lock().unwrap_or_else(PoisonError::into_inner) {
             Verdict::Allow => AnswerVerdict::Allow,
             Verdict::Ask | Verdict::Deny => AnswerVerdict::Deny,
@@ -331,7 +405,7 @@ impl Asking {
         }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<ActionId, Ticket>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<ActionId, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,8 +9,7 @@ use super::terminal::Terminal;
 use super::{signals, words};
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, Facts, Origin, Policy, Verdict, continues, decide, observed,
-    unattended,
+    Action, Command, Decision, Facts, Origin, Verdict, continues, decide, observed, unattended,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, Judge, ObservedExec, Target};
 use jiff::Timestamp;
@@ -21,8 +20,6 @@ use std::sync::Arc;
 /// What a session's decisions are made of.
 pub(crate) struct Supervision {
     pub(crate) live: Arc<Live>,
-    /// The policy that requests follow.
-    pub(crate) followed: Arc<Policy>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) control: Control,
@@ -54,11 +51,6 @@ impl Supervision {
     fn judge(&mut self, id: ActionId, exec: &ObservedExec) -> Result<Answer, Answer> {
         let action = Action::Run(exec.command.clone());
         let policy = self.live.policy();
-        // Whoever decided last, here or about a connection, may have been the first to see it.
-        if !Arc::ptr_eq(&policy, &self.followed) {
-            self.asking.follow(&policy);
-            self.followed = Arc::clone(&policy);
-        }
         let now = Timestamp::now();
         let mut facts = Facts::at(now);
         let mut decision = decide(&policy, &facts, &action);

@@ -1,7 +1,8 @@
 //! The policy in force while a session runs: what its sources say now.
 //!
 //! Before each decision the sources' stamps are looked at, so a decision is never older than
-//! [`LOOK_EVERY`]. What is broken, unreadable or gone leaves no gap: a managed layer that was read
+//! [`LOOK_EVERY`]; and once something is open that a change may end, the sources are watched, too.
+//! What is broken, unreadable or gone leaves no gap: a managed layer that was read
 //! whole holds until it is read whole again, and any other trouble leaves the policy as it was.
 
 use crate::load::{Ground, Loaded};
@@ -9,7 +10,8 @@ use chaperone_audit::{NewEvent, Segment};
 use chaperone_policy::{KEYS, LayerStatus, Policy, merge};
 use chaperone_sources::Stamp;
 use chaperone_sources::remote::Bundle;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How old the knowledge of the sources may be when a decision is made.
@@ -19,11 +21,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// runs out without one.
 const READ_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// How often the sources are looked at while something is open, where the system cannot watch them.
+const UNWATCHED: Duration = Duration::from_millis(500);
+
+/// Does to what is open what another policy asks for. It must not ask for the policy itself.
+type Follow = Box<dyn Fn(&Arc<Policy>) + Send + Sync>;
+
 /// A session's policy.
 pub(crate) struct Live {
     ground: Ground,
     segment: Arc<Segment>,
     state: Mutex<State>,
+    follow: OnceLock<Follow>,
+    watched: Once,
 }
 
 struct State {
@@ -41,13 +51,46 @@ impl Live {
             looked: Instant::now(),
             read: Instant::now(),
         };
-        Self { ground: loaded.ground.clone(), segment, state: Mutex::new(state) }
+        Self {
+            ground: loaded.ground.clone(),
+            segment,
+            state: Mutex::new(state),
+            follow: OnceLock::new(),
+            watched: Once::new(),
+        }
     }
 
-    /// The policy that holds now. It is another one exactly where the sources say something else.
+    /// Calls this whenever the policy has become another one, before anybody else sees it. Only the
+    /// first call counts.
+    pub(crate) fn follow(&self, follow: impl Fn(&Arc<Policy>) + Send + Sync + 'static) {
+        let _ = self.follow.set(Box::new(follow));
+    }
+
+    /// From now on something may be open that a change of the policy ends, also while the agent does
+    /// nothing that would be decided.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        self.watched.call_once(|| {
+            let live = Arc::downgrade(self);
+            let thread = thread::Builder::new().name("policy".into()).spawn(|| watch(live));
+            // Without it what is open follows with the next decision, and answers do in any case.
+            drop(thread);
+        });
+    }
+
+    /// The policy that holds now, as of [`LOOK_EVERY`]. It is another one exactly where the sources
+    /// say something else.
     pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.policy_as_of(LOOK_EVERY)
+    }
+
+    /// The policy that holds at this very moment.
+    pub(crate) fn policy_now(&self) -> Arc<Policy> {
+        self.policy_as_of(Duration::ZERO)
+    }
+
+    fn policy_as_of(&self, age: Duration) -> Arc<Policy> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() >= LOOK_EVERY {
+        if state.looked.elapsed() >= age {
             if state.stamp.is_outdated() || state.read.elapsed() >= READ_EVERY {
                 self.read_anew(&mut state);
             }
@@ -83,6 +126,25 @@ impl Live {
         }
         if holds {
             state.policy = Arc::new(policy);
+            if let Some(follow) = self.follow.get() {
+                follow(&state.policy);
+            }
+        }
+    }
+}
+
+/// Looks at the sources whenever one of them may have changed, until the session is over.
+fn watch(live: Weak<Live>) {
+    while let Some(live) = live.upgrade() {
+        let watcher = live.ground.watcher(&live.policy());
+        // What changed before it was watched.
+        live.policy_now();
+        drop(live);
+        match watcher {
+            Ok(mut watcher) => {
+                watcher.wait(Duration::MAX);
+            }
+            Err(_) => thread::sleep(UNWATCHED),
         }
     }
 }

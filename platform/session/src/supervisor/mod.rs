@@ -24,7 +24,7 @@ use announce::Announcer;
 use asking::{Asking, Ground, open};
 use chaperone_approvals::{Approvals, Began, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
-use chaperone_policy::{Action, Facts, Mode, Policy, Verdict, decide, observed};
+use chaperone_policy::{Action, Decision, Facts, Mode, Policy, Verdict, decide, observed};
 use chaperone_sandbox::{
     AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
     Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume, launch, plan,
@@ -33,6 +33,7 @@ use chaperone_sandbox::{
 use jiff::Timestamp;
 use judge::Supervision;
 use live::Live;
+use relay::Connections;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
@@ -427,11 +428,13 @@ fn supervise(
             _ => (Announcer::Silent, None),
         },
     };
+    let live = Arc::new(Live::new(loaded, Arc::clone(segment)));
     let asking = Asking::new(
         approvals,
         id,
         &loaded.policy,
         Ground {
+            live: Arc::clone(&live),
             segment: Arc::clone(segment),
             control: control.clone(),
             announcer,
@@ -445,15 +448,24 @@ fn supervise(
     }
     let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
     signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
-    let live = Arc::new(Live::new(loaded, Arc::clone(segment)));
+    let connections = Arc::new(Connections::default());
+    live.follow({
+        let (asking, segment) = (Arc::downgrade(&asking), Arc::clone(segment));
+        let connections = Arc::clone(&connections);
+        move |policy| {
+            if let Some(asking) = asking.upgrade() {
+                asking.follow(policy);
+            }
+            connections.end_where(|relay| end_connection(policy, relay, &segment));
+        }
+    });
     if loaded.policy.remote().is_some() {
         bundle::keep_fresh(&live, segment).map_err(own("the bundle's thread"))?;
     }
-    serve_relays(&mut session, &live, segment)?;
+    serve_relays(&mut session, &live, segment, &connections)?;
 
     let mut supervision = Supervision {
         live,
-        followed: Arc::clone(&loaded.policy),
         segment: Arc::clone(segment),
         asking: Arc::clone(&asking),
         control,
@@ -488,23 +500,48 @@ fn serve_relays(
     session: &mut Session,
     live: &Arc<Live>,
     segment: &Arc<Segment>,
+    connections: &Arc<Connections>,
 ) -> Result<(), StartError> {
     for (relay, listener) in session.take_listeners() {
-        let action = Action::Connect { host: relay.host.clone(), port: relay.port };
         let (segment, live) = (Arc::clone(segment), Arc::clone(live));
-        let admit = move |_: &Relay| {
-            let (policy, now) = (live.policy(), Timestamp::now());
-            let decision = decide(&policy, &Facts::at(now), &action);
-            let would = observed(&policy, now, &action, &decision);
+        let admit = move |relay: &Relay| {
+            live.watch();
+            let (decision, would) = judge_connection(&live.policy(), relay);
             let event = match would {
-                Some(would) => NewEvent::observed(&action, &decision, would),
-                None => NewEvent::decided(&action, &decision),
+                Some(would) => NewEvent::observed(&connecting(relay), &decision, would),
+                None => NewEvent::decided(&connecting(relay), &decision),
             };
             // A refusal that cannot be recorded is one all the same.
             segment.append(event).is_ok() && (would.is_some() || decision.verdict == Verdict::Allow)
         };
-        relay::serve(relay, TcpListener::from(listener), Arc::new(admit))
+        let listener = TcpListener::from(listener);
+        relay::serve(relay, listener, Arc::new(admit), Arc::clone(connections))
             .map_err(own("a relay's thread"))?;
     }
     Ok(())
+}
+
+fn connecting(relay: &Relay) -> Action {
+    Action::Connect { host: relay.host.clone(), port: relay.port }
+}
+
+/// What the policy says of a connection, and how it would say it where it only observes.
+fn judge_connection(policy: &Policy, relay: &Relay) -> (Decision, Option<Verdict>) {
+    let (action, now) = (connecting(relay), Timestamp::now());
+    let decision = decide(policy, &Facts::at(now), &action);
+    let would = observed(policy, now, &action, &decision);
+    (decision, would)
+}
+
+/// Whether an open connection is one that the policy would not let be opened any more. It is then
+/// recorded as ended.
+fn end_connection(policy: &Policy, relay: &Relay, segment: &Segment) -> bool {
+    let (mut decision, would) = judge_connection(policy, relay);
+    if would.is_some() || decision.verdict == Verdict::Allow {
+        return false;
+    }
+    decision.reason.push_str(" It was open when the policy changed, and has been ended.");
+    // There is nothing to hold back: it ends, recorded or not.
+    let _ = segment.append(NewEvent::decided(&connecting(relay), &decision));
+    true
 }

@@ -3,6 +3,15 @@
 use chaperone_approvals::shell_words;
 use chaperone_policy::{Command, Decision};
 
+/// What happened to a request that nobody needs to answer any more.
+pub(crate) const CHANGED: &str = "The policy changed while this waited.";
+
+/// A command that was asked about, and that the policy denies by now.
+pub(crate) fn overruled(command: &Command, decision: &Decision) -> String {
+    let Decision { reason, .. } = decision;
+    denied(command, &Decision { reason: format!("{CHANGED} {reason}"), ..decision.clone() })
+}
+
 /// A command that policy denies.
 pub(crate) fn denied(command: &Command, decision: &Decision) -> String {
     let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
