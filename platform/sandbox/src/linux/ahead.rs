@@ -2,6 +2,7 @@
 //! kernel longer than all else of a start, while the supervisor reads policies and plans.
 
 use super::channel::{self, Message};
+use super::cpus::Cpus;
 use super::init::{self, on};
 use super::prepare::{self, Prepared};
 use super::sys::{self, Errno};
@@ -43,11 +44,15 @@ struct First(i32);
 pub fn ahead() -> Option<Ahead> {
     let (uid_map, gid_map) = prepare::identity_maps();
     let (ours, theirs) = channel::pair().ok()?;
+    let cpus = Cpus::of_this_thread();
     let signals = sys::block_signals();
     match sys::clone_process(init::NAMESPACES) {
-        Ok(0) => run(theirs, &uid_map, &gid_map),
+        Ok(0) => run(theirs, &uid_map, &gid_map, cpus),
         Ok(init) => {
             drop(signals);
+            if let Some(cpus) = &cpus {
+                cpus.keep_from_this_one(init);
+            }
             Some(Ahead { init: First(init), socket: ours })
         }
         Err(_) => None,
@@ -98,12 +103,15 @@ impl Drop for First {
 
 /// Everything this process does. All signals are blocked. Its parent had no other thread, so it
 /// may allocate.
-fn run(control: OwnedFd, uid_map: &[u8], gid_map: &[u8]) -> ! {
+fn run(control: OwnedFd, uid_map: &[u8], gid_map: &[u8], cpus: Option<Cpus>) -> ! {
     if let Err(failure) = init::world(true, uid_map, gid_map) {
         init::give_up(control.as_fd(), failure);
     }
     let told = channel::receive(control.as_fd());
     let Ok(Some((Message::Order, fds))) = told else { sys::exit(0) };
+    if let Some(cpus) = cpus {
+        cpus.use_all();
+    }
     let Some((order, streams)) = read(fds) else {
         let failed = on::<()>(Stage::Process, Err(Errno(libc::EBADMSG)));
         failed.map_or_else(|failure| init::give_up(control.as_fd(), failure), |()| sys::exit(1))

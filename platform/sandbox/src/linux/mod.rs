@@ -12,6 +12,7 @@ mod calls;
 mod channel;
 mod connect;
 mod control;
+mod cpus;
 mod descendants;
 mod filter;
 mod guard;
