@@ -101,6 +101,12 @@ pub(crate) fn test(project: &Project, install: bool, only: &[String]) -> Result<
     runner::run(project, &steps)
 }
 
+/// Runs preparations; whether all succeeded.
+pub(crate) fn prepare(project: &Project, names: &[&str]) -> Result<bool> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    runner::prepare(project, &select(steps(), &names)?)
+}
+
 /// `cargo xtask screenshots DIR`.
 pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Result<ExitCode> {
     tools::check_node()?;
@@ -109,8 +115,7 @@ pub(crate) fn screenshots(project: &Project, install: bool, dir: &Path) -> Resul
     }
     let dir = std::env::current_dir()?.join(dir);
     std::fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
-    let steps = select(steps(), &["ui-build".to_owned()])?;
-    if !runner::prepare(project, &steps)? {
+    if !prepare(project, &["ui-build"])? {
         return Ok(ExitCode::FAILURE);
     }
     let status = pictures(project, &dir)?.status()?;

@@ -80,7 +80,7 @@ fn run(project: &Project, log: &Log, target: &str, seconds: u64) -> Result<u64> 
     cargo.arg("--target-dir").arg(build_folder(project)?).arg(target).arg(&known);
     cargo.arg(package.join("tests/data")).args(seeds.is_dir().then_some(seeds)).arg("--");
     cargo.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={LARGEST}"));
-    cargo.args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"]);
+    cargo.args(["-timeout=120", "-rss_limit_mb=2048", "-print_final_stats=1"]);
     cargo.arg(format!("-artifact_prefix={}/{target}-", found.display()));
     log.run(&mut cargo).with_context(|| {
         format!(

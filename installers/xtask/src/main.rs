@@ -51,11 +51,15 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
-    /// Measure start-up and command-heavy work against bubblewrap and installed peers.
+    /// Measure start-up and command-heavy work against bubblewrap and installed peers, and large
+    /// policies against Codex.
     Bench {
         /// How often each command is started.
         #[arg(long, default_value_t = 40)]
         runs: u32,
+        /// Measure this part alone.
+        #[arg(long, value_name = "PART")]
+        only: Option<bench::Part>,
     },
     /// Give every reader of policies inputs that nobody thought of, until one breaks it.
     Fuzz {
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
         Command::Run { workspace, command } => run::run(&project, install, workspace, &command),
         Command::Test { list: true, .. } => checks::list(),
         Command::Test { only, .. } => checks::test(&project, install, &only),
-        Command::Bench { runs } => bench::bench(&project, install, runs),
+        Command::Bench { runs, only } => bench::bench(&project, install, runs, only),
         Command::Fuzz { target, seconds } => fuzz::fuzz(&project, target.as_deref(), seconds),
         Command::Profiles { check } => profiles::run(&project.root, check),
         Command::Screenshots { dir } => checks::screenshots(&project, install, &dir),

@@ -106,16 +106,25 @@ pub(crate) fn ui_build(project: &Project, log: &Log) -> Result<Outcome> {
 
 /// The real agents from npm, in a folder outside the checkout that is kept; its `node_modules`.
 pub(crate) fn agents(project: &Project, log: &Log) -> Result<PathBuf> {
-    let source = project.root.join("tests/agents");
-    let files = ["package.json", "package-lock.json"].map(|name| source.join(name));
-    let dir = project.cache.join(format!("agents-{}", agents_fingerprint(&files)?));
-    fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
-    for file in &files {
-        fs::copy(file, dir.join(file.file_name().unwrap_or_default()))
+    let modules = agents_folder(project)?;
+    let dir = modules.parent().context("the folder of the agents has no parent")?;
+    fs::create_dir_all(dir).with_context(|| format!("could not make {}", dir.display()))?;
+    for file in agents_files(project) {
+        fs::copy(&file, dir.join(file.file_name().unwrap_or_default()))
             .with_context(|| format!("could not copy {}", file.display()))?;
     }
-    npm_ci(project, log, &dir)?;
-    Ok(dir.join("node_modules"))
+    npm_ci(project, log, dir)?;
+    Ok(modules)
+}
+
+/// Where the agents are once they are installed.
+pub(crate) fn agents_folder(project: &Project) -> Result<PathBuf> {
+    let name = format!("agents-{}", agents_fingerprint(&agents_files(project))?);
+    Ok(project.cache.join(name).join("node_modules"))
+}
+
+fn agents_files(project: &Project) -> [PathBuf; 2] {
+    ["package.json", "package-lock.json"].map(|name| project.root.join("tests/agents").join(name))
 }
 
 /// By content only, so that every checkout on a machine shares one install.
