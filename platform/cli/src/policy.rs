@@ -12,6 +12,7 @@ use chaperone_session::{
 use jiff::Timestamp;
 use serde::Serialize;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -236,7 +237,8 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
         Subcommands::Check { file, layer } => return check(file, *layer),
         Subcommands::Refresh { place } => refresh(&place.load(&paths)?)?,
         Subcommands::Test { asked, place, json } => {
-            let loaded = place.load(&paths)?;
+            // The process ends with the answer: thousands of rules need not be freed one by one.
+            let loaded = ManuallyDrop::new(place.load(&paths)?);
             let action = asked.action(&loaded.workspace)?;
             let decision = would(&loaded, &paths, &action);
             if *json { print::json(&decision)? } else { print_decision(&decision)? }

@@ -37,10 +37,10 @@ pub(crate) fn rules(policy: &Policy) -> Vec<Rule> {
     let is_narrow = |when: &When| !when.workspace.is_empty();
     for (held, origin) in held.iter().zip(value.origins) {
         let rule = Rule {
-            words: held.prefix.clone(),
+            words: held.prefix.iter().map(str::to_owned).collect(),
             verdict: held.decision,
-            reason: held.reason.clone(),
-            in_some_workspaces: held.when.as_ref().is_some_and(is_narrow)
+            reason: held.reason.as_deref().map(str::to_owned),
+            in_some_workspaces: held.when.as_deref().is_some_and(is_narrow)
                 || in_some_workspaces(policy, &origin),
             origin,
         };

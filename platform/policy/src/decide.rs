@@ -284,11 +284,11 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
             if !applies {
                 continue;
             }
-            if own.ceiling {
+            if own.is_ceiling() {
                 if stricter(own, ceiling) {
                     ceiling = Some(own);
                 }
-            } else if last.is_none_or(|(before, known)| (own.rank, at) > (known.rank, before)) {
+            } else if last.is_none_or(|(before, known)| (own.rank(), at) > (known.rank(), before)) {
                 last = Some((at, own));
             }
         }
@@ -333,10 +333,10 @@ fn judge(policy: &Policy, readings: &[Identity]) -> Decision {
 }
 
 fn by_rule(own: &EffectiveRule) -> Decision {
-    let EffectiveRule { rule, place, ceiling: _, rank: _ } = own;
+    let EffectiveRule { rule, place } = own;
     let words = rule.prefix.join(" ");
     let reason = match (&rule.reason, rule.decision) {
-        (Some(reason), _) => reason.clone(),
+        (Some(reason), _) => reason.to_string(),
         (None, _) if rule.prefix.is_empty() => {
             "A managed rule could not be read, so every command is asked about.".to_owned()
         }
@@ -369,8 +369,8 @@ fn alias_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Opt
         .commands
         .rules
         .iter()
-        .filter(|own| own.rule.decision != Verdict::Allow && is_git(&own.rule.prefix))
-        .max_by_key(|own| own.ceiling)?;
+        .filter(|own| own.rule.decision != Verdict::Allow && own.rule.prefix.first() == Some("git"))
+        .max_by_key(|own| own.is_ceiling())?;
     Some(Decision {
         verdict: Verdict::Ask,
         rule: Some(rule.rule.name()),

@@ -11,9 +11,11 @@ pub(crate) use json::parse as parse_json;
 pub(crate) use names::Names;
 use table::Made;
 pub(crate) use table::Table;
-pub(crate) use toml::parse as parse_toml;
+pub(crate) use toml::{parse as parse_toml, piece as toml_piece};
 
+use crate::CommandRule;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Where a text is not what its format wants, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub(crate) enum Value<'t> {
     Boolean(bool),
     Array(Vec<Node<'t>>),
     Table(Table<'t>),
+    /// A table of which there may be thousands, whose header stands at the node's place in a TOML
+    /// text. Where it could be read at once, what it says.
+    Piece(Option<Arc<CommandRule>>),
     /// What no key wants, as it is written: a float, a date, a number that is too large.
     Other(Cow<'t, str>),
     /// What cannot be written as text at all, in words: nothing can be read of it.

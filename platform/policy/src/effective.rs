@@ -90,10 +90,18 @@ pub struct NetworkPolicy {
 pub(crate) struct EffectiveRule {
     pub(crate) rule: Arc<CommandRule>,
     pub(crate) place: RulePlace,
-    /// It bounds whatever the base says.
-    pub(crate) ceiling: bool,
+}
+
+impl EffectiveRule {
+    /// Whether it bounds whatever the base says.
+    pub(crate) fn is_ceiling(&self) -> bool {
+        self.place.layer.ceiling && self.rule.decision != Verdict::Allow
+    }
+
     /// Its layer's place in the base.
-    pub(crate) rank: Rank,
+    pub(crate) fn rank(&self) -> Rank {
+        self.place.layer.rank
+    }
 }
 
 /// A command rule that does not hold.
@@ -107,23 +115,31 @@ pub(crate) struct LostRule {
 /// Where a rule stands, written out only for the few that anybody asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RulePlace {
-    /// Of its layer.
-    pub(crate) places: Arc<Places>,
+    pub(crate) layer: Arc<RuleLayer>,
     pub(crate) line: usize,
+}
+
+/// What the rules of a layer share.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RuleLayer {
+    pub(crate) places: Places,
+    pub(crate) rank: Rank,
+    /// Its restrictions bound the base.
+    pub(crate) ceiling: bool,
 }
 
 impl RulePlace {
     pub(crate) fn origin(&self) -> Origin {
-        self.places.origin(self.line)
+        self.layer.places.origin(self.line)
     }
 
     /// What the origin displays, behind some words.
     pub(crate) fn behind(&self, words: &str) -> Arc<str> {
-        self.places.behind(words, self.line).into()
+        self.layer.places.behind(words, self.line).into()
     }
 
     pub(crate) fn class(&self) -> Class {
-        self.places.whole.kind.class()
+        self.layer.places.whole.kind.class()
     }
 }
 

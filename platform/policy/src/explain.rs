@@ -2,7 +2,7 @@
 //! never do, because they do not hold here or another rule answers whatever they match.
 
 use crate::effective::{CommandsPolicy, EffectiveRule, LostRule, RulePlace};
-use crate::{CommandRule, Loser, Origin, Said, Verdict};
+use crate::{CommandPrefix, CommandRule, Loser, Origin, Said, Verdict};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The rules of one prefix.
 struct Group<'p> {
-    prefix: &'p [String],
+    prefix: &'p CommandPrefix,
     /// The last one of the base, which overrides the others of the base.
     last: Option<&'p EffectiveRule>,
     /// The strictest one that bounds the base.
@@ -53,7 +53,7 @@ fn lose(rule: &Arc<CommandRule>, place: &RulePlace, reason: Arc<str>) -> Loser {
 
 /// Why a rule of the group of this number never decides; `None` where it can.
 fn answered_by(groups: &mut [Group<'_>], number: usize, own: &EffectiveRule) -> Option<Arc<str>> {
-    if own.ceiling {
+    if own.is_ceiling() {
         return None;
     }
     let group = groups.get_mut(number)?;
@@ -77,9 +77,9 @@ fn groups(rules: &[EffectiveRule]) -> (Vec<usize>, Vec<Group<'_>>) {
     // Of the prefixes that a rule bounds the base with, the lengths.
     let mut lengths: Vec<usize> = Vec::new();
     for own in rules {
-        let prefix = own.rule.prefix.as_slice();
-        let hash = hasher.hash_one(prefix);
-        let number = match known.entry(hash, is(&groups, hash, prefix), |own| own.0) {
+        let prefix = &own.rule.prefix;
+        let hash = hasher.hash_one(prefix.whole());
+        let number = match known.entry(hash, is(&groups, hash, prefix.whole()), |own| own.0) {
             Entry::Occupied(known) => known.get().1,
             Entry::Vacant(vacant) => vacant.insert((hash, groups.len())).get().1,
         };
@@ -90,7 +90,7 @@ fn groups(rules: &[EffectiveRule]) -> (Vec<usize>, Vec<Group<'_>>) {
         }
         numbers.push(number);
         let Some(group) = groups.get_mut(number) else { continue };
-        if !own.ceiling {
+        if !own.is_ceiling() {
             group.last = Some(own);
         } else if group.ceiling.is_none_or(|known| own.rule.decision > known.rule.decision) {
             group.ceiling = Some(own);
@@ -103,8 +103,8 @@ fn groups(rules: &[EffectiveRule]) -> (Vec<usize>, Vec<Group<'_>>) {
         let Some(Group { prefix, .. }) = groups.get(number) else { continue };
         let mut bounds = [None; 3];
         for length in &lengths {
-            let Some(shorter) = prefix.get(..*length) else { break };
-            let at = if *length == prefix.len() {
+            let Some(shorter) = prefix.beginning(*length) else { break };
+            let at = if shorter.len() == prefix.whole().len() {
                 Some(number)
             } else {
                 let hash = hasher.hash_one(shorter);
@@ -126,6 +126,7 @@ fn groups(rules: &[EffectiveRule]) -> (Vec<usize>, Vec<Group<'_>>) {
 }
 
 /// Whether an entry of the table stands for this prefix.
-fn is(groups: &[Group<'_>], hash: u64, prefix: &[String]) -> impl Fn(&(u64, usize)) -> bool {
-    move |(known, at)| *known == hash && groups.get(*at).is_some_and(|own| own.prefix == prefix)
+fn is(groups: &[Group<'_>], hash: u64, prefix: &str) -> impl Fn(&(u64, usize)) -> bool {
+    let same = move |own: &Group<'_>| own.prefix.whole() == prefix;
+    move |(known, at)| *known == hash && groups.get(*at).is_some_and(same)
 }

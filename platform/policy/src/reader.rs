@@ -86,7 +86,7 @@ pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> R
     };
     match format {
         Format::Toml => {
-            let (root, errors) = parse_toml(text);
+            let (root, errors) = parse_toml(text, rule::whole);
             by_line(errors).read(&root)
         }
         Format::Json => {
@@ -199,6 +199,14 @@ impl<'t> Reader<'t> {
         self.class == Class::Managed
     }
 
+    /// The document, where it is a text.
+    fn document(&self) -> &'t str {
+        match &self.places {
+            Places::Lines { text, .. } => text,
+            Places::Named(_) => "",
+        }
+    }
+
     /// The line, or the position among the named places, from 1.
     fn line(&self, at: usize) -> usize {
         match &self.places {
@@ -242,31 +250,37 @@ impl<'t> Reader<'t> {
         });
     }
 
-    /// The entries of a table whose keys are known. An unknown key is a finding; in a managed
-    /// layer one that is a slip for a known key restricts as that one would.
+    /// The entries of a table whose keys are known.
     fn entries<'v>(
         &mut self,
         prefix: &str,
         table: &'v Table<'t>,
         known: &[&'static str],
     ) -> Vec<Entry<'v, 't>> {
-        let mut entries = Vec::new();
-        for (key, value) in table.entries() {
-            if let Some(name) = known.iter().find(|name| **name == key.name) {
-                entries.push(Entry { name, repaired: false, value });
-                continue;
-            }
-            let near = self.unknown_key(prefix, key, known);
-            let taken = |name: &str| table.get(name).is_some();
-            let meant = self.managed() && self.newer.is_none();
-            if let Some(name) = near.filter(|name| meant && !taken(name)) {
-                if let Some(finding) = self.findings.last_mut() {
-                    finding.status = FindingStatus::Partly;
-                }
-                entries.push(Entry { name, repaired: true, value });
-            }
+        let entries = table.entries().iter();
+        entries.filter_map(|own| self.entry(prefix, table, own, known)).collect()
+    }
+
+    /// An entry whose key is known. An unknown key is a finding; in a managed layer one that is a
+    /// slip for a known key restricts as that one would.
+    fn entry<'v>(
+        &mut self,
+        prefix: &str,
+        table: &Table<'t>,
+        (key, value): &'v (Key<'t>, Node<'t>),
+        known: &[&'static str],
+    ) -> Option<Entry<'v, 't>> {
+        if let Some(name) = known.iter().find(|name| **name == key.name) {
+            return Some(Entry { name, repaired: false, value });
         }
-        entries
+        let near = self.unknown_key(prefix, key, known);
+        let taken = |name: &str| table.get(name).is_some();
+        let meant = self.managed() && self.newer.is_none();
+        let name = near.filter(|name| meant && !taken(name))?;
+        if let Some(finding) = self.findings.last_mut() {
+            finding.status = FindingStatus::Partly;
+        }
+        Some(Entry { name, repaired: true, value })
     }
 
     fn unknown_key(

@@ -323,6 +323,7 @@ fn shift(node: &mut Node<'_>, by: usize) {
         Value::String(_)
         | Value::Integer(_)
         | Value::Boolean(_)
+        | Value::Piece(_)
         | Value::Other(_)
         | Value::Unread(_) => {}
     }

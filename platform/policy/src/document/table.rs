@@ -58,6 +58,12 @@ impl<'t> Table<'t> {
         self.entries
     }
 
+    /// Takes all entries out, and keeps their room.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.index = None;
+    }
+
     /// The places and values of all entries.
     pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = (&mut usize, &mut Node<'t>)> {
         self.entries.iter_mut().map(|(key, node)| (&mut key.at, node))

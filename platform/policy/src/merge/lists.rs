@@ -1,7 +1,7 @@
 //! Keys that are lists of rules: grants add up where they may grant, restrictions always.
 
 use super::{Merged, Parts};
-use crate::effective::{EffectiveRule, LostRule, Rank, RulePlace};
+use crate::effective::{EffectiveRule, LostRule, Rank, RuleLayer, RulePlace};
 use crate::rules::RuleIndex;
 use crate::{
     Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
@@ -226,22 +226,24 @@ pub(super) fn rules(
 ) -> (Vec<EffectiveRule>, RuleIndex, Vec<LostRule>) {
     let all = parts.active.iter().map(|part| part.settings().commands.rules.len());
     let mut out = Vec::with_capacity(all.sum());
-    let mut index = RuleIndex::default();
+    let mut index = RuleIndex::with_capacity(out.capacity());
     let mut lost: Vec<LostRule> = Vec::new();
     let misspelled: Arc<str> = MISSPELLED.into();
     for (layer, reason) in &parts.elsewhere {
-        let places = Arc::new(layer.places());
+        let own = RuleLayer { places: layer.places(), rank: (layer.kind, 0), ceiling: false };
+        let own = Arc::new(own);
         for Located { value, line, restricts_only: _ } in &layer.settings.commands.rules {
-            let place = RulePlace { places: Arc::clone(&places), line: *line };
+            let place = RulePlace { layer: Arc::clone(&own), line: *line };
             let rule = Arc::clone(value);
             lost.push(LostRule { rule, place, reason: Arc::clone(reason) });
         }
     }
     for part in &parts.active {
-        let places = Arc::new(part.layer.places());
+        let (rank, ceiling) = (part.rank, part.ceiling);
+        let layer = Arc::new(RuleLayer { places: part.layer.places(), rank, ceiling });
         let no_grants: Arc<str> = part.no_grants.unwrap_or_default().into();
         for Located { value: rule, line, restricts_only } in &part.settings().commands.rules {
-            let place = RulePlace { places: Arc::clone(&places), line: *line };
+            let place = RulePlace { layer: Arc::clone(&layer), line: *line };
             let rule = Arc::clone(rule);
             let allows = rule.decision == Verdict::Allow;
             let elsewhere = rule.when.as_ref().filter(|when| !when.holds(context));
@@ -250,8 +252,7 @@ pub(super) fn rules(
                 (None, Some(_)) if allows => Arc::clone(&no_grants),
                 (None, None) if allows && *restricts_only => Arc::clone(&misspelled),
                 _ => {
-                    let ceiling = part.ceiling && !allows;
-                    out.push(EffectiveRule { rule, place, ceiling, rank: part.rank });
+                    out.push(EffectiveRule { rule, place });
                     index.add(&out);
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! Values by their types: ordered ones, lists that grant, lists that restrict.
 
 use super::{Entry, Reader};
-use crate::document::{Node, Table, Value};
+use crate::document::{Node, Table, Value, toml_piece};
 use crate::{FindingStatus, Located, Os, PathText, Scopes, When};
 
 impl<'t> Reader<'t> {
@@ -135,7 +135,7 @@ impl<'t> Reader<'t> {
                 reader.wrong(item, key, expected, FindingStatus::Dropped);
                 return Vec::new();
             }
-            let read: Vec<_> = scalars(item)
+            let read: Vec<_> = scalars(item, reader.document())
                 .into_iter()
                 .filter_map(|(text, at)| {
                     let line = reader.line(at);
@@ -262,7 +262,7 @@ pub(super) fn describe(value: &Value<'_>) -> String {
         Value::Other(text) | Value::Unread(text) => text.to_string(),
         Value::Array(items) if items.is_empty() => "an empty array".to_owned(),
         Value::Array(_) => "an array".to_owned(),
-        Value::Table(_) => "a table".to_owned(),
+        Value::Table(_) | Value::Piece(_) => "a table".to_owned(),
     }
 }
 
@@ -278,20 +278,21 @@ pub(super) fn strings<'v>(value: &'v Node<'_>) -> Option<Vec<(&'v str, usize)>> 
 }
 
 /// Every scalar in a value, at any depth, as text.
-pub(super) fn scalars(value: &Node<'_>) -> Vec<(String, usize)> {
-    fn gather(value: &Node<'_>, out: &mut Vec<(String, usize)>) {
+pub(super) fn scalars<'t>(value: &Node<'t>, document: &'t str) -> Vec<(String, usize)> {
+    fn gather<'t>(value: &Node<'t>, document: &'t str, out: &mut Vec<(String, usize)>) {
+        let all = |table: &Table<'t>, out: &mut Vec<_>| {
+            table.entries().iter().for_each(|(_, value)| gather(value, document, out));
+        };
         match &value.value {
-            Value::Array(items) => items.iter().for_each(|item| gather(item, out)),
-            Value::Table(table) => table_values(table, out),
+            Value::Array(items) => items.iter().for_each(|item| gather(item, document, out)),
+            Value::Table(table) => all(table, out),
+            Value::Piece(_) => all(&toml_piece(document, value.at), out),
             Value::String(text) => out.push((text.to_string(), value.at)),
             Value::Unread(_) => {}
             other => out.push((describe(other), value.at)),
         }
     }
-    fn table_values(table: &Table<'_>, out: &mut Vec<(String, usize)>) {
-        table.entries().iter().for_each(|(_, value)| gather(value, out));
-    }
     let mut out = Vec::new();
-    gather(value, &mut out);
+    gather(value, document, &mut out);
     out
 }

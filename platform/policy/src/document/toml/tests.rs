@@ -11,6 +11,7 @@ fn plain(value: &Value<'_>) -> toml::Value {
             toml::Value::Array(items.iter().map(|item| plain(&item.value)).collect())
         }
         Value::Table(table) => toml::Value::Table(plain_table(table)),
+        Value::Piece(_) => unreachable!("pieces are read first"),
         Value::Unread(_) => unreachable!("TOML has no such values"),
         Value::Other(text) => {
             let read: toml::Table = toml::from_str(&format!("x = {text}")).unwrap();
@@ -23,8 +24,40 @@ fn plain_table(table: &Table<'_>) -> toml::Table {
     table.entries().iter().map(|(key, node)| (key.name.to_string(), plain(&node.value))).collect()
 }
 
+/// The text's table, with every piece that was left unread read.
+fn parse(text: &str) -> (Table<'_>, Vec<SyntaxError>) {
+    fn whole<'t>(text: &'t str, node: &mut Node<'t>) {
+        match &mut node.value {
+            Value::Array(items) => items.iter_mut().for_each(|item| whole(text, item)),
+            Value::Table(table) => {
+                table.entries_mut().for_each(|(_, own)| whole(text, own));
+            }
+            Value::Piece(_) => node.value = Value::Table(piece(text, node.at)),
+            _ => {}
+        }
+    }
+    let (mut table, errors) = super::parse(text, |_| None);
+    table.entries_mut().for_each(|(_, node)| whole(text, node));
+    (table, errors)
+}
+
+/// The same with nothing read as plain.
+fn parse_slowly(text: &str) -> (Table<'_>, Vec<SyntaxError>) {
+    let mut builder = Builder::new(text);
+    let mut at = 0;
+    loop {
+        at = builder.read(at);
+        if at >= text.len() {
+            return builder.finish();
+        }
+    }
+}
+
 fn agrees(text: &str) -> Result<(), TestCaseError> {
     let (table, errors) = parse(text);
+    // However much of it is plain.
+    let (slow, slow_errors) = parse_slowly(text);
+    prop_assert_eq!((&table, &errors), (&slow, &slow_errors), "{}", text);
     let other: Result<toml::Table, _> = toml::from_str(text);
     match other {
         Ok(other) => {
@@ -50,7 +83,15 @@ fn what_is_toml_and_what_it_says_is_as_the_toml_library_has_it() {
         "\"quoted key\" = 1\n'other'.\"k.e.y\" = 2\n\"\" = 3",
         "[fruit]\napple.color = 1\n[fruit.apple.taste]\nsweet = true",
         " [ a . b ] \n  c = 1\n\t[ d ]",
+        "  [[commands.rule]]\r\na = 1\n[[commands.rule]] # two\n[[commands.rule]]\na = '''x'''\n",
+        "[[commands.rule]]\na = 1\n[commands.rule.when]\nos = 1\n[[commands.rule]]\n[[commands.rule]]",
+        "[[commands]]\n[[commands.rule]]\n[[commands]]\n[[commands.rule]]\n[[commands.rule]]",
         // None of these is TOML.
+        "[commands]\nrule = 1\n[[commands.rule]]\n[[commands.rule]]",
+        "commands = 1\n[[commands.rule]]\n[[commands.rule]]\n[[commands.rule]]",
+        "[commands]\nrule = [{a = 1}]\n[[commands.rule]]\n[[commands.rule]]",
+        "[[commands.rule]]\nx = 1\n[oops\ny = 2",
+        "[[commands.rule]]\n[[commands.rule]]\nx = 1\nx = 2\n[[commands.rule]]",
         "a = 1\na = 2",
         "[a]\n[a]",
         "[a]\nb = 1\n[a.b]\nc = 1",
@@ -129,7 +170,18 @@ fn nesting_without_end_is_an_error_and_not_the_end() {
 
 /// Lines that are TOML more often than not, in any order.
 fn lines() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec!["a", "b", "c", "a.b", "b.c", "a.b.c", "\"a\""]);
+    let key = prop::sample::select(vec![
+        "commands.rule",
+        "commands",
+        "commands.rule.b",
+        "a",
+        "b",
+        "c",
+        "a.b",
+        "b.c",
+        "a.b.c",
+        "\"a\"",
+    ]);
     let value = prop::sample::select(vec![
         "1",
         "true",
@@ -141,16 +193,27 @@ fn lines() -> impl Strategy<Value = String> {
         "{ a.b = 1, c = 2 }",
         "[{ a = 1 }]",
         "[\n[1],\n[2]\n]",
+        "[ 1 , # one\r\n 'x' ,]",
+        "''",
+        "\"\"\"x\"\"\"",
+        "[[[[[[[[[[1]]]]]]]]]]",
+        "{ a = 1, a = 2 }",
+        "{ a = 1,\n b = 2, }",
+        "-1",
+        "01",
+        "0 # zero",
         "1.5",
         "oops",
         "\"open",
     ]);
-    let line = (key, value, 0..6u8).prop_map(|(key, value, kind)| match kind {
+    let line = (key, value, 0..9u8).prop_map(|(key, value, kind)| match kind {
         0 | 1 => format!("[{key}]\n"),
         2 => format!("[[{key}]]\n"),
+        3 => format!("  [[ {key} ]] # again\r\n"),
+        4 => format!("\t{key}={value}\t# said\r\n\r\n"),
         _ => format!("{key} = {value}\n"),
     });
-    prop::collection::vec(line, 0..8).prop_map(|lines| lines.concat())
+    prop::collection::vec(line, 0..10).prop_map(|lines| lines.concat())
 }
 
 proptest! {
@@ -163,6 +226,13 @@ proptest! {
 
     #[test]
     fn any_text_is_read_to_its_end(text in ".{0,60}") {
+        agrees(&text)?;
+    }
+
+    #[test]
+    fn any_text_of_what_means_something_in_toml_is_read_as_the_toml_library_reads_it(
+        text in "[a.=\\[\\]{}\"'\\\\#,01 \r\n\t\u{7f}-]{0,40}"
+    ) {
         agrees(&text)?;
     }
 }
