@@ -11,6 +11,8 @@ pub(crate) use json::parse as parse_json;
 pub(crate) use names::Names;
 use table::Made;
 pub(crate) use table::Table;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use toml::parse_slowly as parse_toml_slowly;
 pub(crate) use toml::{parse as parse_toml, piece as toml_piece};
 
 use crate::CommandRule;

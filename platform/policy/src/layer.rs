@@ -106,6 +106,13 @@ impl Layer {
         Self::read(Format::Toml, kind, locator, text)
     }
 
+    /// The same by a slower way, which [`from_toml`](Self::from_toml) is held to.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn from_toml_slowly(kind: SourceKind, locator: &str, text: &str) -> Self {
+        let read = reader::read_slowly(kind.class(), locator, text);
+        Self::of(kind, locator, Format::Toml.name(), read)
+    }
+
     /// The same for a file that is JSON if its name ends so, and TOML otherwise. Of what is no
     /// JSON nothing is read.
     pub fn from_file(kind: SourceKind, locator: &str, text: &str) -> Self {

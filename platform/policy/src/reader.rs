@@ -75,25 +75,42 @@ const SECTIONS: [&str; 15] = [
 
 /// Reads the text as a layer of this class.
 pub(crate) fn read(format: Format, class: Class, locator: &str, text: &str) -> Read {
-    let by_line = |errors: Vec<SyntaxError>| {
-        let mut reader = Reader::new(class, locator, Places::lines(text));
-        for SyntaxError { at, message } in errors {
-            let expected = format!("valid {}", format.name());
-            reader.problem = Problem::Source;
-            reader.find(at, "", expected, message, FindingStatus::Refused);
-        }
-        reader
-    };
     match format {
         Format::Toml => {
             let (root, errors) = parse_toml(text, rule::whole);
-            by_line(errors).read(&root)
+            by_line(format, class, locator, text, errors).read(&root)
         }
         Format::Json => {
             let (Named { root, places }, errors) = parse_json(text);
-            Reader { places: Places::Named(places), ..by_line(errors) }.read(&root)
+            let reader = by_line(format, class, locator, text, errors);
+            Reader { places: Places::Named(places), ..reader }.read(&root)
         }
     }
+}
+
+/// Reads TOML as a layer of this class, piece by piece as if nothing in it were plain: what is read
+/// faster is held to this.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_slowly(class: Class, locator: &str, text: &str) -> Read {
+    let (root, errors) = crate::document::parse_toml_slowly(text);
+    by_line(Format::Toml, class, locator, text, errors).read(&root)
+}
+
+/// A reader of a text, with the errors of its format.
+fn by_line<'t>(
+    format: Format,
+    class: Class,
+    locator: &'t str,
+    text: &'t str,
+    errors: Vec<SyntaxError>,
+) -> Reader<'t> {
+    let mut reader = Reader::new(class, locator, Places::lines(text));
+    for SyntaxError { at, message } in errors {
+        let expected = format!("valid {}", format.name());
+        reader.problem = Problem::Source;
+        reader.find(at, "", expected, message, FindingStatus::Refused);
+    }
+    reader
 }
 
 /// Reads a policy's own key of the registry as a layer of this class, without the value that holds

@@ -47,6 +47,19 @@ pub(crate) fn parse<'t>(
     builder.finish()
 }
 
+/// The same with nothing taken for plain, which the other is held to.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn parse_slowly(text: &str) -> (Table<'_>, Vec<SyntaxError>) {
+    let mut builder = Builder::new(text);
+    let mut at = 0;
+    loop {
+        at = builder.read(at);
+        if at >= text.len() {
+            return builder.finish();
+        }
+    }
+}
+
 /// The table of a piece that was left unread, from the offset of its header.
 pub(crate) fn piece(text: &str, at: usize) -> Table<'_> {
     let mut table = Table::new(Made::Header);

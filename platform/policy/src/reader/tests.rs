@@ -1,5 +1,7 @@
 //! What is wrong with a text, where, and what becomes of it in a managed and another layer.
 
+use proptest::prelude::*;
+
 use crate::{
     Finding, FindingStatus, Layer, LayerStatus, MinimumTier, NetworkMode, SourceKind, Verdict,
 };
@@ -296,4 +298,71 @@ fn a_whole_policy_file_of_this_version_has_no_findings() {
     );
     assert_eq!(shown(&layer), Vec::<String>::new());
     assert_eq!(layer.detail, "");
+}
+
+/// Lines of command rules, right and wrong, in any order.
+fn rule_lines() -> impl Strategy<Value = String> {
+    let line = prop::sample::select(vec![
+        "[[commands.rule]]",
+        "[[commands.rule]]",
+        "[[commands.rule]] # a rule",
+        "[[ commands.rule ]]",
+        "[[commands.rulee]]",
+        "[commands.rule]",
+        "[commands]",
+        "[[commands.rule.when]]",
+        "[commands.rule.when]",
+        "min_version = \"99.0\"",
+        "prefix = [\"git\", \"push\"]",
+        "prefix = [\"git\"]",
+        "prefix = ['/usr/bin/git', \"push\"]",
+        "prefix = [\"bin/git\"]",
+        "prefix = [\"git\", \"\"]",
+        "prefix = [\"git\", \"a b\"]",
+        "prefix = [\"\"]",
+        "prefix = [\"g\\u0000t\", \"x\"]",
+        "prefix = [\"git\", 7]",
+        "prefix = []",
+        "prefix = \"git push\"",
+        "prefx = [\"git\"]",
+        "decision = \"ask\"",
+        "decision = \"deny\"",
+        "decision = \"allow\"",
+        "decision = 'ask'",
+        "decision = \"Deny\"",
+        "decision = 5",
+        "reason = \"Publishes work.\"",
+        "reason = \"\"",
+        "reason = \"a\\nb\"",
+        "reason = 5",
+        "match = [[\"git\", \"push\", \"now\"]]",
+        "match = [[\"sh\", \"-c\", \"git push\"]]",
+        "match = [[\"npm\"]]",
+        "match = [[]]",
+        "match = []",
+        "match = [\"git push\"]",
+        "not_match = [[\"git\", \"status\"]]",
+        "not_match = [[\"git\", \"push\"]]",
+        "not_match = 1",
+        "when = { os = \"linux\" }",
+        "when = { os = \"beos\" }",
+        "when.os = \"linux\"",
+        "os = \"linux\"",
+        "closed = true",
+        "oops",
+        "",
+    ]);
+    prop::collection::vec(line, 0..14).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+
+    #[test]
+    fn rules_that_are_read_at_once_are_those_that_are_read_piece_by_piece(text in rule_lines()) {
+        for kind in [SourceKind::ManagedFile, SourceKind::UserFile, SourceKind::WorkspaceFile] {
+            let slow = Layer::from_toml_slowly(kind, "/p.toml", &text);
+            prop_assert_eq!(Layer::from_toml(kind, "/p.toml", &text), slow, "{}", text);
+        }
+    }
 }

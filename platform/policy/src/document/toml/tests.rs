@@ -41,18 +41,6 @@ fn parse(text: &str) -> (Table<'_>, Vec<SyntaxError>) {
     (table, errors)
 }
 
-/// The same with nothing read as plain.
-fn parse_slowly(text: &str) -> (Table<'_>, Vec<SyntaxError>) {
-    let mut builder = Builder::new(text);
-    let mut at = 0;
-    loop {
-        at = builder.read(at);
-        if at >= text.len() {
-            return builder.finish();
-        }
-    }
-}
-
 fn agrees(text: &str) -> Result<(), TestCaseError> {
     let (table, errors) = parse(text);
     // However much of it is plain.
