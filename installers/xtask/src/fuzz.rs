@@ -16,7 +16,7 @@ use crate::tools;
 const CARGO_FUZZ: &str = "^0.13.2";
 const PACKAGE: &str = "platform/policy";
 /// Of one target among the checks.
-const SECONDS: u64 = 8;
+const SECONDS: u64 = 6;
 /// Bytes of one input, at most: what is larger is the matter of the tests in `large.rs`.
 const LARGEST: u32 = 16 << 10;
 
