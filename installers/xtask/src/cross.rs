@@ -41,7 +41,7 @@ const ZIGLANG: &str = "ziglang==0.15.2";
 
 pub(crate) fn check(project: &Project, log: &Log, target: Target) -> Result<Outcome> {
     let (mut cargo, by) = cargo(project, log, target, "check")?;
-    cargo.args(["--workspace", "--exclude", "chaperone-desktop"]);
+    cargo.args(["--workspace", "--exclude", "chaperone-desktop", "--all-targets"]);
     if target == Target::Macos {
         cargo.env("CC_aarch64_apple_darwin", mac_compiler(project, log)?);
         cargo.env("AR_aarch64_apple_darwin", "ar");
@@ -49,7 +49,7 @@ pub(crate) fn check(project: &Project, log: &Log, target: Target) -> Result<Outc
         cargo.env("SDKROOT", "/");
     }
     log.run(&mut cargo)?;
-    Ok(Outcome::Passed(format!("every crate but src-tauri, by {by}; checked, not run")))
+    Ok(Outcome::Passed(format!("every crate but src-tauri and its tests, by {by}; checked, not run")))
 }
 
 /// A command of cargo's for another system, and by which Rust.
