@@ -49,7 +49,9 @@ pub(crate) fn check(project: &Project, log: &Log, target: Target) -> Result<Outc
         cargo.env("SDKROOT", "/");
     }
     log.run(&mut cargo)?;
-    Ok(Outcome::Passed(format!("every crate but src-tauri and its tests, by {by}; checked, not run")))
+    Ok(Outcome::Passed(format!(
+        "every crate but src-tauri, with its tests, by {by}; checked, not run"
+    )))
 }
 
 /// A command of cargo's for another system, and by which Rust.
