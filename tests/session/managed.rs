@@ -5,13 +5,14 @@
 
 use crate::Attendant;
 use crate::place::{Place, text};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use chaperone_tests::{chaperone, eventually};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The ordinary user that the set-up makes.
 const USER: &str = "chaperone-test";
@@ -220,6 +221,32 @@ fn an_answer_that_comes_after_the_policy_has_tightened_runs_nothing_and_any_othe
     assert_eq!(said, "status 0\nstatus 126\n");
     assert!(session.0.wait()?.success());
     Ok(())
+}
+
+/// The sources are looked at every fifteen seconds anyway: what comes sooner was told by the system.
+/// Where the machine itself stands still for a moment, one round of several shows it.
+#[test]
+fn a_managed_denial_is_in_force_within_a_second_of_its_writing() -> Result<()> {
+    let machine = Machine::new()?;
+    let mut command = machine.chaperone(["run", "--unattended", "--", "sh", "-c", LOOP])?;
+    let mut session = Running(command.stderr(Stdio::null()).spawn()?);
+    let becomes =
+        |status: &str| eventually(status, || (machine.last_status()? == status).then_some(()));
+    let mut took = Vec::new();
+    for round in 0..6 {
+        becomes("0")?;
+        let written = Instant::now();
+        machine.deploy("10.toml", DENY)?;
+        becomes("126")?;
+        took.push(written.elapsed());
+        if took.iter().any(|took| *took < Duration::from_secs(1)) {
+            fs::write(machine.place.work().join("stop"), "")?;
+            assert!(session.0.wait()?.success());
+            return Ok(());
+        }
+        machine.deploy("10.toml", &format!("revision = \"{round}\"\n"))?;
+    }
+    bail!("the denial was in force after {took:?}")
 }
 
 #[test]
