@@ -3,7 +3,7 @@
 //! `cargo run --release -p chaperone-audit --example cost [-- EVENTS]`
 
 use chaperone_audit::{Filter, Index, NewEvent, Redactor, Start, Store};
-use chaperone_policy::{Command, Decision, Origin, Verdict};
+use chaperone_policy::{Action, Command, Decision, Origin, Verdict};
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;
@@ -40,8 +40,11 @@ fn main() -> Result<(), Failure> {
     let segment = Store::open(folder)?.begin("many", redactor(), start())?;
     let mut appends = Vec::new();
     for number in 0..events {
-        let verdict = if number % 1000 == 0 { Verdict::Deny } else { Verdict::Allow };
-        let event = command(number, verdict);
+        let event = match number {
+            number if number % 1000 == 0 => command(number, Verdict::Deny),
+            number if number % 2 == 0 => observed(number),
+            number => command(number, Verdict::Allow),
+        };
         let started = Instant::now();
         segment.append(event)?;
         appends.push(started.elapsed());
@@ -64,21 +67,39 @@ fn main() -> Result<(), Failure> {
     time("search, frequent", || Ok(index.search("commit", &Filter::default()).map(drop)?))?;
     time("search, rare", || Ok(index.search("change-77 ", &Filter::default()).map(drop)?))?;
     time("search, denied", || Ok(index.search("commit", &denied).map(drop)?))?;
+    time("report, observed", || Ok(index.observed(None).map(drop)?))?;
     time("sessions", || Ok(index.sessions().map(drop)?))?;
     time("refresh, nothing new", || Ok(index.refresh().map(drop)?))?;
     time("verify", || Ok(chaperone_audit::verify(folder).map(drop)?))
 }
 
-fn command(number: u32, verdict: Verdict) -> NewEvent {
+/// Of one of a hundred rules, half of which always stop the same command.
+fn observed(number: u32) -> NewEvent {
+    let rule = number / 2 % 100;
+    let decision = Decision {
+        verdict: Verdict::Ask,
+        rule: Some(format!("commands.rule git {rule}")),
+        origin: Origin::built_in(),
+        reason: "Publishes work.".into(),
+    };
+    let action = Action::Run(git(if rule < 50 { rule } else { number }));
+    NewEvent::observed(&action, &decision, Verdict::Ask)
+}
+
+fn git(number: u32) -> Command {
     let argv = ["git", "commit", "-m", &format!("change-{number} of the login form")];
+    Command {
+        executable: "/usr/bin/git".into(),
+        exec_name: "/usr/bin/git".into(),
+        argv: argv.map(str::to_owned).to_vec(),
+        environment: Vec::new(),
+        cwd: "/home/lena/work/shop".into(),
+    }
+}
+
+fn command(number: u32, verdict: Verdict) -> NewEvent {
     NewEvent::command(
-        &Command {
-            executable: "/usr/bin/git".into(),
-            exec_name: "/usr/bin/git".into(),
-            argv: argv.map(str::to_owned).to_vec(),
-            environment: Vec::new(),
-            cwd: "/home/lena/work/shop".into(),
-        },
+        &git(number),
         &Decision {
             verdict,
             rule: None,

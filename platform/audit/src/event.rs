@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 /// The detail that says how enforcement would have decided what was only observed.
-pub(crate) const OBSERVED: &str = "observed";
+const OBSERVED: &str = "observed";
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

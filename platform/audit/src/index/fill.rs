@@ -1,8 +1,8 @@
 //! How the index learns what is new: the device log tells of sessions, their ends and erasures;
 //! the segments that are open are read on from where reading stopped.
 
-use super::SHIFT;
 use super::query::{facets, first_id};
+use super::{SHIFT, observed};
 use crate::device::{Entry, Line};
 use crate::error::During;
 use crate::event::{Event, EventKind};
@@ -41,7 +41,7 @@ pub(super) fn refresh(layout: &Layout, db: &mut Connection) -> Result<u64> {
         // Not the log that this index was built from.
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change.execute_batch(
-            "DELETE FROM events; DELETE FROM sessions; DELETE FROM words;
+            "DELETE FROM events; DELETE FROM sessions; DELETE FROM words; DELETE FROM observed;
              UPDATE log SET read = 0;",
         )?;
         change.commit()?;
@@ -262,6 +262,16 @@ struct Inserter<'a> {
 }
 
 impl Inserter<'_> {
+    /// The number of a rule that would have stopped something.
+    fn observed(&self, rule: &observed::Rule) -> Result<i64> {
+        let rule = serde_json::to_string(rule)?;
+        self.change
+            .prepare_cached("INSERT OR IGNORE INTO observed (rule) VALUES (?)")?
+            .execute([&rule])?;
+        let mut query = self.change.prepare_cached("SELECT number FROM observed WHERE rule = ?")?;
+        Ok(query.query_row([&rule], |row| row.get(0))?)
+    }
+
     fn insert(&mut self, event: &Event) -> Result<()> {
         let first = first_id(event.time);
         let after = first + (1 << SHIFT);
@@ -274,11 +284,12 @@ impl Inserter<'_> {
                 .map_or(first, |last| last + 1),
         };
         self.next = Some(id + 1);
+        let observed = observed::rule_of(event).map(|rule| self.observed(&rule)).transpose()?;
         let added = self
             .change
             .prepare_cached(
-                "INSERT OR IGNORE INTO events (id, session, seq, kind, decision, line)
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO events (id, session, seq, kind, decision, observed, line)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute((
                 id,
@@ -286,6 +297,7 @@ impl Inserter<'_> {
                 event.seq,
                 event.kind.as_str(),
                 event.decision.map(|decision| decision.to_string()),
+                observed,
                 serde_json::to_string(event)?,
             ))?;
         if added == 0 {

@@ -22,6 +22,9 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_open ON sessions (number) WHERE state = 'open';
 CREATE INDEX sessions_started ON sessions (started);
 
+-- What was only observed: a rule, where it came from and what it would have decided, as JSON.
+CREATE TABLE observed (number INTEGER PRIMARY KEY, rule TEXT NOT NULL UNIQUE);
+
 -- An id is the time in milliseconds, shifted by 20 bits, and a number that tells apart what
 -- happened in the same one: so it orders events, and pages can go on from it.
 CREATE TABLE events (
@@ -30,11 +33,15 @@ CREATE TABLE events (
     seq INTEGER NOT NULL,
     kind TEXT NOT NULL,
     decision TEXT,
+    -- By which rule it would have been stopped, where it was only observed.
+    observed INTEGER,
     line TEXT NOT NULL
 );
 CREATE UNIQUE INDEX events_place ON events (session, seq);
 CREATE INDEX events_session ON events (session);
 CREATE INDEX events_kind ON events (kind);
+-- All that a report counts, so that it reads no line of a million.
+CREATE INDEX events_observed ON events (observed, id DESC, session) WHERE observed IS NOT NULL;
 CREATE INDEX events_decision ON events (decision) WHERE decision IS NOT NULL;
 
 -- The facets are words that a filter looks for, so that a search among a million events with a

@@ -403,4 +403,7 @@ fn what_was_observed_is_put_together_by_rule() {
     assert_eq!(index.observed(Some(tomorrow)).unwrap(), []);
     let event = &index.story("a").unwrap()[1];
     assert_eq!((event.decision, event.observed()), (Some(Verdict::Allow), Some(Verdict::Ask)));
+    assert_eq!(index.observed(Some(event.time)).unwrap(), report, "the first counts");
+    let (first, last) = (event.time, index.story("b").unwrap()[2].time);
+    assert_eq!((rule.first, rule.last), (first, last));
 }
