@@ -177,3 +177,48 @@ fn changed_event(before: &Policy, after: &Policy) -> Option<NewEvent> {
         .collect();
     Some(event.detail("sources", sources).detail("from_the_next_session", next.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Paths, Question, load};
+    use chaperone_audit::{Redactor, Start, Store};
+    use std::fs;
+
+    #[test]
+    fn sources_of_which_nothing_tells_are_read_again_after_a_quarter_of_an_hour() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let paths = Paths::from_environment(|name| (name == "HOME").then(|| home.into())).unwrap();
+        let workspace = home.join("work");
+        fs::create_dir(&workspace).unwrap();
+        let question = Question { workspace: Some(workspace), ..Question::default() };
+        let loaded = load(&question, &paths).unwrap();
+        fs::create_dir_all(&paths.state).unwrap();
+        let store = Store::open(&paths.history()).unwrap();
+        let redactor = Redactor::from_environment([("", ""); 0]);
+        let start = NewEvent::session_start(Start::default());
+        let live = Live::new(&loaded, Arc::new(store.begin("s", redactor, start).unwrap()));
+        let followed = Arc::new(Mutex::new(0));
+        live.follow({
+            let followed = Arc::clone(&followed);
+            move |_| *followed.lock().unwrap() += 1
+        });
+        let age = |age: Duration| {
+            let at = Instant::now().checked_sub(age).unwrap();
+            let mut state = live.state.lock().unwrap();
+            (state.read, state.looked) = (at, at);
+        };
+
+        let before = live.policy_now();
+        age(READ_EVERY - Duration::from_secs(60));
+        assert!(Arc::ptr_eq(&before, &live.policy()), "nothing has changed, and it is not due");
+        age(READ_EVERY);
+        let after = live.policy();
+        assert!(!Arc::ptr_eq(&before, &after), "it is due");
+        assert_eq!(before.values(), after.values());
+        assert!(Arc::ptr_eq(&after, &live.policy_now()), "counted from then");
+        assert_eq!(*followed.lock().unwrap(), 1);
+        assert_eq!(READ_EVERY, Duration::from_secs(15 * 60));
+    }
+}
