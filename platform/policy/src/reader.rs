@@ -18,6 +18,7 @@ use crate::{
     NetworkSettings, PathText, Problem, Property, RegistryKey, SandboxSettings, Scopes, Settings,
     Verdict, Version,
 };
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -158,19 +159,41 @@ fn is_payload_key(name: &str) -> bool {
 enum Places<'t> {
     Lines {
         text: &'t str,
-        /// The offset at which each line begins.
-        starts: Vec<usize>,
-        /// The offset and the column of the last finding: the next one often stands on its line.
-        last: (usize, usize),
+        /// Where the line of an offset was asked for last: most that is asked for next stands near.
+        near: Cell<Position>,
+        /// Where the last finding is: the next one often stands on its line.
+        last: Position,
     },
     Named(Names),
 }
 
 impl<'t> Places<'t> {
     fn lines(text: &'t str) -> Self {
-        let starts =
-            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self::Lines { text, starts, last: (0, 1) }
+        let start = Position { at: 0, line: 1, column: 1 };
+        Self::Lines { text, near: Cell::new(start), last: start }
+    }
+}
+
+/// A place in a text.
+#[derive(Clone, Copy)]
+struct Position {
+    /// The offset in bytes.
+    at: usize,
+    /// From 1.
+    line: usize,
+    /// In characters, from 1.
+    column: usize,
+}
+
+impl Position {
+    /// The line of another offset, by the lines that end between the two.
+    fn line_of(self, text: &str, at: usize) -> usize {
+        let at = at.min(text.len());
+        let between = text.as_bytes().get(self.at.min(at)..self.at.max(at)).unwrap_or_default();
+        // In parts whose count fits into a byte, so that many bytes are compared at once.
+        let ends = |part: &[u8]| part.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
+        let lines: usize = between.chunks(255).map(|part| usize::from(ends(part))).sum();
+        if at < self.at { self.line - lines } else { self.line + lines }
     }
 }
 
@@ -227,7 +250,11 @@ impl<'t> Reader<'t> {
     /// The line, or the position among the named places, from 1.
     fn line(&self, at: usize) -> usize {
         match &self.places {
-            Places::Lines { starts, .. } => starts.partition_point(|start| *start <= at),
+            Places::Lines { text, near, last: _ } => {
+                let line = near.get().line_of(text, at);
+                near.set(Position { at: at.min(text.len()), line, column: 1 });
+                line
+            }
             Places::Named(_) => at + 1,
         }
     }
@@ -240,14 +267,19 @@ impl<'t> Reader<'t> {
         found: impl Into<String>,
         status: FindingStatus,
     ) {
+        let line = self.line(at);
         let (file, line, column) = match &mut self.places {
-            Places::Lines { text, starts, last } => {
-                let line = starts.partition_point(|start| *start <= at);
-                let start = starts.get(line - 1).copied().unwrap_or(0);
-                let (from, column) =
-                    if (start..=at).contains(&last.0) { *last } else { (start, 1) };
-                *last = (at, text.get(from..at).map_or(1, |part| column + part.chars().count()));
-                (self.locator.to_owned(), line, last.1)
+            Places::Lines { text, near: _, last } => {
+                let before = text.get(..at).unwrap_or(text);
+                let (from, column) = match last {
+                    Position { at: from, line: own, column } if *own == line && *from <= at => {
+                        (*from, *column)
+                    }
+                    _ => (before.rfind('\n').map_or(0, |end| end + 1), 1),
+                };
+                let column = column + before.get(from..).map_or(0, |part| part.chars().count());
+                *last = Position { at, line, column };
+                (self.locator.to_owned(), line, column)
             }
             Places::Named(places) => {
                 let mut file = self.locator.to_owned();
