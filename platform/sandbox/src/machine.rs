@@ -114,12 +114,6 @@ impl Machine {
                 "Names are resolved as the machine does, over files only: a relay to a host that \
                  is not an address works only if /etc/hosts has it.",
             );
-            if self.landlock_abi < 6 {
-                lose(
-                    "scheduling-of-other-processes",
-                    "The priority of this user's other processes can be changed.",
-                );
-            }
         }
         if self.landlock_abi < 5 {
             losses.push(Loss {

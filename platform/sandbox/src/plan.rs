@@ -126,6 +126,9 @@ pub struct Loss {
 pub struct Plan {
     /// What it is enforced with.
     pub tier: Tier,
+    /// The version of Landlock's interface that it is enforced with, and that the losses are told
+    /// for. The kernel may have a later one, and must not have an earlier one.
+    pub landlock_abi: u32,
     /// The folder that the session works in; the agent starts there.
     pub workspace: PathBuf,
     /// What may be reached. Everything else is refused.

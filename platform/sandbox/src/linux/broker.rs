@@ -84,6 +84,17 @@ pub(super) enum Call {
         file: Arc<OwnedFd>,
         attribute: Attribute,
     },
+    /// Watches what a path leads to, by a queue of the agent (inotify(7)).
+    Watch {
+        queue: Arc<OwnedFd>,
+        path: PathBuf,
+        events: u32,
+    },
+    WatchFile {
+        queue: Arc<OwnedFd>,
+        file: Arc<OwnedFd>,
+        events: u32,
+    },
 }
 
 /// A call and who waits for it.
@@ -197,6 +208,7 @@ type Outcome<T> = std::result::Result<T, Trouble>;
 /// What a call gives back.
 enum Done {
     Nothing,
+    Number(i64),
     File(OwnedFd),
 }
 
@@ -205,23 +217,41 @@ impl Work {
         for job in jobs {
             // SAFETY: takes a number; the mask is this thread's own.
             unsafe { libc::umask(job.umask) };
-            match self.carry_out(&job) {
-                Ok(Done::Nothing) => self.listener.answer(&job.question, Ok(0)),
-                Ok(Done::File(file)) => self.give(&job, &file),
-                Err(Trouble::Error(errno)) => self.listener.answer(&job.question, Err(errno)),
+            let (outcome, question) = (self.carry_out(&job), job.question);
+            if let Err(Trouble::Elsewhere(path)) = outcome {
+                self.shared.hear(Word::Elsewhere { job, path });
+                continue;
+            }
+            let opened = match job.call {
+                Call::Open { flags, .. } | Call::Reopen { flags, .. } => flags,
+                _ => 0,
+            };
+            // Whoever asked may start the program that it has just written: while a copy of its
+            // descriptor is open here, that is refused (ETXTBSY).
+            drop(job);
+            match outcome {
+                Ok(Done::Nothing) => self.listener.answer(&question, Ok(0)),
+                Ok(Done::Number(number)) => self.listener.answer(&question, Ok(number)),
+                Ok(Done::File(file)) => self.give(&question, file, opened),
+                Err(Trouble::Error(errno)) => self.listener.answer(&question, Err(errno)),
                 Err(Trouble::Guarded(path)) => {
-                    self.shared.hear(Word::Refused { tid: job.question.tid, path });
-                    self.listener.answer(&job.question, Err(Errno(libc::EACCES)));
+                    self.shared.hear(Word::Refused { tid: question.tid, path });
+                    self.listener.answer(&question, Err(Errno(libc::EACCES)));
                 }
-                Err(Trouble::Elsewhere(path)) => self.shared.hear(Word::Elsewhere { job, path }),
-                Err(Trouble::Later) => {}
+                Err(Trouble::Elsewhere(_) | Trouble::Later) => {}
             }
         }
     }
 
-    fn give(&self, job: &Job, file: &OwnedFd) {
-        let (Call::Open { flags, .. } | Call::Reopen { flags, .. }) = job.call else { return };
-        self.listener.answer_with(&job.question, file.as_raw_fd(), flags & libc::O_CLOEXEC != 0);
+    /// Answers with a file. What is open for writing is closed here before the caller goes on.
+    fn give(&self, question: &Question, file: OwnedFd, flags: i32) {
+        let cloexec = flags & libc::O_CLOEXEC != 0;
+        if flags & libc::O_ACCMODE == libc::O_RDONLY {
+            return self.listener.answer_with(question, file.as_raw_fd(), cloexec);
+        }
+        let number = self.listener.install(question, file.as_raw_fd(), cloexec);
+        drop(file);
+        self.listener.answer(question, number);
     }
 
     fn carry_out(&self, job: &Job) -> Outcome<Done> {
@@ -270,6 +300,15 @@ impl Work {
                 self.change(&file, *attribute)
             }
             Call::ChangeFile { file, attribute } => self.change(file, *attribute),
+            Call::Watch { queue, path, events } => {
+                let flags = match events & libc::IN_DONT_FOLLOW {
+                    0 => libc::O_PATH,
+                    _ => libc::O_PATH | libc::O_NOFOLLOW,
+                };
+                let file = self.find(path, flags)?;
+                self.watch(queue, &file, *events)
+            }
+            Call::WatchFile { queue, file, events } => self.watch(queue, file, *events),
             Call::Truncate { path, length } => {
                 let file = self.find(path, libc::O_PATH)?;
                 self.free(paths::real(&file)?)?;

@@ -47,6 +47,7 @@ fn call(question: &Question) -> Result<Call> {
         libc::SYS_linkat => link(tid, a, b, path(c, d)?, e as i32),
         libc::SYS_symlinkat => Ok(Call::Symlink { content: string(tid, a)?, at: path(b, c)? }),
         libc::SYS_truncate => Ok(Call::Truncate { path: path(HERE, a)?, length: b as i64 }),
+        libc::SYS_inotify_add_watch => watch(tid, a, path(HERE, b)?, c as u32),
         libc::SYS_fchmod => change_file(tid, a, Attribute::Mode(b as u32)),
         libc::SYS_fchmodat => change(tid, a, b, 0, Attribute::Mode(c as u32)),
         filter::SYS_FCHMODAT2 => change(tid, a, b, d, Attribute::Mode(c as u32)),
@@ -111,6 +112,15 @@ fn link(tid: i32, folder: u64, address: u64, to: PathBuf, flags: i32) -> Result<
     match special(tid, &from)? {
         Special::File(file) if follow => Ok(Call::LinkFile { file, to }),
         _ => Ok(Call::Link { from, to, follow }),
+    }
+}
+
+fn watch(tid: i32, queue: u64, path: PathBuf, events: u32) -> Result<Call> {
+    let queue = descriptor(tid, queue as i32)?;
+    match special(tid, &path)? {
+        Special::File(file) => Ok(Call::WatchFile { queue, file, events }),
+        Special::Path(path) => Ok(Call::Watch { queue, path, events }),
+        Special::No => Ok(Call::Watch { queue, path, events }),
     }
 }
 

@@ -7,8 +7,10 @@
 mod tables;
 
 use libc::{c_long, sock_filter};
-use tables::{REFUSED, SYS_FILE_SETATTR, SYS_REMOVEXATTRAT, SYS_SETXATTRAT, SYSTEM_V};
-pub(super) use tables::{SIGNALS, SYS_FCHMODAT2};
+use tables::{
+    FILE_FLAGS, OWNERS, REFUSED, SYS_FILE_SETATTR, SYS_REMOVEXATTRAT, SYS_SETXATTRAT, SYSTEM_V,
+};
+pub(super) use tables::{SCHEDULING, SIGNALS, SYS_FCHMODAT2};
 
 /// What the filter depends on.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,9 @@ const fn refuse(errno: i32) -> u32 {
 const EPERM: u32 = refuse(libc::EPERM);
 /// Answered as a success that does nothing.
 const IGNORE: u32 = refuse(0);
+
+/// fcntl(2), asm-generic/fcntl.h: an owner that is named in memory.
+const F_SETOWN_EX: u32 = 15;
 
 /// Offsets in `struct seccomp_data`; arguments are compared by their lower halves, since the
 /// kernel takes `int` flags, commands and families from 32 bits.
@@ -192,18 +197,32 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
         }
     }
     processes(&mut p);
-    terminals(&mut p);
+    controls(&mut p, conditions);
     sockets(&mut p, conditions);
     p.always(&[libc::SYS_execve, libc::SYS_execveat, libc::SYS_connect], NOTIFY);
+    // Landlock has no say in it, and what is watched tells the names of files.
+    p.always(&[libc::SYS_inotify_add_watch], NOTIFY);
     // glibc and others fall back from these; their arguments lie in memory, out of our sight.
     p.always(&[libc::SYS_clone3, libc::SYS_openat2], refuse(libc::ENOSYS));
     p.always(REFUSED, EPERM);
     if !conditions.signals_confined {
         p.always(SIGNALS, NOTIFY);
         p.always(&[libc::SYS_pidfd_send_signal], EPERM);
+        // Whoever owns a descriptor is signalled by what happens on it.
+        p.call(libc::SYS_fcntl, |p| {
+            p.load(argument(1));
+            p.when(libc::F_SETOWN as u32, |p| {
+                p.load(argument(2));
+                p.give_if(0, ALLOW);
+                p.give(NOTIFY);
+            });
+            p.give_if(F_SETOWN_EX, EPERM);
+            p.give(ALLOW);
+        });
     }
     if !conditions.namespaces {
         attributes(&mut p);
+        scheduling(&mut p);
         // Without an IPC namespace these reach the memory of the user's other processes.
         p.always(SYSTEM_V, refuse(libc::ENOSYS));
         p.call(libc::SYS_prlimit64, |p| {
@@ -348,11 +367,41 @@ fn processes(p: &mut Program) {
     });
 }
 
-fn terminals(p: &mut Program) {
+/// Who is scheduled how: of itself a process may say so, of another that is judged. No scope of
+/// Landlock covers it.
+fn scheduling(p: &mut Program) {
+    /// All of a user's processes (linux/resource.h, linux/ioprio.h).
+    const PRIO_USER: u32 = 2;
+    const IOPRIO_WHO_USER: u32 = 3;
+    for (call, target) in SCHEDULING {
+        p.call(*call, |p| {
+            if *target == 1 {
+                p.load(argument(0));
+                let priority = *call == libc::SYS_setpriority;
+                p.give_if(if priority { PRIO_USER } else { IOPRIO_WHO_USER }, EPERM);
+            }
+            p.load(argument(*target));
+            p.give_if(0, ALLOW);
+            p.give(NOTIFY);
+        });
+    }
+}
+
+/// Commands on descriptors.
+fn controls(p: &mut Program, conditions: Conditions) {
     p.call(libc::SYS_ioctl, |p| {
         p.load(argument(1));
         for command in [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSETD, libc::TIOCCONS] {
             p.give_if(command as u32, EPERM);
+        }
+        if !conditions.signals_confined {
+            // The process is named in memory, out of our sight.
+            OWNERS.iter().for_each(|command| p.give_if(*command, EPERM));
+        }
+        if !conditions.namespaces {
+            // They need no more than a descriptor for reading; answered as if the file system had
+            // none. A read-only mount refuses them.
+            FILE_FLAGS.iter().for_each(|command| p.give_if(*command, refuse(libc::ENOTTY)));
         }
         p.give(ALLOW);
     });

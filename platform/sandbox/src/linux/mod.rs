@@ -59,7 +59,7 @@ pub struct Starting {
     session: Session,
     prepared: Prepared,
     /// What the broker judges by, until it has it.
-    brokered: Option<(Guard, Own)>,
+    brokered: (Guard, Own),
     has_terminal: bool,
     relays: Vec<Relay>,
 }
@@ -101,12 +101,8 @@ pub fn launch(
         return Err(LaunchError::Invalid("the plan has no sandbox, so nothing may run".into()));
     }
     let prepared = prepare::prepare(plan, command)?;
-    let brokered = if prepared.needs_broker {
-        let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
-        Some((Guard::new(&plan.guarded)?, Own(own)))
-    } else {
-        None
-    };
+    let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
+    let brokered = (Guard::new(&plan.guarded)?, Own(own));
     let streams = Streams::new(stdio)?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
     wake_by_children(&wake)?;
@@ -195,9 +191,8 @@ impl Starting {
             // Set once: a session settles once.
             let _ = session.shared.terminal.set(copy);
         }
-        if let (Some((guard, own)), Some(ruleset), Some(listener)) =
-            (brokered, ruleset, &session.listener)
-        {
+        if let (Some(ruleset), Some(listener)) = (ruleset, &session.listener) {
+            let (guard, own) = brokered;
             let listener = listener.share().map_err(|e| failed(Stage::Broker, e))?;
             let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
             let shared = Arc::clone(&session.shared);

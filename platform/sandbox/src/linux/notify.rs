@@ -72,16 +72,26 @@ impl Listener {
 
     /// Answers with a descriptor: a copy of `fd` in the process that asks.
     pub(super) fn answer_with(&self, question: &Question, fd: RawFd, close_on_exec: bool) {
-        let mut raw = libc::seccomp_notif_addfd {
-            id: question.id,
-            flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
-            srcfd: fd as u32,
-            newfd: 0,
-            newfd_flags: if close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },
-        };
-        if let Err(errno) = self.control(libc::SECCOMP_IOCTL_NOTIF_ADDFD, (&raw mut raw).cast()) {
+        let send = libc::SECCOMP_ADDFD_FLAG_SEND as u32;
+        if let Err(errno) = self.add(question, fd, close_on_exec, send) {
             self.answer(question, Err(errno));
         }
+    }
+
+    /// Makes a copy of `fd` in the process that asks, which goes on waiting; returns its number.
+    pub(super) fn install(&self, question: &Question, fd: RawFd, cloexec: bool) -> Result<i64> {
+        self.add(question, fd, cloexec, 0).map(i64::from)
+    }
+
+    fn add(&self, question: &Question, fd: RawFd, cloexec: bool, flags: u32) -> Result<i32> {
+        let mut raw = libc::seccomp_notif_addfd {
+            id: question.id,
+            flags,
+            srcfd: fd as u32,
+            newfd: 0,
+            newfd_flags: if cloexec { libc::O_CLOEXEC as u32 } else { 0 },
+        };
+        self.control(libc::SECCOMP_IOCTL_NOTIF_ADDFD, (&raw mut raw).cast())
     }
 
     fn control(&self, request: libc::Ioctl, argument: *mut libc::c_void) -> Result<i32> {

@@ -126,6 +126,14 @@ pub(super) fn reopen(file: &OwnedFd, flags: i32) -> Result<OwnedFd> {
     sys::open(&by_descriptor(file), flags)
 }
 
+/// Adds a watch on what a descriptor holds, and returns its number.
+pub(super) fn watch(queue: &OwnedFd, file: &OwnedFd, events: u32) -> Result<i64> {
+    // SAFETY: the path ends with NUL.
+    let watch =
+        unsafe { libc::inotify_add_watch(queue.as_raw_fd(), by_descriptor(file).as_ptr(), events) };
+    sys::check(watch).map(i64::from)
+}
+
 pub(super) fn truncate(file: &OwnedFd, length: i64) -> Result<()> {
     // SAFETY: the path ends with NUL.
     sys::check(unsafe { libc::truncate(by_descriptor(file).as_ptr(), length) }).map(drop)

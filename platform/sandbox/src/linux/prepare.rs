@@ -35,8 +35,6 @@ pub(super) struct Prepared {
     pub(super) processes: Option<u64>,
     pub(super) memory: Option<u64>,
     pub(super) program: Program,
-    /// The filter puts some calls to the broker.
-    pub(super) needs_broker: bool,
 }
 
 /// A folder of the machine that the session does not see, and what it sees there instead.
@@ -132,7 +130,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         Network::Direct => &[],
     };
     let own_network = full && matches!(plan.network, Network::None { .. });
-    let landlock_abi = landlock::abi();
+    let landlock_abi = interface(plan)?;
     let covers = if full { covers(plan) } else { Vec::new() };
     let (uid_map, gid_map) = identity_maps();
     Ok(Prepared {
@@ -167,8 +165,15 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         processes: plan.limits.processes.filter(|_| full),
         memory: plan.limits.memory,
         program: program(plan, command)?,
-        needs_broker: !full || guarding(plan) != Guarding::Nothing,
     })
+}
+
+/// The version of Landlock's interface to enforce with: the plan's, which the kernel must have.
+fn interface(plan: &Plan) -> Result<u32, LaunchError> {
+    if plan.landlock_abi > landlock::abi() {
+        return Err(LaunchError::Capability { stage: Stage::Landlock, errno: libc::EOPNOTSUPP });
+    }
+    Ok(plan.landlock_abi)
 }
 
 /// The lines that map this process's user and group to themselves.

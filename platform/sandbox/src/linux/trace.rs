@@ -102,10 +102,17 @@ impl Tracer<'_> {
                     self.judge.connect(question.tid, &target);
                 }
             }
-            call if filter::SIGNALS.contains(&call) => self.signal(&question),
+            call if filter::SIGNALS.contains(&call) => self.signal(&question, 0),
+            // Who is signalled by what happens on a descriptor.
+            libc::SYS_fcntl => self.signal(&question, 2),
             libc::SYS_umask => {
                 self.umasks.forget();
                 self.listener.proceed(&question);
+            }
+            call if let Some((_, target)) =
+                filter::SCHEDULING.iter().find(|(scheduling, _)| *scheduling == call) =>
+            {
+                self.signal(&question, *target as usize);
             }
             _ => {
                 let job = calls::read(&self.listener, &question, &mut self.umasks);
@@ -115,10 +122,11 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    /// Lets a signal go to processes of the session alone, where neither a namespace nor Landlock
-    /// sees to that. What is judged is in registers, so nothing can change it afterwards.
-    fn signal(&self, question: &Question) {
-        let target = question.arguments[0] as i32;
+    /// Lets a call that signals or schedules reach processes of the session alone, where neither a
+    /// namespace nor Landlock sees to that; `at` is the argument that names them. What is judged is
+    /// in registers, so nothing can change it afterwards.
+    fn signal(&self, question: &Question, at: usize) {
+        let target = question.arguments[at] as i32;
         let ours = match target {
             // The caller's own group, which was made in the session.
             0 => true,

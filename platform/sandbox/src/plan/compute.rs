@@ -152,6 +152,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     losses.append(&mut files.losses);
     Ok(Plan {
         tier,
+        landlock_abi: machine.landlock_abi,
         workspace,
         grants: files.grants,
         hidden: files.hidden,

@@ -36,6 +36,7 @@ fn describe(result: io::Result<()>) -> String {
         Some(libc::EBADF) => "EBADF".into(),
         Some(libc::EBUSY) => "EBUSY".into(),
         Some(libc::EROFS) => "EROFS".into(),
+        Some(libc::ENOTTY) => "ENOTTY".into(),
         Some(libc::EXDEV) => "EXDEV".into(),
         Some(libc::EAFNOSUPPORT) => "EAFNOSUPPORT".into(),
         Some(libc::EPROTONOSUPPORT) => "EPROTONOSUPPORT".into(),
@@ -187,6 +188,42 @@ fn attempt(name: &str, arguments: &[&str]) -> io::Result<()> {
                 // The session keyring's number.
                 check(libc::syscall(libc::SYS_keyctl, 0, -3, 0)).map(drop)
             }
+            "watch" => {
+                let path = CString::new(first()).unwrap();
+                let queue = check(libc::inotify_init1(0).into())? as i32;
+                check(libc::inotify_add_watch(queue, path.as_ptr(), libc::IN_CREATE).into())?;
+                if arguments.len() > 1 {
+                    std::fs::write(arguments[1], "")?;
+                    let mut event = [0u8; 256];
+                    let got = libc::read(queue, event.as_mut_ptr().cast(), event.len());
+                    check(got as libc::c_long)?;
+                }
+                Ok(())
+            }
+            "slow" => {
+                check(libc::setpriority(libc::PRIO_PROCESS, number() as u32, 5).into()).map(drop)
+            }
+            "slow-child" => with_child(|child| {
+                let child = child as u32;
+                check(libc::setpriority(libc::PRIO_PROCESS, child, 5).into()).map(drop)
+            }),
+            "tie" => tie(number()),
+            "tie-child" => with_child(tie),
+            "own-by" => {
+                let (one, _other) = UnixStream::pair()?;
+                check(libc::fcntl(one.as_raw_fd(), libc::F_SETOWN, number()).into()).map(drop)
+            }
+            "own-by-child" => with_child(|child| {
+                let (one, _other) = UnixStream::pair()?;
+                check(libc::fcntl(one.as_raw_fd(), libc::F_SETOWN, child).into()).map(drop)
+            }),
+            "set-flags" => {
+                let file = std::fs::File::open(first())?;
+                let mut flags: libc::c_long = 0;
+                check(libc::ioctl(file.as_raw_fd(), 0x8008_6601, &raw mut flags).into())?;
+                flags |= 0x40;
+                check(libc::ioctl(file.as_raw_fd(), 0x4008_6602, &raw const flags).into()).map(drop)
+            }
             "descriptor" => check(libc::fcntl(number(), libc::F_GETFD).into()).map(drop),
             "undumpable" => {
                 check(libc::prctl(libc::PR_SET_DUMPABLE, 0).into())?;
@@ -228,6 +265,16 @@ fn attempt(name: &str, arguments: &[&str]) -> io::Result<()> {
             }
             other => Err(io::Error::other(format!("no attempt is called {other}"))),
         }
+    }
+}
+
+/// Ties a process to the first processor.
+fn tie(pid: i32) -> io::Result<()> {
+    // SAFETY: the set is large enough and outlives the call.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(0, &mut set);
+        check(libc::sched_setaffinity(pid, size_of_val(&set), &raw const set).into()).map(drop)
     }
 }
 

@@ -236,3 +236,36 @@ fn modes_times_and_attributes_outside_the_workspace_stay_as_they_are() {
         }
     });
 }
+
+#[test]
+fn only_what_can_be_read_is_watched() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let private = world.home.join("private");
+            fs::create_dir(&private).unwrap();
+            let (private, own) = (private.to_str().unwrap(), world.workspace.to_str().unwrap());
+            let made = world.workspace.join("made");
+            assert_eq!(outside("watch", &[private]), "ok");
+            let refused = world.attempt("watch", &[private]);
+            assert!(["EACCES", "ENOENT"].contains(&refused.as_str()), "{tier:?}: {refused}");
+            assert_eq!(world.attempt("watch", &[own, made.to_str().unwrap()]), "ok", "{tier:?}");
+            assert_eq!(world.attempt("watch", &["."]), "ok", "{tier:?}");
+            assert_eq!(world.attempt("watch", &["/usr/bin/env"]), "ok", "{tier:?}");
+        }
+    });
+}
+
+#[test]
+fn flags_of_files_that_are_only_read_stay_as_they_are() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            let file = world.home.join("read");
+            fs::write(&file, "").unwrap();
+            world.plan.grants.push(PathGrant { path: file.clone(), access: Access::Read });
+            let refused = world.attempt("set-flags", &[file.to_str().unwrap()]);
+            assert!(["EROFS", "ENOTTY"].contains(&refused.as_str()), "{tier:?}: {refused}");
+        }
+    });
+}

@@ -49,6 +49,32 @@ fn other_processes_are_out_of_reach() {
 }
 
 #[test]
+fn how_others_are_scheduled_and_what_signals_them_stays_theirs_and_ones_own_is_free() {
+    as_each_user(|| {
+        for (tier, landlock_abi) in [(Tier::Full, 7), (Tier::Reduced, 7), (Tier::Reduced, 2)] {
+            let mut world = World::new(tier);
+            world.plan.landlock_abi = landlock_abi.min(world.plan.landlock_abi);
+            let bystander = Bystander::new();
+            let pid = bystander.pid();
+            for attempt in ["slow", "tie"] {
+                assert_eq!(outside(attempt, &[&pid]), "ok", "{attempt}");
+                let inside = world.attempt(attempt, &[&pid]);
+                let refusal = if tier == Tier::Full { "ESRCH" } else { "EPERM" };
+                assert_eq!(inside, refusal, "{tier:?} {landlock_abi} {attempt}");
+            }
+            if landlock_abi < 6 {
+                // Else it may be said, and no signal comes of it.
+                assert_eq!(outside("own-by", &[&pid]), "ok");
+                assert_eq!(world.attempt("own-by", &[&pid]), "EPERM");
+            }
+            for attempt in ["slow-child", "tie-child", "own-by-child"] {
+                assert_eq!(world.attempt(attempt, &[]), "ok", "{tier:?} {landlock_abi} {attempt}");
+            }
+        }
+    });
+}
+
+#[test]
 fn processes_of_the_session_cannot_write_each_other() {
     as_each_user(|| {
         for tier in BOTH {

@@ -2,7 +2,7 @@
 
 use chaperone_sandbox::{
     Access, ActionId, Answer, Control, Exit, Judge, LeftOver, Limits, Network, ObservedExec,
-    Outcome, PathGrant, Plan, Session, Stdio, Stream, Target, Tier, ahead, launch,
+    Outcome, PathGrant, Plan, Session, Stdio, Stream, Target, Tier, ahead, assume, launch,
 };
 use std::ffi::OsString;
 use std::fs;
@@ -89,6 +89,7 @@ impl World {
             .into();
         let plan = Plan {
             tier,
+            landlock_abi: assume().landlock_abi,
             workspace: workspace.clone(),
             grants,
             hidden: Vec::new(),

@@ -147,6 +147,20 @@ impl Work {
         Ok(Done::Nothing)
     }
 
+    /// Watches what may be read, and nothing else: this thread opens it as the agent would.
+    pub(super) fn watch(&self, queue: &OwnedFd, file: &OwnedFd, events: u32) -> Outcome<Done> {
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let kind = sys::stat(file.as_raw_fd())?.st_mode & libc::S_IFMT;
+        // To open anything else may do something; a link cannot be opened at all.
+        if matches!(kind, libc::S_IFREG | libc::S_IFDIR) {
+            paths::reopen(file, flags)?;
+        } else if !self.own.holds(&paths::real(file)?) {
+            return Err(Errno(libc::EACCES).into());
+        }
+        let events = events & !libc::IN_DONT_FOLLOW;
+        Ok(Done::Number(paths::watch(queue, file, events)?))
+    }
+
     pub(super) fn link(&self, from: &Path, to: &Path, follow: bool) -> Outcome<Done> {
         let to = self.new_name(to)?;
         if follow {

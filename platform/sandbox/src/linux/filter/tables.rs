@@ -103,3 +103,30 @@ pub(super) const SYSTEM_V: &[c_long] = &[
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
 ];
+
+/// What changes how a process is scheduled, and which argument names it; 0 is the caller.
+pub(in crate::linux) const SCHEDULING: &[(c_long, u32)] = &[
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setaffinity, 0),
+];
+
+/// `FIOSETOWN` and `SIOCSPGRP` (asm-generic/sockios.h): who is signalled by a socket.
+pub(super) const OWNERS: &[u32] = &[0x8901, 0x8902];
+
+/// What sets flags and the like of a file that is open for reading (linux/fs.h, linux/fsverity.h,
+/// linux/fscrypt.h, linux/msdos_fs.h), also as programs of 32 bits number it.
+pub(super) const FILE_FLAGS: &[u32] = &[
+    0x4008_6602, // FS_IOC_SETFLAGS
+    0x4004_6602, // FS_IOC32_SETFLAGS
+    0x401c_5820, // FS_IOC_FSSETXATTR
+    0x4008_7602, // FS_IOC_SETVERSION
+    0x4004_7602, // FS_IOC32_SETVERSION
+    0x4008_6604, // EXT4_IOC_SETVERSION
+    0x4080_6685, // FS_IOC_ENABLE_VERITY
+    0x800c_6613, // FS_IOC_SET_ENCRYPTION_POLICY
+    0x4004_7211, // FAT_IOCTL_SET_ATTRIBUTES
+];

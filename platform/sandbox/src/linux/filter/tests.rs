@@ -154,3 +154,44 @@ fn every_call_in_the_tables_has_its_answer_and_its_neighbours_have_theirs() {
         assert_eq!(answer(REDUCED, *number, NONE), NOTIFY, "{number}");
     }
 }
+
+#[test]
+fn how_others_are_scheduled_is_judged_where_no_namespace_hides_them() {
+    let prio = |which: i32, who: u64| [which as u64, who, 0, 0, 0, 0];
+    for (number, target) in SCHEDULING {
+        let mut other = NONE;
+        other[*target as usize] = 7;
+        assert_eq!(answer(REDUCED, *number, NONE), ALLOW, "{number}: itself");
+        assert_eq!(answer(REDUCED, *number, other), NOTIFY, "{number}: another");
+        assert_eq!(answer(FULL, *number, other), ALLOW, "{number}: another of the namespace");
+    }
+    let whole_user = prio(libc::PRIO_USER as i32, 0);
+    assert_eq!(answer(REDUCED, libc::SYS_setpriority, whole_user), EPERM);
+    assert_eq!(answer(REDUCED, libc::SYS_ioprio_set, prio(3, 0)), EPERM);
+}
+
+#[test]
+fn an_owner_of_a_descriptor_is_judged_where_nothing_else_confines_signals() {
+    let own = |command: u64, who: i32| [5, command, who as u64, 0, 0, 0];
+    let set = libc::F_SETOWN as u64;
+    let confined = Conditions { signals_confined: true, ..REDUCED };
+    assert_eq!(answer(REDUCED, libc::SYS_fcntl, own(set, 7)), NOTIFY);
+    assert_eq!(answer(REDUCED, libc::SYS_fcntl, own(set, 0)), ALLOW);
+    assert_eq!(answer(REDUCED, libc::SYS_fcntl, own(libc::F_GETFL as u64, 7)), ALLOW);
+    assert_eq!(answer(REDUCED, libc::SYS_fcntl, own(F_SETOWN_EX.into(), 7)), EPERM);
+    assert_eq!(answer(confined, libc::SYS_fcntl, own(set, 7)), ALLOW);
+    for command in OWNERS {
+        let control = [5, u64::from(*command), 0, 0, 0, 0];
+        assert_eq!(answer(REDUCED, libc::SYS_ioctl, control), EPERM);
+        assert_eq!(answer(confined, libc::SYS_ioctl, control), ALLOW);
+    }
+}
+
+#[test]
+fn flags_of_files_are_left_to_mounts_and_refused_without() {
+    for command in FILE_FLAGS {
+        let control = [5, u64::from(*command), 0, 0, 0, 0];
+        assert_eq!(answer(REDUCED, libc::SYS_ioctl, control), refuse(libc::ENOTTY));
+        assert_eq!(answer(FULL, libc::SYS_ioctl, control), ALLOW);
+    }
+}

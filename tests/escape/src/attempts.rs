@@ -1,0 +1,13 @@
+//! The attempts, one file a group.
+
+pub(crate) mod commands;
+pub(crate) mod files;
+pub(crate) mod identity;
+pub(crate) mod inherited;
+pub(crate) mod kernel;
+pub(crate) mod limits;
+pub(crate) mod network;
+pub(crate) mod persistence;
+pub(crate) mod processes;
+pub(crate) mod sockets;
+pub(crate) mod terminal;

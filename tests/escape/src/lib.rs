@@ -1,0 +1,207 @@
+//! Attempts to leave a session: a table of techniques, each with what tells its success.
+//!
+//! `attempts` holds them, one file a group. `stage` prepares the world that they aim at and sees
+//! afterwards what came of them, from outside; `agent` makes them, from inside or, as the proof
+//! that each is one, from outside. Nothing is aimed at that the stage has not made itself, or that
+//! the attempt would change.
+
+#![cfg(target_os = "linux")]
+
+pub mod agent;
+mod attempts;
+mod place;
+pub mod stage;
+mod sys;
+
+pub use place::Place;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+
+/// What attempts attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// Files outside of the session's grants, and those that the policy denies within.
+    Files,
+    /// What would run later outside of the sandbox.
+    Persistence,
+    /// Other processes of the same user, and outliving the session.
+    Processes,
+    /// Socket files, abstract names, and what processes share by key or name.
+    Sockets,
+    /// The kernel's own doors: namespaces, mounts, keys, modules, rings.
+    Kernel,
+    /// Terminals, the user's own among them.
+    Terminal,
+    /// Addresses outside.
+    Network,
+    /// Programs that the policy denies.
+    Commands,
+    /// Who the session is, and what it may do as that.
+    Identity,
+    /// What the process before it left open.
+    Inherited,
+    /// Bounds on what a session uses.
+    Limits,
+}
+
+impl Group {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 11] = [
+        Self::Files,
+        Self::Persistence,
+        Self::Processes,
+        Self::Sockets,
+        Self::Kernel,
+        Self::Terminal,
+        Self::Network,
+        Self::Commands,
+        Self::Identity,
+        Self::Inherited,
+        Self::Limits,
+    ];
+
+    /// The attempts of this group, in the order in which they are made.
+    pub fn attempts(self) -> &'static [Attempt] {
+        match self {
+            Self::Files => attempts::files::ALL,
+            Self::Persistence => attempts::persistence::ALL,
+            Self::Processes => attempts::processes::ALL,
+            Self::Sockets => attempts::sockets::ALL,
+            Self::Kernel => attempts::kernel::ALL,
+            Self::Terminal => attempts::terminal::ALL,
+            Self::Network => attempts::network::ALL,
+            Self::Commands => attempts::commands::ALL,
+            Self::Identity => attempts::identity::ALL,
+            Self::Inherited => attempts::inherited::ALL,
+            Self::Limits => attempts::limits::ALL,
+        }
+    }
+
+    /// What the group attacks, for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Files => "Files",
+            Self::Persistence => "What runs later",
+            Self::Processes => "Processes",
+            Self::Sockets => "Sockets and shared objects",
+            Self::Kernel => "The kernel's doors",
+            Self::Terminal => "Terminals",
+            Self::Network => "Network",
+            Self::Commands => "Denied commands",
+            Self::Identity => "Identity and capabilities",
+            Self::Inherited => "Inherited things",
+            Self::Limits => "Limits",
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.title())
+    }
+}
+
+/// What tells that an attempt succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// What it brought back holds the stage's secret, which no attempt is told.
+    Secret,
+    /// Its mark, or a name with it, is found where nothing of the session may be written, or one
+    /// of the stage's servers has received it.
+    Mark,
+    /// The file or folder that stands for it outside is not what it was.
+    Prop,
+    /// The process that stands for it outside has ended or is not what it was.
+    Victim,
+    /// Something of it lives on when the session has ended.
+    Outlives,
+    /// Its program has run: it left a file that no rule keeps it from making.
+    Ran,
+    /// The kernel did it, as the attempt found out by itself.
+    Answer,
+}
+
+/// What an attempt takes to succeed outside of any session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it must succeed there.
+    Nothing,
+    /// A privileged user; an ordinary one could not do it without a sandbox either.
+    Root,
+    /// An ordinary user; a privileged one gains nothing by it.
+    User,
+    /// Something that not every machine has.
+    Machine(&'static str),
+}
+
+/// Why an attempt is known to succeed inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// A plan names this loss.
+    Loss(&'static str),
+    /// Every tier leaves it, as the threat model says in these words.
+    Left(&'static str),
+    /// The same, but for an ordinary user in the full tier.
+    LeftButToUsersInFullTier(&'static str),
+}
+
+/// One way out, if there were one.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// In kebab case; unique.
+    pub name: &'static str,
+    /// The technique, in one sentence.
+    pub technique: &'static str,
+    /// What tells its success.
+    pub told: Told,
+    /// What it takes to succeed outside, beyond a user's rights on any machine.
+    pub needs: Needs,
+    /// Where it is known to succeed inside: there, and only there.
+    pub known: Option<Known>,
+    make: fn(&Place) -> io::Result<Vec<u8>>,
+}
+
+impl Attempt {
+    const fn new(
+        name: &'static str,
+        technique: &'static str,
+        told: Told,
+        make: fn(&Place) -> io::Result<Vec<u8>>,
+    ) -> Self {
+        Self { name, technique, told, needs: Needs::Nothing, known: None, make }
+    }
+
+    const fn needs(self, needs: Needs) -> Self {
+        Self { needs, ..self }
+    }
+
+    const fn shows(self, known: Known) -> Self {
+        Self { known: Some(known), ..self }
+    }
+
+    /// Whether it is known to succeed in a session that names these losses.
+    pub fn is_known(&self, losses: &BTreeSet<String>, in_full_tier: bool, as_root: bool) -> bool {
+        match self.known {
+            None => false,
+            Some(Known::Loss(id)) => losses.contains(id),
+            Some(Known::Left(_)) => true,
+            Some(Known::LeftButToUsersInFullTier(_)) => as_root || !in_full_tier,
+        }
+    }
+}
+
+/// Every attempt with its group.
+pub fn attempts() -> impl Iterator<Item = (Group, &'static Attempt)> {
+    Group::ALL.into_iter().flat_map(|group| group.attempts().iter().map(move |it| (group, it)))
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It got out.
+    Out,
+    /// It did not, for this reason.
+    Held(String),
+}

@@ -1,0 +1,114 @@
+//! Attempts in a session: the plan that the real planner makes of the default policy and the
+//! stage's, enforced, and every command judged by that policy.
+
+use crate::users::{agent, worlds};
+use chaperone_escape::stage::{Stage, VARIABLE};
+use chaperone_escape::{Attempt, Outcome};
+use chaperone_policy::{
+    Action, Context, Facts, Layer, Os, Policy, SourceKind, Verdict, built_in, decide, merge,
+};
+use chaperone_sandbox::{
+    ActionId, AgentAccess, Answer, Judge, Machine, ObservedExec, Plan, PlanInput, RealDisk, Stdio,
+    Stream, Target, ahead, launch, plan,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// The plan's losses, and what came of each attempt, made one after another in one session.
+pub(crate) fn hold(
+    attempts: Vec<&'static Attempt>,
+    machine: &Machine,
+) -> (BTreeSet<String>, Vec<(&'static Attempt, Outcome)>) {
+    let worlds = worlds();
+    let stage = Stage::new(worlds.path(), attempts, || Command::new(agent())).unwrap();
+    let policy = policy(&stage);
+    let plan = planned(&stage, &policy, machine);
+    let written = session(&stage, &plan, &policy);
+    let losses = plan.losses.iter().map(|loss| loss.id.clone()).collect();
+    (losses, stage.outcomes(&written))
+}
+
+fn policy(stage: &Stage) -> Policy {
+    let context =
+        Context { home: stage.home(), workspace: stage.workspace(), agent: None, os: Os::Linux };
+    let layer = Layer::from_toml(SourceKind::UserFile, "config.toml", &stage.policy());
+    assert_eq!(layer.findings(), []);
+    merge(vec![built_in(), layer], &context)
+}
+
+fn planned(stage: &Stage, policy: &Policy, machine: &Machine) -> Plan {
+    let environment: BTreeMap<String, String> =
+        [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LANG", "C.UTF-8"), (VARIABLE, stage.secret())]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    let [temp, cache] = stage.own();
+    plan(PlanInput {
+        policy,
+        machine,
+        session: "escape",
+        home: &stage.home(),
+        workspace: &stage.workspace(),
+        temp: &temp,
+        cache: &cache,
+        control: &[stage.home().join(".config/chaperone")],
+        agent: &AgentAccess { read: vec![agent()], ..AgentAccess::default() },
+        environment: &environment,
+        disk: &RealDisk,
+    })
+    .unwrap()
+}
+
+/// Runs the stage's attempts, and gives what their program wrote.
+fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> String {
+    // A process has one session at a time.
+    static SESSION: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+    let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+    let stdio = Stdio {
+        terminal: None,
+        stdin: Stream::To(fs::File::open("/dev/null").unwrap().into()),
+        stdout: Stream::To(stdout.try_clone().unwrap().into()),
+        stderr: Stream::To(stderr.try_clone().unwrap().into()),
+    };
+    let command: Vec<_> = [agent().display().to_string()]
+        .into_iter()
+        .chain(stage.arguments())
+        .map(Into::into)
+        .collect();
+    let session = launch(ahead(), plan, &command, stdio).unwrap().settle().unwrap();
+    session.run(&mut ByPolicy(policy)).unwrap();
+    let read = |file: &mut fs::File| {
+        let mut text = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let said = read(&mut stderr);
+    if std::env::var_os("ESCAPE_SHOW").is_some() {
+        println!("{said}");
+    }
+    read(&mut stdout)
+}
+
+/// Decides as a session's supervisor does where nobody attends.
+struct ByPolicy<'a>(&'a Policy);
+
+impl Judge for ByPolicy<'_> {
+    fn exec(&mut self, _: ActionId, exec: &ObservedExec) -> Answer {
+        let facts = Facts::at(jiff::Timestamp::now());
+        match decide(self.0, &facts, &Action::Run(exec.command.clone())).verdict {
+            Verdict::Allow => Answer::Allow,
+            Verdict::Ask | Verdict::Deny => Answer::Deny { message: "denied".into() },
+        }
+    }
+    fn unreadable(&mut self, _: i32, _: &str) {}
+    fn write(&mut self, _: i32, _: &Path) {}
+    fn connect(&mut self, _: i32, _: &Target) {}
+    fn withdrawn(&mut self, _: ActionId) {}
+    fn stopped(&mut self) {}
+    fn ended(&mut self) {}
+}
