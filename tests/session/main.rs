@@ -10,6 +10,7 @@ mod fleet;
 mod forms;
 mod managed;
 mod place;
+mod probes;
 
 use anyhow::{Context, Result};
 use chaperone_tests::eventually;

@@ -197,6 +197,27 @@ pub fn attempts() -> impl Iterator<Item = (Group, &'static Attempt)> {
     Group::ALL.into_iter().flat_map(|group| group.attempts().iter().map(move |it| (group, it)))
 }
 
+/// The table as a page for people.
+pub fn page() -> String {
+    let mut page = include_str!("page.md").to_owned();
+    for group in Group::ALL {
+        let attempts = group.attempts();
+        page.push_str(&format!("\n## {group}\n\n{} attempts.\n\n", attempts.len()));
+        for Attempt { name, technique, known, .. } in attempts {
+            let note = match known {
+                None => String::new(),
+                Some(Known::Loss(id)) => format!(" *Gets out where `{id}` is lost.*"),
+                Some(Known::Left(_)) => " *Left in every tier.*".into(),
+                Some(Known::LeftButToUsersInFullTier(_)) => {
+                    " *Left to root, and in the reduced tier.*".into()
+                }
+            };
+            page.push_str(&format!("- `{name}`: {technique}{note}\n"));
+        }
+    }
+    page
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

@@ -496,8 +496,8 @@ pub(crate) fn race(swap: impl Fn() + Sync, act: impl Fn(), worked: impl Fn() -> 
         let start = Instant::now();
         let mut rounds = 0;
         // A busy machine may take long over a few of them.
-        while (start.elapsed() < Duration::from_millis(150) || rounds < 100)
-            && start.elapsed() < Duration::from_secs(3)
+        while (start.elapsed() < Duration::from_millis(100) || rounds < 30)
+            && start.elapsed() < Duration::from_millis(600)
             && !worked()
         {
             act();

@@ -20,6 +20,7 @@ use chaperone_sandbox::{Machine, Status, Tier, probe};
 use inside::hold;
 use outside::{prove, prove_together};
 use std::collections::BTreeSet;
+use std::fs;
 use users::{as_each_user, is_root, who};
 
 /// A group's attempts, but for those that mean nothing to root.
@@ -184,6 +185,16 @@ fn the_threat_model_says_what_is_known_to_be_left() {
             assert!(page.contains(words), "{}: {words}", attempt.name);
         }
     }
+}
+
+/// `UPDATE_PAGES=1` writes the page anew.
+#[test]
+fn the_page_is_the_table() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/escape-suite.md");
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        fs::write(page, chaperone_escape::page()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(page).unwrap(), chaperone_escape::page());
 }
 
 #[test]
