@@ -15,16 +15,20 @@ mod run;
 mod status;
 mod why;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 /// Runs coding agents inside the operating system's own sandbox, under policy.
 #[derive(Debug, Parser)]
-#[command(name = "chaperone", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "chaperone", version, max_term_width = WIDTH, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Subcommands,
 }
+
+/// Columns of help, at most.
+const WIDTH: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,12 +55,14 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == "run") {
-        // Starts in a fraction of the time that it takes to say what all the others take.
-        return run::run(&run::Arguments::alone(words));
-    }
-    let arguments = Arguments::parse();
-    let done = match arguments.command {
+    // These two are started by agents and scripts, in a fraction of the time that it takes to say
+    // what all the others take.
+    let command = match words.next().as_deref().and_then(OsStr::to_str) {
+        Some("run") => Subcommands::Run(read(run_alone(), words)),
+        Some("policy") => Subcommands::Policy(read(policy_alone(), words)),
+        _ => Arguments::parse().command,
+    };
+    let done = match command {
         Subcommands::Run(arguments) => return run::run(&arguments),
         Subcommands::Policy(command) => print::until_closed(|| policy::run(&command)),
         Subcommands::Why(arguments) => print::until_closed(|| why::run(&arguments)),
@@ -74,23 +80,60 @@ fn main() -> ExitCode {
     })
 }
 
+fn run_alone() -> clap::Command {
+    run::Arguments::augment_args(alone("run", "chaperone run"))
+}
+
+fn policy_alone() -> clap::Command {
+    let command = policy::Subcommands::augment_subcommands(alone("policy", "chaperone policy"));
+    command.subcommand_required(true).arg_required_else_help(true)
+}
+
+/// A command that knows nothing of those beside it.
+fn alone(name: &'static str, called: &'static str) -> clap::Command {
+    clap::Command::new(name).bin_name(called).max_term_width(WIDTH)
+}
+
+/// Reads the words after a command's name. As everywhere, what is wrong with them ends the process.
+fn read<T: FromArgMatches>(command: clap::Command, words: impl Iterator<Item = OsString>) -> T {
+    let matches = command.no_binary_name(true).try_get_matches_from(words);
+    let read = matches.and_then(|matches| T::from_arg_matches(&matches));
+    read.unwrap_or_else(|error| error.exit())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it likes")]
 mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    /// What the command and all below it say of themselves.
+    fn help(command: &mut clap::Command) -> Vec<String> {
+        let mut said = vec![command.render_long_help().to_string()];
+        said.extend(command.get_subcommands_mut().flat_map(help));
+        said
+    }
+
     #[test]
-    fn run_alone_takes_and_says_what_run_beside_the_other_commands_does() {
+    fn what_is_read_alone_takes_and_says_what_it_does_beside_the_other_commands() {
         let mut all = Arguments::command();
         all.build();
-        let beside = all.find_subcommand_mut("run").unwrap().render_long_help().to_string();
-        assert_eq!(run::Arguments::command().render_long_help().to_string(), beside);
-        let words =
-            ["--agent", "any", "--policy", "a.toml", "--unattended", "--", "sh", "-c", "true"];
-        let alone = run::Arguments::alone(words.map(Into::into).into_iter());
-        let whole = Arguments::parse_from(["chaperone", "run"].into_iter().chain(words));
-        let Subcommands::Run(beside) = whole.command else { panic!("it is another command") };
-        assert_eq!(format!("{alone:?}"), format!("{beside:?}"));
+        for mut alone in [run_alone(), policy_alone()] {
+            alone.build();
+            let beside = all.find_subcommand_mut(alone.get_name()).unwrap();
+            assert_eq!(help(&mut alone), help(beside));
+        }
+        let run = "run --agent any --policy a.toml --unattended -- sh -c true";
+        let test = "policy test --json --policy a.toml -- git push";
+        for words in [run, test] {
+            let words: Vec<OsString> = words.split(' ').map(Into::into).collect();
+            let whole = Arguments::parse_from([OsString::from("chaperone")].iter().chain(&words));
+            let after = words.iter().skip(1).cloned();
+            let alone = match whole.command {
+                Subcommands::Run(_) => Subcommands::Run(read(run_alone(), after)),
+                _ => Subcommands::Policy(read(policy_alone(), after)),
+            };
+            assert_eq!(format!("{alone:?}"), format!("{:?}", whole.command));
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::print;
 use chaperone_session::{Paths, Question, RunOptions};
-use clap::{Args, FromArgMatches};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,21 +33,6 @@ pub(crate) struct Arguments {
     /// The agent and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
-}
-
-impl Arguments {
-    /// The command that knows of no other: what stands after `chaperone run`.
-    pub(crate) fn command() -> clap::Command {
-        let command = clap::Command::new("run").bin_name("chaperone run").max_term_width(100);
-        Self::augment_args(command)
-    }
-
-    /// Reads the words after `run`. As everywhere, what is wrong with them ends the process.
-    pub(crate) fn alone(words: impl Iterator<Item = OsString>) -> Self {
-        let read = Self::command().no_binary_name(true).try_get_matches_from(words);
-        let read = read.and_then(|matches| Self::from_arg_matches(&matches));
-        read.unwrap_or_else(|error| error.exit())
-    }
 }
 
 /// The session could not be started.
