@@ -269,3 +269,17 @@ fn flags_of_files_that_are_only_read_stay_as_they_are() {
         }
     });
 }
+
+#[test]
+fn a_program_starts_as_soon_as_it_is_written() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            // So that names are made by the broker in both tiers.
+            world.plan.guarded.push(world.workspace.join(".envrc").display().to_string());
+            let copy = "cp --preserve=mode,timestamps /bin/true ./x$i && ./x$i || exit 1";
+            let ended = world.sh(&format!("for i in $(seq 100); do {copy}; done"));
+            assert_eq!((ended.exit, ended.stderr.as_str()), (Exit::Code(0), ""), "{tier:?}");
+        }
+    });
+}

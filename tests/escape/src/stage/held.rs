@@ -3,9 +3,11 @@
 
 use crate::place::Place;
 use crate::sys::check;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 
 /// All of it; what is held is closed and removed with it.
 #[derive(Debug)]
@@ -13,6 +15,9 @@ pub(crate) struct Held {
     open: Vec<OwnedFd>,
     terminal: Option<[OwnedFd; 2]>,
     shared: Option<Shared>,
+    /// A file of POSIX shared memory, where the machine has such.
+    named: PathBuf,
+    received: RefCell<Vec<u8>>,
 }
 
 /// System V objects and a message queue.
@@ -52,7 +57,10 @@ impl Held {
         hold(place, "inherited-memory", memory.as_raw_fd())?;
         let terminal = terminal(place);
         let shared = Shared::new(place, secret).ok();
-        Ok(Self { open, terminal, shared })
+        let named = Path::new("/dev/shm").join(queue_name(place));
+        // Without it, the attempts on it are not applicable.
+        let _ = std::fs::write(&named, secret);
+        Ok(Self { open, terminal, shared, named, received: RefCell::default() })
     }
 
     /// Holds a process descriptor of the first victim of this stage that wants one.
@@ -69,9 +77,10 @@ impl Held {
         Ok(())
     }
 
-    /// What was shown on the terminal, or typed into it, and what the queues got.
+    /// What was shown on the terminal, or typed into it, and what the queues got, so far; and what
+    /// else has the name of the shared memory.
     pub(crate) fn received(&self) -> String {
-        let mut bytes = Vec::new();
+        let mut bytes = self.received.borrow_mut();
         for side in self.terminal.iter().flatten() {
             // SAFETY: takes numbers.
             unsafe { libc::fcntl(side.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
@@ -83,7 +92,29 @@ impl Held {
         if let Some(shared) = &self.shared {
             shared.receive(&mut bytes);
         }
-        String::from_utf8_lossy(&bytes).into_owned()
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        for file in self.made_beside() {
+            text.push_str(&std::fs::read_to_string(file).unwrap_or_default());
+        }
+        text
+    }
+
+    /// Files of shared memory that attempts have made: their names begin as that of the stage does.
+    fn made_beside(&self) -> Vec<PathBuf> {
+        let own = self.named.file_name().map(|it| it.to_string_lossy().into_owned());
+        let own = format!("{}-", own.unwrap_or_default());
+        let entries = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+        let ours = entries.filter(|it| it.file_name().to_string_lossy().starts_with(&own));
+        ours.map(|it| it.path()).collect()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for file in self.made_beside().iter().chain([&self.named]) {
+            // It may not be there.
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 

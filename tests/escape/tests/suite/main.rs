@@ -39,8 +39,7 @@ fn succeeds_outside(group: Group) {
         for (attempt, together) in prove_together(makeable(group)) {
             let explained = match attempt.needs {
                 Needs::Root => !is_root(),
-                Needs::Machine(_) => true,
-                Needs::Nothing | Needs::User => false,
+                Needs::Nothing | Needs::User | Needs::Machine(_) => false,
             };
             let outcome = match together {
                 Outcome::Held(_) if !explained => prove(attempt),
