@@ -26,7 +26,8 @@ pub(crate) fn agent() -> PathBuf {
     std::env::var_os(AGENT).map_or_else(|| PathBuf::from(built), PathBuf::from)
 }
 
-/// A folder for worlds. Best is one outside of `/tmp`, which the full tier covers as a whole.
+/// A folder for worlds, outside of `/tmp` wherever this user may write: the full tier covers that as
+/// a whole. An ordinary user that root's tests are run by a second time has only its home.
 pub(crate) fn worlds() -> tempfile::TempDir {
     let builder = || {
         let mut builder = tempfile::Builder::new();
@@ -35,7 +36,9 @@ pub(crate) fn worlds() -> tempfile::TempDir {
     };
     let folder = std::env::var_os(WORLDS)
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
-    let made = builder().tempdir_in(folder).or_else(|_| builder().tempdir()).unwrap();
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+    let made = builder().tempdir_in(folder).or_else(|_| builder().tempdir_in(home));
+    let made = made.or_else(|_| builder().tempdir()).unwrap();
     // A mask may have taken from its mode.
     fs::set_permissions(made.path(), fs::Permissions::from_mode(0o777)).unwrap();
     made
