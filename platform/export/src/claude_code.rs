@@ -201,12 +201,7 @@ fn restrict_commands(job: &mut Job<'_>, rules: &[Rule], permissions: &mut Permis
 
 /// `filesystem.*`: rules of the file tools, which Claude Code's sandbox takes up as well.
 fn files(job: &mut Job<'_>, permissions: &mut Permissions, with_grants: bool) {
-    job.lost.done(&[
-        "filesystem.read",
-        "filesystem.write",
-        "filesystem.deny",
-        "filesystem.deny_write",
-    ]);
+    job.lost.done(&paths::KEYS);
     let files = job.policy.filesystem();
     let denials = [
         PathList { key: "filesystem.deny", list: &files.deny, tools: &["Read", "Edit"] },

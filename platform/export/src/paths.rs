@@ -3,6 +3,10 @@
 use chaperone_policy::{Context, PathPattern, Sourced};
 use std::path::Path;
 
+/// The keys that hold such paths.
+pub(crate) const KEYS: [&str; 4] =
+    ["filesystem.read", "filesystem.write", "filesystem.deny", "filesystem.deny_write"];
+
 /// What a path begins at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {

@@ -222,12 +222,7 @@ fn path_rules(tool: &str, named: &Named) -> Vec<String> {
 }
 
 fn files(job: &mut Job<'_>, permissions: &mut Permissions) {
-    job.lost.done(&[
-        "filesystem.read",
-        "filesystem.write",
-        "filesystem.deny",
-        "filesystem.deny_write",
-    ]);
+    job.lost.done(&paths::KEYS);
     let files = job.policy.filesystem();
     let both: &[&str] = &["Read", "Edit"];
     let lists = [

@@ -311,7 +311,12 @@ fn layer(
 
 /// What was read, by its digest.
 fn reading(read: &[u8], at: Timestamp) -> Reading {
-    Reading { digest: hex::encode(Sha256::digest(read)), at }
+    Reading { digest: digest(read), at }
+}
+
+/// SHA-256, in hexadecimal.
+fn digest(read: &[u8]) -> String {
+    hex::encode(Sha256::digest(read))
 }
 
 fn failed(kind: SourceKind, path: &Path, error: ReadError) -> Layer {

@@ -1,7 +1,7 @@
 //! Which values of a macOS preferences domain become which layers. What the preferences hold is
 //! asked through [`Preferences`], so that every case is tested on any system.
 
-use crate::{LARGEST, reading};
+use crate::{LARGEST, digest, reading};
 use chaperone_policy::{KEYS, LAYER_KEYS, Layer, Property, SourceKind};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ pub(crate) fn mark(preferences: &impl Preferences, folder: &Path, domain: &str) 
         let kind = Property::Text(kind.word().to_owned());
         all.push(Property::Array(vec![kind, Property::Text(locator), entries]));
     }
-    reading(&Property::Array(all).canonical(), Timestamp::UNIX_EPOCH).digest
+    digest(&Property::Array(all).canonical())
 }
 
 fn find(preferences: &impl Preferences, folder: &Path, domain: &str) -> Vec<Found> {

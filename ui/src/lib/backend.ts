@@ -5,7 +5,9 @@
 // Field names are those of the Rust structs; an absent value is `null`, never a missing field.
 // What the policy itself says is taken from the generated types as it is.
 
-import type {
+import type { Finding, Managed, Origin, PolicyValue, Rules, Unreachable } from './bindings';
+
+export type {
   Class,
   Finding,
   FindingStatus,
@@ -25,27 +27,6 @@ import type {
   Value as Json,
   ValueStatus,
 } from './bindings';
-
-export type {
-  Class,
-  Finding,
-  FindingStatus,
-  Json,
-  KeyWords,
-  LayerStatus,
-  LayerSummary,
-  Loser,
-  Managed,
-  Observes,
-  Origin,
-  Os,
-  PolicyValue,
-  Rules,
-  Running,
-  SourceKind,
-  Unreachable,
-  ValueStatus,
-};
 
 /** An instant: RFC 3339 in UTC, such as `2026-11-22T09:07:31.250Z`. */
 export type Time = string;

@@ -59,12 +59,7 @@ impl Access {
 }
 
 pub(super) fn filesystem(job: &mut Job<'_>) -> Vec<String> {
-    job.lost.done(&[
-        "filesystem.read",
-        "filesystem.write",
-        "filesystem.deny",
-        "filesystem.deny_write",
-    ]);
+    job.lost.done(&paths::KEYS);
     let files = job.policy.filesystem();
     let mut access = Access::default();
     for Sourced { value, origin } in &files.deny {
