@@ -9,6 +9,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::fmt;
 use std::sync::Arc;
 
 /// What came of reading a layer.
@@ -45,12 +47,36 @@ impl LayerStatus {
 }
 
 /// What was read, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// SHA-256 of what was read, in hexadecimal.
-    pub digest: String,
+    content: Arc<Vec<u8>>,
     /// When it was read from its source; for what was fetched and kept, when it was fetched.
     pub at: Timestamp,
+}
+
+impl Reading {
+    /// What was read at this time, as it stands in its source.
+    pub fn new(content: Vec<u8>, at: Timestamp) -> Self {
+        Self { content: Arc::new(content), at }
+    }
+
+    /// SHA-256 of what was read, in hexadecimal. It is made when it is asked for: a session starts
+    /// without it.
+    pub fn digest(&self) -> String {
+        digest(&self.content)
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { content: _, at } = self;
+        f.debug_struct("Reading").field("digest", &self.digest()).field("at", at).finish()
+    }
+}
+
+/// SHA-256, in hexadecimal.
+pub fn digest(read: &[u8]) -> String {
+    hex::encode(Sha256::digest(read))
 }
 
 /// One source of configuration.
@@ -379,7 +405,7 @@ impl Layer {
             revision: settings.revision.as_ref().map(|own| own.value.clone()),
             when: settings.when.as_ref().map(ToString::to_string),
             min_version: settings.min_version.as_ref().map(|own| own.value.to_string()),
-            digest: reading.as_ref().map(|reading| reading.digest.clone()),
+            digest: reading.as_ref().map(Reading::digest),
             read_at: reading.as_ref().map(|reading| reading.at),
         }
     }

@@ -48,7 +48,7 @@ pub use effective::{
 pub use finding::{Finding, FindingStatus, Problem};
 pub use host::{HostPattern, HostSpec};
 pub use identity::{Identity, changes_meaning, continues, identities, subject};
-pub use layer::{Layer, LayerStatus, LayerSummary, Reading};
+pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};
 pub use name::NamePattern;
 pub use origin::{Class, Origin, SourceKind};

@@ -32,7 +32,6 @@ pub use windows::{UserFolders, user_folders};
 
 use chaperone_policy::{Layer, Reading, SourceKind};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -271,7 +270,7 @@ fn folder(kind: SourceKind, path: &Path, trust: &Trust, now: Timestamp) -> Vec<L
         let path = path.join(name);
         match system::read_in(&folder.open, name, &path, expect) {
             Ok(Text { text, problem }) => {
-                layer(kind, &path, &text, folder.problem.clone().or(problem), now)
+                layer(kind, &path, text, folder.problem.clone().or(problem), now)
             }
             // It was there a moment ago: what it restricted cannot be known.
             Err(ReadError::Absent) => Layer::unreadable(
@@ -287,7 +286,7 @@ fn folder(kind: SourceKind, path: &Path, trust: &Trust, now: Timestamp) -> Vec<L
 
 fn single(kind: SourceKind, path: &Path, expect: Expect<'_>, now: Timestamp) -> Layer {
     match system::read_at(path, expect) {
-        Ok(Text { text, problem }) => layer(kind, path, &text, problem, now),
+        Ok(Text { text, problem }) => layer(kind, path, text, problem, now),
         Err(error) => failed(kind, path, error),
     }
 }
@@ -295,28 +294,18 @@ fn single(kind: SourceKind, path: &Path, expect: Expect<'_>, now: Timestamp) -> 
 fn layer(
     kind: SourceKind,
     path: &Path,
-    text: &str,
+    text: String,
     problem: Option<String>,
     now: Timestamp,
 ) -> Layer {
-    let layer = Layer::from_file(kind, &path.to_string_lossy(), text)
-        .with_reading(reading(text.as_bytes(), now));
+    let layer = Layer::from_file(kind, &path.to_string_lossy(), &text)
+        .with_reading(Reading::new(text.into_bytes(), now));
     match problem {
         Some(problem) => {
             layer.untrusted(&format!("{problem}, so its restrictions apply and its grants do not."))
         }
         None => layer,
     }
-}
-
-/// What was read, by its digest.
-fn reading(read: &[u8], at: Timestamp) -> Reading {
-    Reading { digest: digest(read), at }
-}
-
-/// SHA-256, in hexadecimal.
-fn digest(read: &[u8]) -> String {
-    hex::encode(Sha256::digest(read))
 }
 
 fn failed(kind: SourceKind, path: &Path, error: ReadError) -> Layer {

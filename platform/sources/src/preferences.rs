@@ -1,8 +1,8 @@
 //! Which values of a macOS preferences domain become which layers. What the preferences hold is
 //! asked through [`Preferences`], so that every case is tested on any system.
 
-use crate::{LARGEST, digest, reading};
-use chaperone_policy::{KEYS, LAYER_KEYS, Layer, Property, SourceKind};
+use crate::LARGEST;
+use chaperone_policy::{KEYS, LAYER_KEYS, Layer, Property, Reading, SourceKind, digest};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -39,7 +39,7 @@ pub(crate) fn layers(
             return Layer::absent(kind, &locator);
         }
         let layer = Layer::from_properties(kind, &locator, &entries)
-            .with_reading(reading(&Property::Dictionary(entries).canonical(), now));
+            .with_reading(Reading::new(Property::Dictionary(entries).canonical(), now));
         if overridden {
             return layer.untrusted(
                 "Another profile forces the same keys for this user, so of this one the \
@@ -222,7 +222,7 @@ mod tests {
         );
         assert_eq!(own.settings.network.deny[0].value.to_string(), "own.example");
         let digests: BTreeSet<_> =
-            layers.iter().map(|layer| layer.reading.as_ref().unwrap().digest.as_str()).collect();
+            layers.iter().map(|layer| layer.reading.as_ref().unwrap().digest()).collect();
         assert_eq!(digests.len(), 3);
         assert!(digests.iter().all(|digest| digest.len() == 64));
     }

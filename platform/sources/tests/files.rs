@@ -132,7 +132,7 @@ fn a_layer_says_when_it_was_read_and_what_by_its_digest() {
     assert_eq!(named[0], named[1], "a file that is named twice is one layer");
     let reading = named[0].reading.as_ref().unwrap();
     assert_eq!(
-        reading.digest,
+        reading.digest(),
         // printf '[limits]\nprocesses = 100\n' | sha256sum
         "22b2ae994f53abacd44bcb52740ee678649f52d74b2d5a5541e9649aca10f13b"
     );

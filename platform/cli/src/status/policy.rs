@@ -169,8 +169,7 @@ mod tests {
     }
 
     fn at(layer: Layer, read_at: &str) -> Layer {
-        let digest = "ab".repeat(32);
-        layer.with_reading(Reading { digest, at: read_at.parse().unwrap() })
+        layer.with_reading(Reading::new(b"abc".to_vec(), read_at.parse().unwrap()))
     }
 
     const FILE: &str = "/etc/chaperone/policy.d/10.toml";
@@ -197,7 +196,8 @@ mod tests {
             at(bundle, "2026-11-21T09:00:00Z"),
             Layer::unreadable(SourceKind::ManagedFile, "/etc/chaperone/policy.d/30.toml", "No."),
         ]);
-        let digest = "ab".repeat(32);
+        // FIPS 180-4, appendix B.1.
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let finding = "/etc/chaperone/policy.d/10.toml:3:1: nonsense";
         let detail = |layer: &serde_json::Value| layer["detail"].as_str().unwrap().to_owned();
         let mut json = serde_json::to_value(&told).unwrap();

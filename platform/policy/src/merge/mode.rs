@@ -90,7 +90,7 @@ mod tests {
     fn layer(kind: SourceKind, name: &str, text: &str) -> Layer {
         let at: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let layer = Layer::from_toml(kind, name, text);
-        layer.with_reading(Reading { digest: String::new(), at })
+        layer.with_reading(Reading::new(Vec::new(), at))
     }
 
     fn mode(layers: Vec<Layer>, now: &str) -> Mode {

@@ -419,7 +419,7 @@ fn a_value_that_a_running_session_does_not_take_up_needs_a_restart() {
 fn who_manages_this_machine_is_told_with_revision_time_and_mode() {
     let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
     let read = |kind, text: &str, at: &str| {
-        let reading = Reading { digest: String::new(), at: at.parse().unwrap() };
+        let reading = Reading::new(Vec::new(), at.parse().unwrap());
         Layer::from_toml(kind, "/f.toml", text).with_reading(reading)
     };
     let told = |layers: Vec<Layer>| {

@@ -17,7 +17,7 @@ pub use refresh::{DUE_AFTER, RefreshError, Refreshed};
 use crate::{Expect, ReadError, Stamp, Text, Trust, system};
 use bundle::{Unbelievable, Verified};
 use cache::{Cache, NotKept, Refreshes};
-use chaperone_policy::{Layer, LayerStatus, OnExpiry, Remote, RemoteSettings, SourceKind};
+use chaperone_policy::{Layer, LayerStatus, OnExpiry, Reading, Remote, RemoteSettings, SourceKind};
 use jiff::Timestamp;
 use std::path::Path;
 use std::time::SystemTime;
@@ -137,7 +137,7 @@ impl Bundle {
         let finish = |mut layer: Layer, text: &str| {
             // Whoever signs bundles does not thereby say whose bundles are read.
             layer.settings.remote = RemoteSettings::default();
-            layer = layer.with_reading(crate::reading(text.as_bytes(), fetched));
+            layer = layer.with_reading(Reading::new(text.as_bytes().to_vec(), fetched));
             if let Some(problem) = &untrusted {
                 layer = layer.untrusted(&format!(
                     "{problem}, so its restrictions apply and its grants do not."

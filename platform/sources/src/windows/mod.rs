@@ -7,8 +7,8 @@ pub(crate) mod watch;
 
 pub use folders::{UserFolders, user_folders};
 
-use crate::{Folders, Locations, reading};
-use chaperone_policy::{Layer, RegistryKey, SourceKind};
+use crate::{Folders, Locations};
+use chaperone_policy::{Layer, Reading, RegistryKey, SourceKind};
 use jiff::Timestamp;
 use registry::{Hive, RegistryError};
 use sha2::{Digest, Sha256};
@@ -67,7 +67,7 @@ fn parted(read: Read) -> (Read, Read) {
 fn found(kind: SourceKind, locator: &str, read: Read, now: Timestamp) -> Vec<Layer> {
     match read {
         Ok(Some(key)) => {
-            let reading = reading(&key.canonical(), now);
+            let reading = Reading::new(key.canonical(), now);
             let layers = Layer::from_registry(kind, locator, &key);
             layers.into_iter().map(|layer| layer.with_reading(reading.clone())).collect()
         }
