@@ -6,8 +6,8 @@ use crate::print::{self, QUIET, STRONG, visible};
 use anyhow::Context;
 use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value};
 use chaperone_session::{
-    Loaded, Paths, Question, Refreshed, Report, command, environment, explain, load, report,
-    resolved, running, show, would,
+    Loaded, Paths, Question, Refreshed, Report, command, environment, explain, load,
+    prepare_memory, report, resolved, running, show, would,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,6 +15,9 @@ use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// What it takes to read some thousand rules, in bytes.
+const READY: usize = 1 << 20;
 
 /// Show, explain, check and try the policy
 #[derive(Debug, clap::Subcommand)]
@@ -237,6 +240,7 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
         Subcommands::Check { file, layer } => return check(file, *layer),
         Subcommands::Refresh { place } => refresh(&place.load(&paths)?)?,
         Subcommands::Test { asked, place, json } => {
+            prepare_memory(READY);
             // The process ends with the answer: thousands of rules need not be freed one by one.
             let loaded = ManuallyDrop::new(place.load(&paths)?);
             let action = asked.action(&loaded.workspace)?;

@@ -8,7 +8,6 @@ mod asking;
 mod bundle;
 mod judge;
 mod live;
-mod memory;
 mod relay;
 mod signals;
 mod temp;
@@ -19,6 +18,7 @@ use crate::agents;
 use crate::git::branch;
 use crate::id::new_session_id;
 use crate::load::{LoadError, Loaded, Question, environment, load};
+use crate::memory::prepare_memory;
 use crate::paths::{Paths, private_dir};
 use announce::Announcer;
 use asking::{Asking, Ground, open};
@@ -115,6 +115,9 @@ fn own(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Own { what, source }
 }
 
+/// What reading and merging 500 rules takes, in bytes.
+const READY: usize = 640 << 10;
+
 /// Runs one session on the calling thread, which becomes the one that traces it, and returns the
 /// exit status for `chaperone run`: the agent's own, or 128 and the number of the signal that
 /// ended it. No other thread may be at work when it is called.
@@ -129,7 +132,7 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
         return Err(StartError::NoCommand);
     }
     let ahead = ahead();
-    memory::prepare();
+    prepare_memory(READY);
     signals::block().map_err(own("signals cannot be blocked"))?;
     let mut loaded = load(&options.question, paths)?;
     if bundle::is_all_that_is_missing(&loaded.policy) {
