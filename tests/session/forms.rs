@@ -267,6 +267,7 @@ fn the_machine_and_its_state_are_told_in_the_documented_keys() -> Result<()> {
         "agents",
         "exceptions",
         "last_checkpoint",
+        "self_test",
     ];
     if rustix::process::geteuid().is_root() {
         assert_eq!(keys(&told), [&expected[..], &["users"]].concat());

@@ -11,6 +11,7 @@ mod forms;
 mod managed;
 mod place;
 mod probes;
+mod self_test;
 
 use anyhow::{Context, Result};
 use chaperone_tests::eventually;

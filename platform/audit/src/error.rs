@@ -52,6 +52,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The device's key, or one that was named.
+    #[error("{0}")]
+    Key(String),
     /// Something could not be turned into JSON, or back.
     #[error("not JSON as it should be: {0}")]
     Encode(#[from] serde_json::Error),

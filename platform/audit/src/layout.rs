@@ -47,6 +47,10 @@ impl Layout {
         self.root.join("device.log")
     }
 
+    pub(crate) fn key(&self) -> PathBuf {
+        self.root.join("device.key")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("device.lock")
     }

@@ -8,6 +8,7 @@
 //! segments/SESSION.content.jsonl   what the records hold as salted digests; erasable
 //! open/SESSION                     a marker, locked by the session's supervisor while it lives
 //! device.log                       every segment's start and final root, and erasures
+//! device.key                       what reports of self-tests are signed with, once there is one
 //! device.lock                      held for the moment of writing to the device log
 //! index.sqlite                     an index over all of it, which may be deleted at any time
 //! index.lock                       held while the index is made ready
@@ -23,6 +24,7 @@ mod error;
 mod event;
 mod hash;
 mod index;
+mod key;
 mod layout;
 mod platform;
 mod read;
@@ -38,6 +40,7 @@ pub use error::Error;
 pub use event::{Event, EventKind, NewEvent, Start};
 pub use hash::{Hash, Tree, leaf_hash};
 pub use index::{Cursor, Filter, Index, Observed, Page, SessionState, SessionSummary};
+pub use key::{DeviceKey, PublicKey};
 pub use redact::Redactor;
 pub use report::{LogReport, Problem, ProblemKind, Report, SegmentReport, SegmentState};
 pub use segment::Segment;

@@ -12,6 +12,7 @@ mod import;
 mod policy;
 mod print;
 mod run;
+mod self_test;
 mod status;
 mod why;
 
@@ -49,6 +50,7 @@ enum Subcommands {
     Approvals(approvals::Arguments),
     Agents(agents::Arguments),
     Doctor(doctor::Arguments),
+    SelfTest(self_test::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
 }
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
     let command = match words.next().as_deref().and_then(OsStr::to_str) {
         Some("run") => Subcommands::Run(read(run_alone(), words)),
         Some("policy") => Subcommands::Policy(read(policy_alone(), words)),
+        // Not a command for people: a self-test starts this program again.
+        Some(word) if self_test::is_part(word) => return ended(self_test::run_part(words)),
         _ => Arguments::parse().command,
     };
     let done = match command {
@@ -71,9 +75,14 @@ fn main() -> ExitCode {
         Subcommands::Approvals(arguments) => print::until_closed(|| approvals::run(&arguments)),
         Subcommands::Agents(arguments) => print::until_closed(|| agents::run(&arguments)),
         Subcommands::Doctor(arguments) => print::until_closed(|| doctor::run(&arguments)),
+        Subcommands::SelfTest(arguments) => print::until_closed(|| self_test::run(&arguments)),
         Subcommands::Export(arguments) => print::until_closed(|| export::run(&arguments)),
         Subcommands::Import(arguments) => print::until_closed(|| import::run(&arguments)),
     };
+    ended(done)
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
         print::error(&error);
         ExitCode::FAILURE

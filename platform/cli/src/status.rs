@@ -4,7 +4,9 @@ mod policy;
 
 use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG, visible};
 use chaperone_policy::Finding;
+use chaperone_session::Paths;
 use chaperone_session::desk::{Desk, Failure, Home, ProtectionLevel, Unreachable};
+use chaperone_session::self_test::{self, LastSelfTest};
 use chaperone_session::users::{self, Person};
 use jiff::Timestamp;
 use policy::{Deployed, deployed};
@@ -21,7 +23,7 @@ use std::process::{Command, ExitCode, Stdio};
 #[command(after_help = "Exit status: 0 governed, 1 partly, 2 not.")]
 pub(crate) struct Arguments {
     /// {"version","governed","sentence","tier","mode","observe_until","policy","agents",
-    /// "exceptions","last_checkpoint"}, and as root "users": [{"user","governed","sentence","mode",
+    /// "exceptions","last_checkpoint","self_test"}, and as root "users": [{"user","governed","sentence","mode",
     /// "observe_until","policy","agents","exceptions"}]
     #[arg(long)]
     json: bool,
@@ -43,6 +45,8 @@ struct Status {
     exceptions: Value,
     /// None are made yet.
     last_checkpoint: Option<String>,
+    /// Of whoever asks.
+    self_test: Option<LastSelfTest>,
     /// Root's answer for everybody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<Vec<User>>,
@@ -85,11 +89,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let counts = !for_others || works(&home);
     let machine = machine(own, counts, others);
+    let self_test = self_test::last(&Paths::of_this_user()?);
     let level = machine.governed;
     if arguments.json {
-        print::json(&status(home, machine, users)?)?
+        print::json(&status(home, machine, users, self_test)?)?
     } else {
-        show(&home, &machine, counts)?;
+        show(&home, &machine, counts, self_test.as_ref())?;
         show_others(others)?;
     }
     Ok(ExitCode::from(exit_status(level)))
@@ -179,7 +184,12 @@ fn ask_as(person: &Person) -> Result<Own, String> {
     })
 }
 
-fn status(home: Home, machine: Own, users: Option<Vec<User>>) -> anyhow::Result<Status> {
+fn status(
+    home: Home,
+    machine: Own,
+    users: Option<Vec<User>>,
+    self_test: Option<LastSelfTest>,
+) -> anyhow::Result<Status> {
     let Own { governed, sentence, deployed, agents, exceptions } = machine;
     Ok(Status {
         version: home.version,
@@ -190,6 +200,7 @@ fn status(home: Home, machine: Own, users: Option<Vec<User>>) -> anyhow::Result<
         agents,
         exceptions,
         last_checkpoint: None,
+        self_test,
         users,
     })
 }
@@ -246,7 +257,12 @@ fn show_others(users: &[User]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(home: &Home, machine: &Own, counts: bool) -> anyhow::Result<()> {
+fn show(
+    home: &Home,
+    machine: &Own,
+    counts: bool,
+    self_test: Option<&LastSelfTest>,
+) -> anyhow::Result<()> {
     let mut out = print::out();
     let style = style(machine.governed);
     writeln!(out, "{style}{STRONG}{}{STRONG:#}{style:#}", visible(&machine.sentence))?;
@@ -261,6 +277,16 @@ fn show(home: &Home, machine: &Own, counts: bool) -> anyhow::Result<()> {
     for loss in &home.machine.losses {
         writeln!(out, "{CAUTION}lost{CAUTION:#}  {}", loss.detail)?;
         writeln!(out, "      {QUIET}to do:{QUIET:#} {}", loss.fix)?;
+    }
+    if let Some(test) = self_test {
+        let when = test.time.map(|time| time.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+        let (style, found) = match (test.result, &test.outdated) {
+            ("altered", _) => (CAUTION, "its report is not what was signed".to_owned()),
+            (_, Some(why)) => (CAUTION, format!("{when}, {} out; since then {why}", test.out)),
+            ("out", None) => (BAD, format!("{when}, {} of {} got out", test.out, test.tried)),
+            (_, None) => (GOOD, format!("{when}, none of {} got out unforeseen", test.tried)),
+        };
+        writeln!(out, "self-test  {style}{}{style:#}", visible(&found))?;
     }
     for agent in &home.agents {
         let version = agent.version.as_deref().unwrap_or("version not known");

@@ -4,6 +4,7 @@
 use crate::agents;
 use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
+use crate::self_test::{self, LastSelfTest};
 use chaperone_policy::{LayerStatus, MinimumTier, Mode, Policy};
 use chaperone_sandbox::{Machine, Tier, probe, refused_network};
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ pub fn examine(paths: &Paths, question: &Question) -> Examination {
     checks.push(agents_check(&found));
     let workspace = question.workspace.clone().unwrap_or_else(|| ".".into());
     checks.extend(own_sandboxes(&found, &workspace));
+    checks.push(self_test_check(self_test::last(paths)));
     Examination { tier: machine.tier(), checks }
 }
 
@@ -191,6 +193,41 @@ fn folder(id: &str, path: &Path, otherwise: &str) -> Check {
     }
 }
 
+/// What the last self-test found, and whether it still says something of this machine.
+fn self_test_check(last: Option<LastSelfTest>) -> Check {
+    let again = "Run `chaperone self-test`.";
+    let (status, detail, fix) = match last {
+        None => (
+            CheckStatus::Ok,
+            "None was run yet; `chaperone self-test` tries to get out of a session here."
+                .to_owned(),
+            "",
+        ),
+        Some(LastSelfTest { result: "altered", file, outdated, .. }) => (
+            CheckStatus::Warn,
+            format!("{} proves nothing: {}.", file.display(), outdated.unwrap_or_default()),
+            again,
+        ),
+        Some(LastSelfTest { time, tried, out, outdated, .. }) => {
+            let when = time.map(|time| time.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+            let found = match out {
+                0 => format!("On {when} nothing got out of {tried} attempts but what is known to"),
+                out => format!("On {when} {out} of {tried} attempts got out"),
+            };
+            match (out, outdated) {
+                (0, None) => (CheckStatus::Ok, format!("{found}."), ""),
+                (_, Some(why)) => (CheckStatus::Warn, format!("{found}; since then {why}."), again),
+                (_, None) => (
+                    CheckStatus::Warn,
+                    format!("{found}."),
+                    "`chaperone self-test` says which, and what to do.",
+                ),
+            }
+        }
+    };
+    Check { id: "self-test".into(), status, detail, fix: fix.into() }
+}
+
 /// Agents that would not start here, because a setting insists on their own sandbox.
 fn own_sandboxes(found: &[agents::Found], workspace: &Path) -> Vec<Check> {
     let insists = |found: &agents::Found| {
@@ -254,6 +291,36 @@ mod tests {
         let warned = vec![("mode".to_owned(), CheckStatus::Warn)];
         assert_eq!(demanded(&observe("2999-12-31")), warned);
         assert_eq!(demanded(&observe("2020-12-31")), []);
+    }
+
+    #[test]
+    fn a_self_test_is_told_and_one_of_another_kernel_is_warned_about() {
+        let test = |out, outdated: Option<&str>| LastSelfTest {
+            time: Some("2026-11-22T10:00:00Z".parse().unwrap()),
+            kernel: "6.1".into(),
+            chaperone: "0.1.0".into(),
+            result: if out > 0 { "out" } else { "held" },
+            tried: 300,
+            out,
+            file: "/r.json".into(),
+            outdated: outdated.map(str::to_owned),
+        };
+        let told = |last| {
+            let Check { status, detail, .. } = self_test_check(last);
+            (status, detail)
+        };
+        assert_eq!(told(None).0, CheckStatus::Ok, "none yet is no fault of the machine");
+        assert_eq!(told(Some(test(0, None))).0, CheckStatus::Ok);
+        let (status, detail) = told(Some(test(0, Some("the kernel was 6.1 and is 6.2"))));
+        assert_eq!(status, CheckStatus::Warn);
+        assert!(detail.ends_with("since then the kernel was 6.1 and is 6.2."), "{detail}");
+        let (status, detail) = told(Some(test(2, None)));
+        assert_eq!(
+            (status, detail.as_str()),
+            (CheckStatus::Warn, "On 2026-11-22 2 of 300 attempts got out.")
+        );
+        let altered = LastSelfTest { result: "altered", ..test(0, Some("it was altered")) };
+        assert_eq!(told(Some(altered)).0, CheckStatus::Warn);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod paths;
 mod report;
+pub mod self_test;
 mod shown;
 pub mod users;
 mod would;

@@ -101,6 +101,11 @@ impl Paths {
         self.state.join("history")
     }
 
+    /// The reports of self-tests.
+    pub fn self_tests(&self) -> PathBuf {
+        self.state.join("self-test")
+    }
+
     /// The signed policy bundles that were fetched for this user.
     pub fn bundles(&self) -> PathBuf {
         self.state.join("bundles")

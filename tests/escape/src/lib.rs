@@ -79,6 +79,23 @@ impl Group {
         }
     }
 
+    /// A stable identifier.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Persistence => "persistence",
+            Self::Processes => "processes",
+            Self::Sockets => "sockets",
+            Self::Kernel => "kernel",
+            Self::Terminal => "terminal",
+            Self::Network => "network",
+            Self::Commands => "commands",
+            Self::Identity => "identity",
+            Self::Inherited => "inherited",
+            Self::Limits => "limits",
+        }
+    }
+
     /// What the group attacks, for people.
     pub fn title(self) -> &'static str {
         match self {
@@ -147,6 +164,30 @@ pub enum Known {
     LeftButToUsersInFullTier(&'static str),
 }
 
+/// What proving an attempt outside would do to a machine that people work on. `chaperone self-test`
+/// leaves such an attempt out; the tests, which run on machines of their own, do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbs {
+    /// This, always.
+    Always(&'static str),
+    /// The kernel would load a module for it, unless `/proc/net/protocols` has this protocol.
+    LoadsModule(&'static str),
+}
+
+impl Disturbs {
+    /// Why it is left out on this machine; `None` where it disturbs nothing here. `protocols` is the
+    /// text of `/proc/net/protocols`.
+    pub fn here(self, protocols: &str) -> Option<String> {
+        match self {
+            Self::Always(why) => Some(why.to_owned()),
+            Self::LoadsModule(name) => {
+                let known = protocols.lines().any(|line| line.split(' ').next() == Some(name));
+                (!known).then(|| format!("the kernel would load a module for it ({name})"))
+            }
+        }
+    }
+}
+
 /// One way out, if there were one.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
@@ -160,6 +201,8 @@ pub struct Attempt {
     pub needs: Needs,
     /// Where it is known to succeed inside: there, and only there.
     pub known: Option<Known>,
+    /// What its proof outside would disturb, beyond what the stage made for it.
+    pub disturbs: Option<Disturbs>,
     make: fn(&Place) -> io::Result<Vec<u8>>,
 }
 
@@ -170,7 +213,7 @@ impl Attempt {
         told: Told,
         make: fn(&Place) -> io::Result<Vec<u8>>,
     ) -> Self {
-        Self { name, technique, told, needs: Needs::Nothing, known: None, make }
+        Self { name, technique, told, needs: Needs::Nothing, known: None, disturbs: None, make }
     }
 
     const fn needs(self, needs: Needs) -> Self {
@@ -179,6 +222,10 @@ impl Attempt {
 
     const fn shows(self, known: Known) -> Self {
         Self { known: Some(known), ..self }
+    }
+
+    const fn disturbs(self, disturbs: Disturbs) -> Self {
+        Self { disturbs: Some(disturbs), ..self }
     }
 
     /// Whether it is known to succeed in a session that names these losses.
@@ -203,8 +250,8 @@ pub fn page() -> String {
     for group in Group::ALL {
         let attempts = group.attempts();
         page.push_str(&format!("\n## {group}\n\n{} attempts.\n\n", attempts.len()));
-        for Attempt { name, technique, known, .. } in attempts {
-            let note = match known {
+        for Attempt { name, technique, known, disturbs, .. } in attempts {
+            let mut note = match known {
                 None => String::new(),
                 Some(Known::Loss(id)) => format!(" *Gets out where `{id}` is lost.*"),
                 Some(Known::Left(_)) => " *Left in every tier.*".into(),
@@ -212,6 +259,15 @@ pub fn page() -> String {
                     " *Left to root, and in the reduced tier.*".into()
                 }
             };
+            match disturbs {
+                None => {}
+                Some(Disturbs::Always(why)) => {
+                    note.push_str(&format!(" *Not part of `chaperone self-test`: {why}.*"));
+                }
+                Some(Disturbs::LoadsModule(name)) => note.push_str(&format!(
+                    " *Part of `chaperone self-test` where the kernel has {name} already.*"
+                )),
+            }
             page.push_str(&format!("- `{name}`: {technique}{note}\n"));
         }
     }

@@ -10,7 +10,7 @@ mod judge;
 mod live;
 mod relay;
 mod signals;
-mod temp;
+pub(crate) mod temp;
 mod terminal;
 mod words;
 

@@ -2,7 +2,7 @@
 
 use crate::Told::{Answer, Prop};
 use crate::sys::{Got, NOTHING, call, refused, shell, text};
-use crate::{Attempt, Needs};
+use crate::{Attempt, Disturbs, Needs};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -10,14 +10,20 @@ use std::process::{Command, Stdio};
 
 const VERSION_3: u32 = 0x2008_0522;
 
+/// What `su` does to a machine, though it is given no password.
+const SIGN_IN: &str =
+    "it would be a failed sign-in of root, which is logged and may lock the account";
+
 pub(crate) const ALL: &[Attempt] = &[
     Attempt::new("setuid-program", "Starts a program that runs as root.", Answer, |_| {
         setuid(Command::new("su").arg("root"))
     })
+    .disturbs(Disturbs::Always(SIGN_IN))
     .needs(Needs::User),
     Attempt::new("setuid-by-shell", "Lets a shell start one.", Answer, |_| {
         setuid(Command::new("sh").args(["-c", "su root; :"]))
     })
+    .disturbs(Disturbs::Always(SIGN_IN))
     .needs(Needs::User),
     Attempt::new("setuid-made", "Makes a program of its own run as its user.", Prop, |p| {
         fs::set_permissions(p.readable(), fs::Permissions::from_mode(0o4755)).and(NOTHING)

@@ -8,7 +8,7 @@ use crate::attempts::processes::perf;
 use crate::sys::{
     Got, NOTHING, call, in_child, open, owned, read_all, refused, taken_up, text, with_child,
 };
-use crate::{Attempt, Needs};
+use crate::{Attempt, Disturbs, Needs};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -325,6 +325,7 @@ pub(crate) const ALL: &[Attempt] = &[
         fs::create_dir(&group)?;
         fs::remove_dir(group).and(NOTHING)
     })
+    .disturbs(Disturbs::Always("it would make a control group beside those of the machine"))
     .needs(Needs::Machine("control groups, and a privileged user")),
     Attempt::new("second-listener", "Answers its own system calls.", Answer, |_| {
         // `SECCOMP_SET_MODE_FILTER` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`.

@@ -3,7 +3,7 @@
 use crate::Told::{Answer, Mark, Secret};
 use crate::attempts::files::race;
 use crate::sys::{Got, NOTHING, call, check, owned, read_all, refused, shell};
-use crate::{Attempt, Needs, Place};
+use crate::{Attempt, Disturbs, Needs, Place};
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -152,26 +152,32 @@ pub(crate) const ALL: &[Attempt] = &[
     Attempt::new("streams-of-messages", "Opens a socket of SCTP.", Answer, |_| {
         socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP)
     })
+    .disturbs(Disturbs::LoadsModule("SCTP"))
     .needs(Needs::Machine("SCTP")),
     Attempt::new("shared-memory-streams", "Opens a socket of SMC.", Answer, |_| {
         socket(43, libc::SOCK_STREAM, 0)
     })
+    .disturbs(Disturbs::LoadsModule("SMC"))
     .needs(Needs::Machine("SMC")),
     Attempt::new("to-the-host", "Opens a socket to the virtual machine's host.", Answer, |_| {
         socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0)
     })
+    .disturbs(Disturbs::LoadsModule("AF_VSOCK"))
     .needs(Needs::Machine("vsock")),
     Attempt::new("ciphers", "Opens a socket of the kernel's ciphers.", Answer, |_| {
         socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)
     })
+    .disturbs(Disturbs::LoadsModule("ALG"))
     .needs(Needs::Machine("AF_ALG")),
     Attempt::new("bluetooth", "Opens a socket of Bluetooth.", Answer, |_| {
         socket(libc::AF_BLUETOOTH, libc::SOCK_RAW, 1)
     })
+    .disturbs(Disturbs::LoadsModule("HCI"))
     .needs(Needs::Machine("Bluetooth")),
     Attempt::new("express", "Opens a socket of express data paths.", Answer, |_| {
         socket(libc::AF_XDP, libc::SOCK_RAW, 0)
     })
+    .disturbs(Disturbs::LoadsModule("XDP"))
     .needs(Needs::Machine("AF_XDP, and a privileged user")),
     Attempt::new("sockets-listed", "Asks for everybody's sockets (`sock_diag`).", Answer, |_| {
         socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_SOCK_DIAG)

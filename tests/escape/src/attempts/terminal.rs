@@ -4,7 +4,7 @@ use crate::Told::{Answer, Mark};
 use crate::sys::{
     Got, NOTHING, by_descriptor, call, check, in_child, open, owned, taken_up, write_all,
 };
-use crate::{Attempt, Needs};
+use crate::{Attempt, Disturbs, Needs};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -66,6 +66,7 @@ pub(crate) const ALL: &[Attempt] = &[
             .or_else(|_| open("/dev/console", libc::O_WRONLY | libc::O_NOCTTY))
             .and(NOTHING)
     })
+    .disturbs(Disturbs::Always("it would open the real screen of the machine"))
     .needs(Needs::Root),
 ];
 

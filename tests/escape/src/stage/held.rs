@@ -138,6 +138,9 @@ fn terminal(place: &mut Place) -> Option<[OwnedFd; 2]> {
     Some(sides)
 }
 
+/// The number of no object.
+const NOTHING: i32 = -1;
+
 impl Shared {
     fn new(place: &mut Place, secret: &str) -> io::Result<Self> {
         let flags = libc::IPC_CREAT | 0o600;
@@ -145,15 +148,19 @@ impl Shared {
         // SAFETY: the memory is as large as what is written to it, the message and the name outlive
         // the calls.
         unsafe {
-            let memory = check(libc::shmget(key, 4096, flags))? as i32;
-            let messages = check(libc::msgget(key, flags))? as i32;
-            let semaphore = check(libc::semget(key, 1, flags))? as i32;
             let queue = std::ffi::CString::new(format!("/{}", queue_name(place)))?;
+            // What is made is removed with this, also where the next cannot be had.
+            let none = NOTHING;
+            let mut shared =
+                Self { memory: none, messages: none, semaphore: none, queue, queue_fd: none };
+            shared.memory = check(libc::shmget(key, 4096, flags))? as i32;
+            shared.messages = check(libc::msgget(key, flags))? as i32;
+            shared.semaphore = check(libc::semget(key, 1, flags))? as i32;
+            let Self { memory, messages, semaphore, .. } = shared;
             let mode: libc::mode_t = 0o600;
             let create = libc::O_CREAT | libc::O_RDWR | libc::O_NONBLOCK;
-            let none = std::ptr::null::<libc::mq_attr>();
-            let queue_fd = libc::mq_open(queue.as_ptr(), create, mode, none);
-            let shared = Self { memory, messages, semaphore, queue, queue_fd };
+            let standard = std::ptr::null::<libc::mq_attr>();
+            shared.queue_fd = libc::mq_open(shared.queue.as_ptr(), create, mode, standard);
             let at = libc::shmat(memory, std::ptr::null(), 0);
             if at as isize == -1 {
                 return Err(io::Error::last_os_error());
