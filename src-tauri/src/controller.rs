@@ -139,6 +139,7 @@ mod tests {
                 action: serde_json::from_value(request["action"].clone()).unwrap(),
                 sentence: sentence.into(),
                 chain: Vec::new(),
+                programs: Vec::new(),
                 facts: wire::Facts {
                     undoable: fact(),
                     leaves_laptop: fact(),

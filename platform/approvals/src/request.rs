@@ -189,6 +189,9 @@ pub struct NewRequest {
     pub sentence: String,
     /// From the agent down to the program that is about to start.
     pub chain: Vec<String>,
+    /// What a shell string would start, a line each, and what of it cannot be told; empty for
+    /// everything else.
+    pub programs: Vec<String>,
     /// What helps to answer.
     pub facts: Facts,
     /// What the agent says that the person asked it for. An agent can say anything.
@@ -243,6 +246,10 @@ pub struct Request {
     /// From the agent down to the program that is about to start.
     #[serde(default)]
     pub chain: Vec<String>,
+    /// What a shell string would start, a line each; a line that begins with `?` says what cannot
+    /// be told, and why.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// What helps to answer.
     pub facts: Facts,
     /// What the agent says that the person asked it for.
@@ -300,6 +307,7 @@ impl Request {
             action,
             sentence,
             chain,
+            programs,
             facts,
             reported,
             decision,
@@ -324,6 +332,7 @@ impl Request {
             environment: shown.environment,
             cwd: shown.cwd,
             chain: chain.iter().map(|link| visible(link)).collect(),
+            programs: programs.iter().map(|line| visible(line)).collect(),
             facts: Facts {
                 undoable: facts.undoable.visible(),
                 leaves_laptop: facts.leaves_laptop.visible(),

@@ -106,6 +106,9 @@ pub fn render(request: &Request, now: Timestamp) -> String {
     let mut out = format!("\n{} asks: {}\n", visible(&request.agent), visible(&request.sentence));
     let mut row = |name: &str, text: &str| push(&mut out, format_args!("  {name:<11}{text}\n"));
     row("command", &visible(&request.display));
+    for (at, program) in request.programs.iter().enumerate() {
+        row(if at == 0 { "starts" } else { "" }, &visible(program));
+    }
     if let Some(program) = &request.program {
         row("program", &visible(program));
     }

@@ -112,6 +112,9 @@ fn show(request: &Request, json: bool) -> anyhow::Result<()> {
     } else {
         writeln!(out, "{STRONG}{}{STRONG:#}  {}", request.id, visible(&request.sentence))?;
         writeln!(out, "  {}", visible(&request.display))?;
+        for program in &request.programs {
+            writeln!(out, "    {}", visible(program))?;
+        }
         writeln!(
             out,
             "  {QUIET}{} in {}: {}{QUIET:#}",

@@ -2,12 +2,12 @@
 
 mod shown;
 
-use crate::print::{self, QUIET, STRONG, visible};
+use crate::print::{self, CAUTION, QUIET, STRONG, visible};
 use anyhow::Context;
-use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value};
+use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value, Verdict};
 use chaperone_session::{
-    Loaded, Paths, Question, Refreshed, Report, command, environment, explain, load,
-    prepare_memory, report, resolved, running, show, would,
+    Judged, JudgedCommand, Loaded, Paths, Question, Refreshed, Report, Started, Unread, explain,
+    load, prepare_memory, report, resolved, running, show, would, would_start,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -62,13 +62,14 @@ pub(crate) enum Subcommands {
         #[arg(long, value_enum, default_value = "managed")]
         layer: LayerKind,
     },
-    /// What would be decided, without doing it
+    /// What would be decided, without doing it; of a shell string, about each program in it
     Test {
         #[command(flatten)]
         asked: Asked,
         #[command(flatten)]
         place: Place,
-        /// {"decision","rule","origin","reason"}
+        /// {"decision","rule","origin","reason"}; of a command that starts others also
+        /// {"text","commands":[…],"unread":[…]}
         #[arg(long)]
         json: bool,
     },
@@ -170,13 +171,15 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn action(&self, workspace: &Path) -> anyhow::Result<Action> {
-        Ok(match (&self.connect, &self.read, &self.write) {
+    fn judge(&self, loaded: &Loaded, paths: &Paths) -> anyhow::Result<Judged> {
+        let action = match (&self.connect, &self.read, &self.write) {
             (Some(host), ..) => connect(host)?,
             (_, Some(path), _) => Action::Read { path: absolute(path)? },
             (.., Some(path)) => Action::Write { path: absolute(path)? },
-            _ => Action::Run(command(&self.command, workspace, &environment())),
-        })
+            _ => return Ok(would_start(loaded, paths, &self.command)),
+        };
+        let decision = would(loaded, paths, &action);
+        Ok(Judged { decision, about: Some(action), starts: None })
     }
 }
 
@@ -243,9 +246,13 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
             prepare_memory(READY);
             // The process ends with the answer: thousands of rules need not be freed one by one.
             let loaded = ManuallyDrop::new(place.load(&paths)?);
-            let action = asked.action(&loaded.workspace)?;
-            let decision = would(&loaded, &paths, &action);
-            if *json { print::json(&decision)? } else { print_decision(&decision)? }
+            let judged = asked.judge(&loaded, &paths)?;
+            if *json {
+                print::json(&judged)?;
+            } else {
+                print_decision(&judged.decision)?;
+                print_started(judged.starts.as_ref())?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -279,6 +286,33 @@ pub(crate) fn print_decision(decision: &chaperone_policy::Decision) -> anyhow::R
     writeln!(out, "{}: {}", print::verdict(decision.verdict), visible(&decision.reason))?;
     let rule = decision.rule.as_deref().unwrap_or("no rule");
     writeln!(out, "  {QUIET}{} ({}){QUIET:#}", visible(rule), decision.origin)?;
+    Ok(())
+}
+
+/// The programs that a shell string would start, a line each, and what of it cannot be told.
+pub(crate) fn print_started(starts: Option<&Started>) -> anyhow::Result<()> {
+    let Some(Started { text: _, commands, unread }) = starts else { return Ok(()) };
+    let mut out = print::out();
+    if commands.is_empty() && unread.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{STRONG}It starts{STRONG:#}")?;
+    for JudgedCommand { command: _, written, at: _, reached, decision } in commands {
+        let verdict = print::verdict(decision.verdict);
+        let how = match reached.as_slice() {
+            [] => String::new(),
+            ways => format!("  {QUIET}{}{QUIET:#}", visible(&ways.join(" > "))),
+        };
+        writeln!(out, "  {verdict}: {}{how}", visible(written))?;
+        if decision.verdict != Verdict::Allow {
+            writeln!(out, "    {QUIET}{}{QUIET:#}", visible(&decision.reason))?;
+        }
+    }
+    for Unread { written, at: _, reason } in unread {
+        let written = if written.is_empty() { String::new() } else { format!("{written}: ") };
+        let what = visible(&format!("{written}{reason}"));
+        writeln!(out, "  {CAUTION}cannot be told{CAUTION:#}: {what}")?;
+    }
     Ok(())
 }
 

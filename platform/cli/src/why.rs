@@ -1,9 +1,9 @@
 //! `chaperone why`: why something was or would be refused, and what would change that.
 
-use crate::policy::{Place, absolute, connect, print_decision};
+use crate::policy::{Place, absolute, connect, print_decision, print_started};
 use crate::print::{self, STRONG, visible};
-use chaperone_policy::{Action, Decision};
-use chaperone_session::{Paths, change, command, environment, would};
+use chaperone_policy::Action;
+use chaperone_session::{Judged, Paths, command, environment, would, would_start};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
@@ -28,7 +28,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
     /// One object, or for a path one for reading and one for writing:
-    /// {"decision","rule","origin","reason","change"}
+    /// {"decision","rule","origin","reason","change"}; of a command that starts others also
+    /// {"text","commands":[…],"unread":[…]}
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
-    decision: Decision,
+    judged: Judged,
     change: String,
 }
 
@@ -57,14 +58,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(host) => vec![("", connect(host)?)],
     };
     for (what, action) in actions {
-        let decision = would(&loaded, &paths, &action);
-        let change = change(&action, &decision);
+        let judged = match &action {
+            Action::Run(_) => would_start(&loaded, &paths, &arguments.command),
+            _ => {
+                let decision = would(&loaded, &paths, &action);
+                Judged { decision, about: Some(action), starts: None }
+            }
+        };
+        let change = judged.change();
         if arguments.json {
-            print::json(&Answer { decision, change })?;
+            print::json(&Answer { judged, change })?;
             continue;
         }
         write!(print::out(), "{STRONG}{what}{STRONG:#}")?;
-        print_decision(&decision)?;
+        print_decision(&judged.decision)?;
+        print_started(judged.starts.as_ref())?;
         if !change.is_empty() {
             writeln!(print::out(), "  to change it: {}", visible(&change))?;
         }

@@ -225,6 +225,11 @@ fn decide_command(policy: &Policy, facts: &Facts, command: &Command) -> Decision
     {
         decision = floor;
     }
+    if decision.verdict == Verdict::Allow
+        && let Some(floor) = unknown_floor(policy, command, &readings)
+    {
+        decision = floor;
+    }
     if decision.verdict == Verdict::Ask
         && let Some(approval) = scope::approval(policy, facts, command)
     {
@@ -376,6 +381,45 @@ fn alias_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Opt
         rule: Some(rule.rule.name()),
         origin: rule.place.origin(),
         reason: "It is a git alias that it brings itself, which can be any git command.".to_owned(),
+    })
+}
+
+/// A command that is only known in part, as one in a shell string: a NUL in a word, which none that
+/// is started can hold, stands for what only running it would tell, and a word that is nothing else
+/// for any number of words. What a rule could mean of it is at least asked about.
+fn unknown_floor(policy: &Policy, command: &Command, readings: &[Identity]) -> Option<Decision> {
+    let unknown = |text: &String| text.contains('\0');
+    let variables = command.environment.iter().any(|(_, value)| unknown(value));
+    let many = |words: &[String]| words.iter().filter(|word| *word == "\0").count();
+    let all = many(&command.argv);
+    if !variables && !command.argv.iter().any(unknown) {
+        return None;
+    }
+    let could_be = |reading: &Identity| {
+        let Identity { tokens, path, proven: _ } = reading;
+        let known = tokens.iter().position(unknown).unwrap_or(tokens.len());
+        // Where what may be many words was taken for an option's value, the rest may be anything.
+        let loose = variables || many(tokens) < all;
+        let known = if loose { known.min(1) } else { known };
+        let open = loose || known < tokens.len();
+        let known = tokens.get(..known).unwrap_or_default();
+        policy.commands.rules.iter().find(|own| {
+            let prefix = &own.rule.prefix;
+            let begins = prefix.iter().zip(known).enumerate().all(|(at, (word, token))| {
+                word == token || (at == 0 && path.as_deref() == Some(word))
+            });
+            open && own.rule.decision != Verdict::Allow && prefix.len() > known.len() && begins
+        })
+    };
+    let rule = readings.iter().filter_map(could_be).max_by_key(|own| own.is_ceiling())?;
+    Some(Decision {
+        verdict: Verdict::Ask,
+        rule: Some(rule.rule.name()),
+        origin: rule.place.origin(),
+        reason: format!(
+            "A part of it is only known when it runs, and could make it `{}`.",
+            rule.rule.prefix.join(" ")
+        ),
     })
 }
 

@@ -97,14 +97,19 @@ pub fn subject(command: &Command) -> Vec<String> {
 pub fn continues(before: &Command, after: &Command) -> bool {
     let Command { executable, exec_name: _, argv, environment, cwd } = before;
     base_name(executable) == "env"
-        && env_command(argv.get(1..).unwrap_or_default(), DEEPEST).as_ref() == Some(&after.argv)
+        && env_command(argv.get(1..).unwrap_or_default()).as_ref() == Some(&after.argv)
         && *environment == after.environment
         && *cwd == after.cwd
         && subject(before) == subject(after)
 }
 
-/// The command that `env [-i] [-u NAME] [-S TEXT] [NAME=VALUE]… COMMAND` starts: env(1).
-fn env_command(arguments: &[String], deepest: usize) -> Option<Vec<String>> {
+/// The command that `env` starts with these arguments (without its own name): env(1).
+pub fn env_command(arguments: &[String]) -> Option<Vec<String>> {
+    env_started(arguments, DEEPEST)
+}
+
+/// `env [-i] [-u NAME] [-S TEXT] [NAME=VALUE]… COMMAND`.
+fn env_started(arguments: &[String], deepest: usize) -> Option<Vec<String>> {
     let mut at = 0;
     loop {
         let argument = arguments.get(at)?.as_str();
@@ -118,10 +123,10 @@ fn env_command(arguments: &[String], deepest: usize) -> Option<Vec<String>> {
         if let Some(text) = text {
             let mut rest = words(text);
             rest.extend_from_slice(arguments.get(next..).unwrap_or_default());
-            return env_command(&rest, deepest.checked_sub(1)?);
+            return env_started(&rest, deepest.checked_sub(1)?);
         }
         match argument {
-            "-u" | "--unset" | "-C" | "--chdir" => at += 2,
+            "-u" | "--unset" | "-C" | "--chdir" | "-a" | "--argv0" | "-P" => at += 2,
             _ if argument.starts_with('-') || argument.contains('=') => at += 1,
             _ => return arguments.get(at..).map(<[String]>::to_vec),
         }
@@ -216,7 +221,7 @@ impl Readings {
 
     /// What env starts is found in a `PATH` that it may set, so it proves nothing.
     fn add_env(&mut self, arguments: &[String], depth: usize) {
-        let started = env_command(arguments, DEEPEST);
+        let started = env_command(arguments);
         if let Some((program, rest)) = started.as_deref().and_then(<[String]>::split_first) {
             let path = Path::new(program);
             self.add(&base_name(path), absolute(path), rest, false, depth + 1);

@@ -47,7 +47,7 @@ pub use effective::{
 };
 pub use finding::{Finding, FindingStatus, Problem};
 pub use host::{HostPattern, HostSpec};
-pub use identity::{Identity, changes_meaning, continues, identities, subject};
+pub use identity::{Identity, changes_meaning, continues, env_command, identities, subject};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};
 pub use name::NamePattern;
@@ -65,5 +65,6 @@ pub use schema::{
     RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape, Type,
     Version, When,
 };
+pub use tools::{ShellReads, shell_reads};
 pub use value::{Loser, Running, Show, UnknownKey, Value, ValueStatus};
 pub use words::KeyWords;

@@ -379,6 +379,59 @@ impl Interpreter {
     }
 }
 
+/// What a shell of the POSIX family reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellReads {
+    /// The text at this position: `-c`.
+    Text(usize),
+    /// The script at this position.
+    Script(usize),
+    /// Its standard input.
+    Input,
+    /// Nothing: it only tells its version.
+    Nothing,
+    /// The argument at this position could be any option.
+    Unclear(usize),
+}
+
+/// What `sh`, `bash`, `zsh` and the like read with these arguments (without their own name):
+/// bash(1), "OPTIONS". An argument with a NUL is one that is not known.
+pub fn shell_reads(arguments: &[String]) -> ShellReads {
+    let (mut text, mut input) = (false, false);
+    let mut at = 0;
+    while let Some(argument) = arguments.get(at).map(String::as_str) {
+        let letters = argument.strip_prefix(['-', '+']).unwrap_or_default();
+        if argument.starts_with('\0') || (argument.contains('\0') && !letters.is_empty()) {
+            return ShellReads::Unclear(at);
+        }
+        if argument == "-" || argument == "--" {
+            at += 1;
+            break;
+        }
+        if letters.is_empty() {
+            break;
+        }
+        at += 1;
+        match argument {
+            "--rcfile" | "--init-file" => at += 1,
+            "--version" | "--help" => return ShellReads::Nothing,
+            _ if argument.starts_with("--") => {}
+            _ => {
+                text |= argument.starts_with('-') && letters.contains('c');
+                input |= letters.contains('s');
+                // `-euo pipefail`: each of them takes a word.
+                at += letters.chars().filter(|letter| matches!(letter, 'o' | 'O')).count();
+            }
+        }
+    }
+    match (text, arguments.get(at)) {
+        (true, Some(_)) => ShellReads::Text(at),
+        (true, None) => ShellReads::Nothing,
+        (false, Some(_)) if !input => ShellReads::Script(at),
+        (false, _) => ShellReads::Input,
+    }
+}
+
 /// `python3.11` is `python`, `gcc-12` is `gcc`.
 pub(crate) fn without_version(name: &str) -> &str {
     name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-')
@@ -418,5 +471,34 @@ pub(crate) fn script_alias(stem: &str) -> &str {
         "npm-cli" => "npm",
         "npx-cli" => "npx",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_text_a_script_or_its_input() {
+        let table: [(&[&str], ShellReads); 14] = [
+            (&["-c", "x"], ShellReads::Text(1)),
+            (&["-lc", "x", "name"], ShellReads::Text(1)),
+            (&["-c", "-x", "x"], ShellReads::Text(2)),
+            (&["-euo", "pipefail", "-c", "x"], ShellReads::Text(3)),
+            (&["-O", "extglob", "+c", "x"], ShellReads::Script(3)),
+            (&["--rcfile", "x", "-ic", "y"], ShellReads::Text(3)),
+            (&["-c", "--", "x"], ShellReads::Text(2)),
+            (&["--norc", "script", "-c"], ShellReads::Script(1)),
+            (&["-s", "x"], ShellReads::Input),
+            (&[], ShellReads::Input),
+            (&["-c"], ShellReads::Nothing),
+            (&["--version"], ShellReads::Nothing),
+            (&["\0", "-c", "x"], ShellReads::Unclear(0)),
+            (&["-\0", "x"], ShellReads::Unclear(0)),
+        ];
+        for (arguments, expected) in table {
+            let arguments: Vec<String> = arguments.iter().map(|own| (*own).to_owned()).collect();
+            assert_eq!(shell_reads(&arguments), expected, "{arguments:?}");
+        }
     }
 }

@@ -184,6 +184,8 @@ export interface RequestCard {
   branch: string | null;
   /** From the agent down to the program that is about to start. */
   chain: string[];
+  /** What a shell string would start, a line each; `?` begins what cannot be told. */
+  programs: string[];
   /** What the person had asked the agent for, as the agent reports it. */
   asked_for: string | null;
   facts: {

@@ -665,6 +665,11 @@ export type RequestCard = {
 	branch: string | null,
 	/**  From the agent down to the program that is about to start. */
 	chain: string[],
+	/**
+	 *  What a shell string would start, a line each; a line that begins with `?` says what cannot
+	 *  be told, and why. Empty for everything else.
+	 */
+	programs: string[],
 	/**  What the person had asked the agent for, as the agent reports it. */
 	asked_for: string | null,
 	/**  What helps to answer. */

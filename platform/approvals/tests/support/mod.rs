@@ -43,6 +43,7 @@ pub(crate) fn asked(words: &[&str]) -> NewRequest {
         action: Action::Run(command),
         sentence: format!("Run {}.", words[0]),
         chain: vec!["claude".into(), "bash".into(), words[0].into()],
+        programs: Vec::new(),
         facts: Facts {
             undoable: Fact::new(FactAnswer::No, "What others have fetched stays with them."),
             leaves_laptop: Fact::new(FactAnswer::Yes, "Commits go to the remote."),

@@ -194,3 +194,31 @@ fn only_a_managed_layer_answers_a_managed_ask_in_an_unattended_session() {
     let strict = (SourceKind::UserFile, "[approvals]\nunattended = \"deny\"\n");
     assert_eq!(result(&[(SourceKind::ManagedFile, ask), managed, strict], "make"), Verdict::Deny);
 }
+
+#[test]
+fn what_only_running_it_would_tell_is_never_less_than_what_it_could_be() {
+    let policy = policy(&[]);
+    let decide_tokens = |tokens: &[&str], environment: &[(&str, &str)]| {
+        let mut command = Command::from_tokens(tokens);
+        command.environment =
+            environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        decide(&policy, &facts(), &Action::Run(command)).verdict
+    };
+    let table: [(&[&str], Verdict); 10] = [
+        (&["ls", "\0"], Verdict::Allow),
+        (&["git", "commit", "-m", "\0\0"], Verdict::Allow),
+        (&["git", "add", "\0"], Verdict::Allow),
+        (&["git", "-C", "\0\0", "status"], Verdict::Allow),
+        (&["git", "-C", "\0", "status"], Verdict::Ask),
+        (&["git", "-C", "\0\0", "push"], Verdict::Ask),
+        (&["git", "\0"], Verdict::Ask),
+        (&["git", "pu\0"], Verdict::Ask),
+        (&["\0", "push"], Verdict::Ask),
+        (&["\0/git", "push"], Verdict::Ask),
+    ];
+    for (tokens, expected) in table {
+        assert_eq!(decide_tokens(tokens, &[]), expected, "{tokens:?}");
+    }
+    assert_eq!(decide_tokens(&["git", "x"], &[]), Verdict::Allow);
+    assert_eq!(decide_tokens(&["git", "x"], &[("GIT_CONFIG_KEY_0", "\0")]), Verdict::Ask);
+}

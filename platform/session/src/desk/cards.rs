@@ -29,6 +29,7 @@ pub(super) fn card(request: &wire::Request, scope_limit: Option<Origin>) -> Requ
         environment: _,
         cwd: _,
         chain,
+        programs,
         facts,
         reported,
         rule,
@@ -51,6 +52,7 @@ pub(super) fn card(request: &wire::Request, scope_limit: Option<Origin>) -> Requ
         workspace,
         branch,
         chain,
+        programs,
         asked_for: reported,
         facts: Facts {
             undoable: fact(facts.undoable),

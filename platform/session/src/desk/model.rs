@@ -347,6 +347,9 @@ pub struct RequestCard {
     pub branch: Option<String>,
     /// From the agent down to the program that is about to start.
     pub chain: Vec<String>,
+    /// What a shell string would start, a line each; a line that begins with `?` says what cannot
+    /// be told, and why. Empty for everything else.
+    pub programs: Vec<String>,
     /// What the person had asked the agent for, as the agent reports it.
     pub asked_for: Option<String>,
     /// What helps to answer.

@@ -125,6 +125,7 @@ fn ask() -> NewRequest {
         action: push(),
         sentence: "Publish main to origin.".into(),
         chain: vec!["claude".into(), "git".into()],
+        programs: Vec::new(),
         facts: wire::Facts {
             undoable: fact("a"),
             leaves_laptop: fact("b"),

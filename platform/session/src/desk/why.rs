@@ -3,7 +3,8 @@
 use super::cards::quoted;
 use super::{Desk, Failure, Question, QuestionAbout, Why, words};
 use crate::load::environment;
-use crate::would::{change, command, would};
+use crate::shell::{Judged, would_start};
+use crate::would::{command, would};
 use chaperone_approvals::shell_words;
 use chaperone_policy::{Action, Decision, Verdict};
 use std::path::{Component, Path, PathBuf};
@@ -42,11 +43,18 @@ impl Desk {
                 )
             }
         };
-        let decision = would(&loaded, &self.paths, &action);
-        let change = match decision.verdict {
-            Verdict::Allow => format!("An entry in {restrict} of any layer would restrict it."),
-            Verdict::Ask | Verdict::Deny => change(&action, &decision),
+        let judged = match &action {
+            Action::Run(_) => would_start(&loaded, &self.paths, &words::split(text)?),
+            _ => {
+                let decision = would(&loaded, &self.paths, &action);
+                Judged { decision, about: Some(action), starts: None }
+            }
         };
+        let change = match judged.decision.verdict {
+            Verdict::Allow => format!("An entry in {restrict} of any layer would restrict it."),
+            Verdict::Ask | Verdict::Deny => judged.change(),
+        };
+        let decision = judged.decision;
         let decision = Decision { reason: quoted(&decision.reason), ..decision };
         Ok(Why { understood, decision, change: quoted(&change) })
     }

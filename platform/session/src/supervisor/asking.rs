@@ -3,6 +3,7 @@
 use super::announce::Announcer;
 use super::live::Live;
 use super::words;
+use crate::shell::programs;
 use chaperone_approvals::{
     AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
     Scope, SessionInfo, Ticket,
@@ -247,6 +248,7 @@ impl Asking {
             action: Action::Run(self.as_shown(&exec.command)),
             sentence: sentence(&exec.command),
             chain: chain(exec),
+            programs: programs(&exec.command.argv),
             facts: self.facts(exec, covered.as_deref()),
             reported: None,
             decision: decision.clone(),

@@ -139,6 +139,7 @@ export function recording(name: Scenario | string, now: number): Recording {
     workspace: '/home/ada/work/api',
     branch: 'main',
     chain: ['claude', 'bash', 'git push origin main'],
+    programs: [],
     asked_for: 'Fix the flaky login test and publish it.',
     facts: {
       undoable: { answer: 'no', text: 'What was published can be read by others at once.' },
