@@ -102,9 +102,9 @@ fn the_policy_is_searched_and_what_nobody_sets_shows_when_it_is_wanted() -> Resu
         Ok(text(&command.args(arguments).output()?.stdout))
     };
     let plain = shown(&[])?;
-    assert!(plain.contains("network.allow") && !plain.contains("filesystem.write"), "{plain}");
+    assert!(plain.contains("network.allow") && !plain.contains("filesystem.deny_write"), "{plain}");
     let all = shown(&["--all"])?;
-    assert!(all.contains("network.allow") && all.contains("filesystem.write"), "{all}");
+    assert!(all.contains("network.allow") && all.contains("filesystem.deny_write"), "{all}");
     let found = shown(&["ACME"])?;
     assert!(found.contains("network.allow") && !found.contains("network.mode"), "{found}");
     assert!(shown(&["no-such-word"])?.contains("Nothing of the policy"));
@@ -144,11 +144,11 @@ fn a_key_that_a_running_session_does_not_take_up_says_that_it_needs_a_restart() 
     let script = "touch began; while [ ! -e stop ]; do sleep 0.05; done";
     let mut session = place.chaperone(["run", "--", "sh", "-c", script])?.spawn()?;
     let denied = || -> Result<Value> {
-        Ok(json(&place, ["policy", "explain", "filesystem.deny", "--json"])?.0)
+        Ok(json(&place, ["policy", "explain", "filesystem.deny_write", "--json"])?.0)
     };
     eventually("the agent to run", || place.work().join("began").exists().then_some(()))?;
     assert_eq!(denied()?["status"], "unset");
-    configure("deny = [\"~/.kube\"]\n")?;
+    configure("deny_write = [\"~/.kube\"]\n")?;
     let told = eventually("the session's old value to be told", || {
         denied().ok().filter(|value| value["status"] == "restart")
     })?;
@@ -160,7 +160,7 @@ fn a_key_that_a_running_session_does_not_take_up_says_that_it_needs_a_restart() 
     // What the session still has needs none, and neither does anything once it is over.
     configure("")?;
     assert_eq!(denied()?["status"], "unset");
-    configure("deny = [\"~/.kube\"]\n")?;
+    configure("deny_write = [\"~/.kube\"]\n")?;
     std::fs::write(place.work().join("stop"), "")?;
     assert!(session.wait()?.success());
     assert_eq!(denied()?["status"], "applied");

@@ -2,7 +2,7 @@
 //! has configured anything: each works outside, and is denied, stripped or limited inside.
 
 use crate::place::{Place, text};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
@@ -32,6 +32,7 @@ fn what_sandboxes_are_compared_by_is_denied_stripped_or_limited() -> Result<()> 
     place.configure("")?;
     fs::create_dir(place.home().join(".ssh"))?;
     fs::write(place.home().join(".ssh/id_ed25519"), "hush")?;
+    fs::write(place.work().join(".env"), "hush")?;
     fs::create_dir(place.work().join(".claude"))?;
     let _listener = UnixListener::bind(place.home().join("daemon.sock"))?;
     let connect = "perl -MIO::Socket::UNIX -e \
@@ -40,6 +41,7 @@ fn what_sandboxes_are_compared_by_is_denied_stripped_or_limited() -> Result<()> 
     let ring = "perl -e 'my $p = \"\\0\" x 120; exit(syscall(425, 1, $p) < 0)'";
     for (probe, script) in [
         ("read ~/.ssh", "cat ~/.ssh/id_ed25519"),
+        ("read ./.env", "cat ./.env"),
         ("a key in the environment", "[ -n \"$OPENAI_API_KEY\" ]"),
         ("a token in the environment", "[ -n \"$GITHUB_TOKEN\" ]"),
         ("write .git/hooks", "echo x > .git/hooks/post-merge && rm .git/hooks/post-merge"),
@@ -55,11 +57,71 @@ fn what_sandboxes_are_compared_by_is_denied_stripped_or_limited() -> Result<()> 
 }
 
 #[test]
-fn where_policy_denies_it_the_workspaces_own_env_file_is_not_read() -> Result<()> {
+fn keys_stay_hidden_where_somebody_grants_a_folder_above_them_until_they_are_named() -> Result<()> {
     let place = Place::new()?;
-    place.configure("[filesystem]\ndeny = [\"**/.env\"]\n")?;
-    fs::write(place.work().join(".env"), "hush")?;
-    is_denied(&place, "read ./.env", "cat ./.env")
+    place.configure("[filesystem]\nread = [\"~\"]\n")?;
+    let home = place.home();
+    let secrets = [
+        ".ssh/id_ed25519",
+        ".aws/credentials",
+        ".netrc",
+        ".npmrc",
+        ".docker/config.json",
+        ".config/gh/hosts.yml",
+        ".config/google-chrome/Default/Cookies",
+        ".mozilla/firefox/x/logins.json",
+        ".local/share/keyrings/login.keyring",
+        ".bash_history",
+        ".local/share/fish/fish_history",
+    ];
+    for secret in secrets {
+        fs::create_dir_all(home.join(secret).parent().context(secret)?)?;
+        fs::write(home.join(secret), "hush")?;
+    }
+    fs::write(home.join("notes"), "read me")?;
+    for secret in secrets {
+        is_denied(&place, secret, &format!("cat ~/{secret}"))?;
+    }
+    assert_eq!(text(&place.run("cat ~/notes")?.stdout), "read me");
+    place.configure("[filesystem]\nread = [\"~\", \"~/.npmrc\"]\n")?;
+    assert_eq!(text(&place.run("cat ~/.npmrc")?.stdout), "hush");
+    is_denied(&place, "read ~/.netrc beside it", "cat ~/.netrc")
+}
+
+#[test]
+fn an_environment_file_is_neither_read_nor_made_and_its_template_is_both() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("")?;
+    fs::create_dir_all(place.work().join("apps/web"))?;
+    fs::write(place.work().join("apps/web/.env.local"), "hush")?;
+    fs::write(place.work().join(".env.example"), "KEY=")?;
+    is_denied(&place, "read a nested .env.local", "cat apps/web/.env.local")?;
+    is_denied(&place, "make a .env", "echo x > apps/.env && rm apps/.env")?;
+    is_denied(&place, "change a .env.local", "echo hush > apps/web/.env.local")?;
+    let script = "cat .env.example; echo =x >> .env.example; cp .env.example .env.sample; ls -A";
+    let done = place.run(script)?;
+    let out = text(&done.stdout);
+    assert!(out.starts_with("KEY=") && out.contains(".env.sample"), "{}", text(&done.stderr));
+    Ok(())
+}
+
+#[test]
+fn git_goes_on_where_an_environment_file_is_tracked() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("")?;
+    let outside = "echo KEY=hush > .env && chmod 755 .env && touch -d '2 hours ago' .env && \
+                   git add -A && git commit -q -m second && git branch other";
+    let done = place.command("sh").args(["-c", outside]).output()?;
+    ensure!(done.status.success(), "{}", text(&done.stderr));
+    let inside = "git status --porcelain && echo x > file && git add -A && git stash -q && \
+                  git stash pop -q && git commit -q -a -m third && git checkout -q other && \
+                  git checkout -q - && git status --porcelain && git log --format=%s";
+    let done = place.run(inside)?;
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert_eq!(out, "third\nsecond\nfirst\n", "{err}");
+    let kept = place.command("git").args(["show", "HEAD:.env"]).output()?;
+    assert_eq!(text(&kept.stdout), "KEY=hush\n");
+    is_denied(&place, "read the tracked .env", "cat .env")
 }
 
 #[test]

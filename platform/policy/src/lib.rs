@@ -12,6 +12,7 @@ mod document;
 mod effective;
 mod explain;
 mod finding;
+mod glob;
 mod host;
 mod identity;
 mod layer;
@@ -46,6 +47,7 @@ pub use effective::{
     Remote, Sourced,
 };
 pub use finding::{Finding, FindingStatus, Problem};
+pub use glob::Glob;
 pub use host::{HostPattern, HostSpec};
 pub use identity::{Identity, changes_meaning, continues, env_command, identities, subject};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};

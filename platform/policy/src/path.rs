@@ -1,7 +1,8 @@
 //! Paths and globs as the policy names them. A pattern covers what it names and all beneath it.
 
-use crate::{Context, Os};
-use globset::{GlobBuilder, GlobMatcher};
+use crate::{Context, Glob, Os};
+use globset::GlobBuilder;
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
@@ -85,13 +86,15 @@ impl fmt::Display for PathText {
     }
 }
 
-/// An absolute path or glob. It covers what it names and everything beneath that.
+/// An absolute path or glob. It covers what it names and everything beneath that, but for what its
+/// exceptions cover.
 #[derive(Debug, Clone)]
 pub struct PathPattern {
     text: String,
     literal: Option<PathBuf>,
     /// Compiled when it is first asked: most sessions never ask.
-    matcher: OnceLock<Option<GlobMatcher>>,
+    glob: OnceLock<Option<Glob>>,
+    exceptions: Vec<PathPattern>,
 }
 
 impl PathPattern {
@@ -116,7 +119,7 @@ impl PathPattern {
                 }
                 None => clean_text(rest),
             };
-            return Self { text, literal: None, matcher: OnceLock::new() };
+            return Self { text, literal: None, glob: OnceLock::new(), exceptions: Vec::new() };
         }
         let path = match base {
             Some(base) => base.join(rest),
@@ -131,7 +134,49 @@ impl PathPattern {
         Self {
             text: path.to_string_lossy().into_owned(),
             literal: Some(path),
-            matcher: OnceLock::new(),
+            glob: OnceLock::new(),
+            exceptions: Vec::new(),
+        }
+    }
+
+    /// The same pattern, but for what these cover.
+    #[must_use]
+    pub(crate) fn but(self, exceptions: Vec<PathPattern>) -> Self {
+        Self { exceptions, ..self }
+    }
+
+    /// The glob that covers what it does, without its exceptions; of one that is none after all,
+    /// its text.
+    ///
+    /// # Errors
+    /// The policy has checked its patterns, so this is a fault of ours.
+    pub fn glob(&self) -> Result<Glob, String> {
+        match &self.literal {
+            Some(path) => Glob::new(&globset::escape(&path.to_string_lossy())),
+            None => Glob::new(&self.text),
+        }
+    }
+
+    /// What it does not cover, although its text does.
+    pub fn exceptions(&self) -> &[PathPattern] {
+        &self.exceptions
+    }
+
+    /// Whether it names something within what `wider` covers: it is the more precise of the two,
+    /// or says the same.
+    pub(crate) fn is_within(&self, wider: &Self) -> bool {
+        // A wildcard of `wider` matches the wildcards that stand in its place here, and what it
+        // names in letters must stand here in the same letters.
+        let text = match &self.literal {
+            Some(_) => Cow::Borrowed(self.text.as_str()),
+            None => unescaped(&self.text),
+        };
+        match &wider.literal {
+            // Most are compared in vain, which is told soonest by their letters.
+            Some(path) => {
+                text.starts_with(&wider.text) && Path::new(text.as_ref()).starts_with(path)
+            }
+            None => wider.covers(Path::new(text.as_ref())),
         }
     }
 
@@ -150,19 +195,17 @@ impl PathPattern {
     /// A `..` in the path is resolved by its text.
     pub fn covers(&self, path: &Path) -> bool {
         let path = clean(path);
-        match &self.literal {
+        let named = match &self.literal {
             Some(own) => path.starts_with(own),
             None => {
-                let matcher = self
-                    .matcher
-                    .get_or_init(|| build(&self.text).ok().map(|g| g.compile_matcher()));
-                match matcher {
-                    Some(matcher) => path.ancestors().any(|part| matcher.is_match(part)),
+                match self.glob.get_or_init(|| Glob::new(&self.text).ok()) {
+                    Some(glob) => glob.covers(&path),
                     // Checked when it was read; if it ever fails, it covers its fixed beginning.
                     None => path.starts_with(fixed_beginning(&self.text)),
                 }
             }
-        }
+        };
+        named && !self.exceptions.iter().any(|exception| exception.covers(&path))
     }
 
     /// The longest folder above everything that the pattern can name: where a search begins.
@@ -176,7 +219,9 @@ impl PathPattern {
 
 impl PartialEq for PathPattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.literal.is_some() == other.literal.is_some()
+        self.text == other.text
+            && self.literal.is_some() == other.literal.is_some()
+            && self.exceptions == other.exceptions
     }
 }
 
@@ -226,6 +271,33 @@ fn is_absolute(text: &str, os: Os) -> bool {
 fn fixed_beginning(text: &str) -> PathBuf {
     let parts: Vec<&str> = text.split('/').take_while(|part| !has_glob(part)).collect();
     PathBuf::from(if parts.len() <= 1 { "/".to_owned() } else { parts.join("/") })
+}
+
+/// A glob whose escaped characters stand for themselves: `globset::escape` puts each in brackets
+/// of its own.
+fn unescaped(glob: &str) -> Cow<'_, str> {
+    if !glob.contains('[') {
+        return Cow::Borrowed(glob);
+    }
+    let mut out = String::with_capacity(glob.len());
+    let mut rest = glob;
+    while let Some(at) = rest.find('[') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let mut class = from.chars().skip(1);
+        match (class.next(), class.next()) {
+            (Some(only), Some(']')) => {
+                out.push(only);
+                rest = &from[2 + only.len_utf8()..];
+            }
+            _ => {
+                out.push('[');
+                rest = &from[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// Without empty and `.` parts.
@@ -300,6 +372,45 @@ mod tests {
         assert_eq!(pattern("~").as_literal(), Some(Path::new("/home/ada")));
         assert_eq!(pattern("**/secrets/**").as_literal(), None);
         assert_eq!(pattern("/srv/*/x").root(), Path::new("/srv"));
+    }
+
+    #[test]
+    fn a_pattern_is_within_another_that_covers_all_it_names() {
+        let table = [
+            ("~/.ssh", "~/.ssh", true),
+            ("~/.ssh/known_hosts", "~/.ssh", true),
+            ("~/.ssh/*.pub", "~/.ssh", true),
+            ("~", "~/.ssh", false),
+            ("~/.*", "~/.ssh", false),
+            ("~/.ss[h]", "~/.ssh", true),
+            (".env", "**/.env*", true),
+            ("apps/web/.env.test", "**/.env*", true),
+            ("**/.env.example", "**/.env*", true),
+            ("apps/**/.env.test", "**/.env*", true),
+            ("**/.env*", "**/.env*", true),
+            ("**/.*", "**/.env*", false),
+            ("**", "**/.env*", false),
+            ("apps", "**/.env*", false),
+            ("**/*", "**/.env*", false),
+        ];
+        for (text, wider, expected) in table {
+            assert_eq!(pattern(text).is_within(&pattern(wider)), expected, "{text} in {wider}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_does_not_cover_its_exceptions() {
+        let but = pattern("**/.env*").but(vec![pattern("**/.env.example"), pattern("a/.env")]);
+        for (path, expected) in [
+            (".env", true),
+            ("x/.env.local", true),
+            ("x/.env.example", false),
+            ("x/.env.example/y", false),
+            ("a/.env", false),
+            ("b/a/.env", true),
+        ] {
+            assert_eq!(but.covers(&context().workspace.join(path)), expected, "{path}");
+        }
     }
 
     #[test]

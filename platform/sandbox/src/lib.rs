@@ -22,7 +22,8 @@ pub use enforce::{
 };
 pub use machine::{Capability, Machine, Status};
 pub use plan::{
-    Access, AgentAccess, Disk, Entry, Kind, Limits, Loss, MapDisk, Network, PROTECTED, PathGrant,
-    Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Tier, plan, refused_network,
+    Access, AgentAccess, Disk, Entry, GuardedBut, Kind, Limits, Loss, MapDisk, Network, Next,
+    PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Seen, Tier,
+    plan, refused_network,
 };
 pub use system::{Ahead, Control, Session, Starting, ahead, assume, launch, probe};

@@ -20,7 +20,7 @@ mod walk;
 mod tests;
 
 pub use compute::{AgentAccess, PlanInput, plan};
-pub use disk::{Disk, Entry, Kind, MapDisk, RealDisk};
+pub use disk::{Disk, Entry, Kind, MapDisk, Next, RealDisk, Seen};
 pub use network::refused_network;
 pub use protected::{PROTECTED, Protected};
 pub use reach::Reach;
@@ -88,6 +88,16 @@ pub struct Relay {
     pub listen: SocketAddrV4,
 }
 
+/// A glob that is guarded with exceptions. All are globs over absolute paths, and each covers
+/// everything beneath what it names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GuardedBut {
+    /// What is guarded.
+    pub glob: String,
+    /// What of it is not.
+    pub but: Vec<String>,
+}
+
 /// What the session can reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "mode")]
@@ -144,6 +154,8 @@ pub struct Plan {
     /// `/w/**/.envrc`): mediated. Each covers everything beneath what it names, and the folders
     /// above an exact one are not renamed or removed either.
     pub guarded: Vec<String>,
+    /// Globs that are guarded in the same way, but for what their exceptions cover.
+    pub guarded_but: Vec<GuardedBut>,
     /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
     pub temp: PathBuf,
     /// What can be reached over the network.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use chaperone_policy::{
-    Context, DOMAIN, KEYS, Key, LAYER_KEYS, Os, RECOMMENDED_DOMAIN, SECTIONS, built_in, merge,
+    Context, DOMAIN, KEYS, Key, LAYER_KEYS, Os, RECOMMENDED_DOMAIN, SECTIONS, Type, built_in, merge,
 };
 use serde_json::Value;
 
@@ -91,14 +91,26 @@ pub(super) fn example(key: &Key) -> Result<Value> {
 
 /// What holds for the key where nobody has configured anything.
 pub(super) fn default(key: &Key) -> Option<Value> {
+    let (home, workspace) = ("/home/user", "/home/user/workspace");
     let nobody = Context {
-        home: PathBuf::from("/home/user"),
-        workspace: PathBuf::from("/home/user/workspace"),
+        home: PathBuf::from(home),
+        workspace: PathBuf::from(workspace),
         agent: None,
         os: Os::Linux,
     };
     let policy = merge(vec![built_in()], &nobody);
     let value = policy.explain(key.name).ok()?.value;
     let nothing = value.is_null() || value.entries() == Some(0);
-    (!nothing).then(|| value.json())
+    let mut value = (!nothing).then(|| value.json())?;
+    if let (Type::Paths, Some(paths)) = (key.takes, value.as_array_mut()) {
+        // As a layer writes them.
+        for path in paths {
+            let text = path.as_str().unwrap_or_default();
+            let relative = text.strip_prefix(workspace).and_then(|rest| rest.strip_prefix('/'));
+            let beneath = text.strip_prefix(home).map(|rest| format!("~{rest}"));
+            let written = relative.map(ToOwned::to_owned).or(beneath);
+            *path = Value::String(written.unwrap_or_else(|| text.to_owned()));
+        }
+    }
+    Some(value)
 }

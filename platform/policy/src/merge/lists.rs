@@ -80,10 +80,10 @@ fn show_list<T: ToString>(
     merged.add(key, json!(value), origins, losers);
 }
 
-/// The strongest grant of each value among those of the base.
+/// The strongest grant of each value. Managed ones have their place in the base.
 fn grants<T: Hash + Eq>(entries: &[Entry<T>]) -> HashMap<&T, &Entry<T>> {
     let mut strongest: HashMap<&T, &Entry<T>> = HashMap::new();
-    for entry in entries.iter().filter(|entry| !entry.ceiling) {
+    for entry in entries {
         let known = strongest.entry(&entry.value).or_insert(entry);
         if entry.rank > known.rank {
             *known = entry;
@@ -99,6 +99,17 @@ fn overruled<'g, T: Hash + Eq>(
 ) -> Option<&'g Origin> {
     let grant = grants.get(&entry.value).filter(|grant| grant.rank > entry.rank)?;
     (!entry.ceiling).then_some(&grant.origin)
+}
+
+/// What grants of the base name within a denial of it, in the same layer or a later one.
+fn within(denial: &Entry<PathPattern>, grants: &[Entry<PathPattern>]) -> Vec<PathPattern> {
+    let names = |grant: &&Entry<PathPattern>| {
+        !denial.ceiling
+            && grant.rank >= denial.rank
+            && grant.value != denial.value
+            && grant.value.is_within(&denial.value)
+    };
+    grants.iter().filter(names).map(|grant| grant.value.clone()).collect()
 }
 
 pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Filesystem {
@@ -129,21 +140,33 @@ pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merg
         }
     }
 
-    // In the base the later layer decides; for a list of paths that is so where it names the same
-    // path. A wider grant leaves a narrower denial in place.
+    // In the base the later layer decides where both name the same path. What is named more
+    // precisely than it is denied, in the same layer or a later one, is an exception; a wider grant
+    // leaves the denial as it is.
     let (may_read, may_write) = (grants(&read), grants(&write));
     let lose = |entry: &Entry<PathPattern>, by: &Origin| {
         let value = json!(entry.value.as_str());
         Loser::new(value, entry.origin.clone(), format!("overridden by {by}"))
     };
     let mut deny = Vec::new();
-    for entry in denials {
+    for mut entry in denials {
         if let Some(by) = overruled(&entry, &may_write) {
             lost_deny.push(lose(&entry, by));
         } else if let Some(by) = overruled(&entry, &may_read) {
             lost_deny.push(lose(&entry, by));
             deny_write.push(entry);
         } else {
+            let mut exceptions = within(&entry, &write);
+            for readable in within(&entry, &read) {
+                if !exceptions.contains(&readable) {
+                    // Still kept from writing.
+                    let Entry { origin, rank, ceiling, .. } = &entry;
+                    let (value, origin) = (readable.clone(), origin.clone());
+                    deny_write.push(Entry { value, origin, rank: *rank, ceiling: *ceiling });
+                    exceptions.push(readable);
+                }
+            }
+            entry.value = entry.value.but(exceptions);
             deny.push(entry);
         }
     }

@@ -92,13 +92,13 @@ fn limits_and_approvals_take_the_smaller_ceiling() {
 
 #[test]
 fn a_grant_of_the_same_path_overrules_an_earlier_denial_of_the_base_only() {
-    let deny = "[filesystem]\ndeny = [\"~/.kube\"]";
-    let read = "[filesystem]\nread = [\"~/.kube\"]";
-    let write = "[filesystem]\nwrite = [\"~/.kube\"]";
+    let deny = "[filesystem]\ndeny = [\"~/private\"]";
+    let read = "[filesystem]\nread = [\"~/private\"]";
+    let write = "[filesystem]\nwrite = [\"~/private\"]";
     let wide = "[filesystem]\nwrite = [\"~\"]";
     let decided = |files: &[(SourceKind, &str)]| {
         let policy = policy(files);
-        let path = Path::new("/home/ada/.kube/config");
+        let path = Path::new("/home/ada/private/config");
         [Access::Read, Access::Write]
             .map(|access| decide_file(&policy, access, path).map(|decision| decision.verdict))
     };
@@ -112,6 +112,69 @@ fn a_grant_of_the_same_path_overrules_an_earlier_denial_of_the_base_only() {
     assert_eq!(decided(&[(Managed, deny), (User, write)]), [denied, denied]);
     assert_eq!(decided(&[(Workspace, deny), (User, write)]), [denied, denied]);
     assert_eq!(decided(&[(Workspace, write)]), [None, None]);
+}
+
+#[test]
+fn what_is_named_within_a_denial_of_the_base_is_an_exception_and_what_is_wider_is_none() {
+    let decided = |files: &[(SourceKind, &str)], path: &str| {
+        let policy = policy(files);
+        [Access::Read, Access::Write].map(|access| {
+            decide_file(&policy, access, Path::new(path)).map(|decision| decision.verdict)
+        })
+    };
+    let grant = |key: &str, path: &str| format!("[filesystem]\n{key} = [{path:?}]");
+    let (allow, denied) = (Some(Verdict::Allow), Some(Verdict::Deny));
+    let key = "/home/ada/.ssh/id_ed25519";
+    let hosts = "/home/ada/.ssh/known_hosts";
+    let (wide, named) = (grant("read", "~"), grant("read", "~/.ssh/known_hosts"));
+    assert_eq!(decided(&[], key), [denied, denied]);
+    assert_eq!(decided(&[(User, &wide)], key), [denied, denied]);
+    assert_eq!(decided(&[(User, &grant("read", "~/.*"))], key), [denied, denied]);
+    assert_eq!(decided(&[(User, &named)], key), [denied, denied]);
+    assert_eq!(decided(&[(User, &named)], hosts), [allow, denied]);
+    assert_eq!(decided(&[(Recommended, &named)], hosts), [allow, denied]);
+    assert_eq!(decided(&[(Managed, &named)], hosts), [allow, denied]);
+    assert_eq!(decided(&[(User, &grant("write", "~/.ssh"))], key), [allow, allow]);
+    let deny = grant("deny", "~/.ssh");
+    assert_eq!(decided(&[(Managed, &deny), (User, &named)], hosts), [denied, denied]);
+    assert_eq!(decided(&[(Recommended, &named), (User, &deny)], hosts), [denied, denied]);
+    assert_eq!(decided(&[(Workspace, &named)], hosts), [denied, denied]);
+}
+
+#[test]
+fn environment_files_of_the_workspace_are_denied_but_for_templates_and_what_is_named() {
+    let decided = |files: &[(SourceKind, &str)], path: &str| {
+        let policy = policy(files);
+        let path = context().workspace.join(path);
+        decide_file(&policy, Access::Write, &path).map(|decision| decision.verdict)
+    };
+    let (allow, denied) = (Some(Verdict::Allow), Some(Verdict::Deny));
+    for (path, expected) in [
+        (".env", denied),
+        ("apps/web/.env.local", denied),
+        (".envrc", denied),
+        (".env/bin/activate", denied),
+        (".env.example", allow),
+        ("apps/web/.env.local.sample", allow),
+        (".env.examples", denied),
+        ("env", None),
+        ("src/main.env", None),
+    ] {
+        assert_eq!(decided(&[], path), expected, "{path}");
+    }
+    let user = "[filesystem]\nwrite = [\".env.test\", \"web/**/.env.local\"]";
+    for (path, expected) in [
+        (".env.test", allow),
+        ("web/a/b/.env.local", allow),
+        ("web/a/b/.env", denied),
+        (".env.local", denied),
+    ] {
+        assert_eq!(decided(&[(User, user)], path), expected, "{path}");
+    }
+    let managed = "[filesystem]\ndeny = [\"**/.env*\"]";
+    for path in [".env.example", ".env.test"] {
+        assert_eq!(decided(&[(Managed, managed), (User, user)], path), denied, "{path}");
+    }
 }
 
 #[test]
@@ -178,7 +241,7 @@ fn the_grants_of_an_untrusted_layer_do_not_count_and_its_restrictions_do() {
     let layer = Layer::from_toml(Managed, "/m", text).untrusted("Bob could have written it.");
     let policy = merge(vec![built_in(), layer], &context());
     assert_eq!(policy.filesystem().read, []);
-    assert_eq!(policy.filesystem().deny.len(), 1);
+    assert!(policy.filesystem().deny.iter().any(|own| own.origin.locator.starts_with("/m")));
     assert_eq!(policy.network().mode.value, NetworkMode::None);
     assert!(policy.network().closed.is_some());
 }

@@ -1,7 +1,8 @@
 //! Which paths are guarded: pure, over paths without symbolic links.
 
 use crate::enforce::LaunchError;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use crate::plan::GuardedBut;
+use chaperone_policy::Glob;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,30 +13,31 @@ use std::path::Path;
 pub(super) struct Guard {
     /// Most are exact, and are looked up instead of matched.
     exact: BTreeSet<Vec<u8>>,
-    globs: GlobSet,
+    /// Each with its exceptions.
+    globs: Vec<(Glob, Vec<Glob>)>,
 }
 
 impl Guard {
-    pub(super) fn new(patterns: &[String]) -> Result<Self, LaunchError> {
+    pub(super) fn new(
+        guarded: &[String],
+        with_exceptions: &[GuardedBut],
+    ) -> Result<Self, LaunchError> {
         let mut exact = BTreeSet::new();
-        let mut globs = GlobSetBuilder::new();
-        for pattern in patterns {
+        let mut globs = Vec::new();
+        let glob = |text: &String| {
+            Glob::new(text).map_err(|text| LaunchError::Invalid(format!("`{text}` is no glob")))
+        };
+        for pattern in guarded {
             match literal(pattern) {
                 Some(path) => {
                     exact.insert(path.into_bytes());
                 }
-                None => {
-                    // As the policy reads them.
-                    let glob = GlobBuilder::new(pattern)
-                        .literal_separator(true)
-                        .backslash_escape(false)
-                        .build()
-                        .map_err(|error| LaunchError::Invalid(error.to_string()))?;
-                    globs.add(glob);
-                }
+                None => globs.push((glob(pattern)?, Vec::new())),
             }
         }
-        let globs = globs.build().map_err(|error| LaunchError::Invalid(error.to_string()))?;
+        for GuardedBut { glob: guarded, but } in with_exceptions {
+            globs.push((glob(guarded)?, but.iter().map(glob).collect::<Result<_, _>>()?));
+        }
         Ok(Self { exact, globs })
     }
 
@@ -44,10 +46,10 @@ impl Guard {
         let bytes = path.as_os_str().as_bytes();
         let ends = bytes.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/');
         let mut prefixes = ends.map(|(end, _)| &bytes[..end]).chain([bytes]);
-        prefixes.any(|prefix| {
-            self.exact.contains(prefix)
-                || (!self.globs.is_empty() && self.globs.is_match(OsStr::from_bytes(prefix)))
-        })
+        prefixes.any(|prefix| self.exact.contains(prefix))
+            || self.globs.iter().any(|(glob, but)| {
+                glob.covers(path) && !but.iter().any(|exception| exception.covers(path))
+            })
     }
 
     /// The exact guarded paths beneath this one, relative to it.
@@ -93,7 +95,21 @@ mod tests {
     use super::*;
 
     fn guard(patterns: &[&str]) -> Guard {
-        Guard::new(&patterns.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+        Guard::new(&patterns.iter().map(ToString::to_string).collect::<Vec<_>>(), &[]).unwrap()
+    }
+
+    #[test]
+    fn an_exception_is_free_and_guarded_where_another_pattern_names_it() {
+        let but = GuardedBut { glob: "/w/**/.env*".into(), but: vec!["/w/**/.env.example".into()] };
+        let guard = |patterns: &[&str]| {
+            let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+            Guard::new(&patterns, std::slice::from_ref(&but)).unwrap()
+        };
+        let covers = |guard: &Guard, path| guard.covers(Path::new(path));
+        let alone = guard(&[]);
+        assert!(covers(&alone, "/w/a/.env") && covers(&alone, "/w/.env/x"));
+        assert!(!covers(&alone, "/w/a/.env.example") && alone.has_patterns());
+        assert!(covers(&guard(&["/w/**/*.example"]), "/w/a/.env.example"));
     }
 
     #[test]

@@ -29,11 +29,13 @@ mod proc;
 mod sys;
 mod terminal;
 mod trace;
+mod tree;
 
 pub use ahead::{Ahead, ahead};
 pub use control::Control;
 pub use probe::{assume, probe};
 pub(crate) use proc::ancestors;
+pub(crate) use tree::walk;
 
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Network, Plan, Relay, Tier};
@@ -102,7 +104,7 @@ pub fn launch(
     }
     let prepared = prepare::prepare(plan, command)?;
     let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
-    let brokered = (Guard::new(&plan.guarded)?, Own(own));
+    let brokered = (Guard::new(&plan.guarded, &plan.guarded_but)?, Own(own));
     let streams = Streams::new(stdio)?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
     wake_by_children(&wake)?;

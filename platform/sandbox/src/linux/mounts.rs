@@ -10,12 +10,12 @@ use super::prepare::{How, Kept, Prepared};
 use super::sys::{self, Errno, Follow};
 use crate::enforce::Stage;
 use std::ffi::CStr;
+use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Where the empty things that cover others are made; `/proc` is covered for good afterwards.
 const SCRATCH: &CStr = c"/proc";
 const EMPTY_FOLDER: &CStr = c"/proc/folder";
-const EMPTY_FILE: &CStr = c"/proc/file";
 const HOSTS: &CStr = c"/proc/hosts";
 
 const SAFE: u64 = libc::MS_NOSUID | libc::MS_NODEV;
@@ -28,15 +28,19 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
     trees(p)?;
     on(Stage::Mounts, sys::mount(c"tmpfs", SCRATCH, SAFE, c"mode=0755"))?;
     on(Stage::Mounts, sys::mkdir(libc::AT_FDCWD, EMPTY_FOLDER, 0))?;
-    let create = libc::O_CREAT | libc::O_WRONLY;
-    on(Stage::Mounts, sys::open_at(libc::AT_FDCWD, EMPTY_FILE, create, 0))?;
     for (index, mount) in p.mounts.iter().enumerate() {
-        let source = match mount.how {
-            How::Pin | How::ReadOnly => mount.path.as_c_str(),
-            How::HideFolder => EMPTY_FOLDER,
-            How::HideFile => EMPTY_FILE,
-        };
         let item = p.kept.len() + p.writable.len() + index;
+        let mut name = [0u8; 32];
+        let source = match mount.how {
+            How::Pin | How::ReadOnly => Ok(mount.path.as_c_str()),
+            How::HideFolder => Ok(EMPTY_FOLDER),
+            How::HideFile => stand_in(&mount.path, index, &mut name),
+        };
+        let source = match source {
+            Ok(source) => source,
+            Err(Errno(libc::ENOENT)) => continue,
+            Err(errno) => return Err(at(Stage::Paths, item, errno)),
+        };
         match over(source, &mount.path, mount.how != How::Pin, Follow::Nothing) {
             // What has gone since the plan was made needs no cover; the broker keeps it away.
             Ok(()) | Err(Errno(libc::ENOENT)) => {}
@@ -44,6 +48,7 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
         }
     }
     if let Some(text) = &p.hosts {
+        let create = libc::O_CREAT | libc::O_WRONLY;
         let file = on(Stage::Mounts, sys::open_at(libc::AT_FDCWD, HOSTS, create, 0o444))?;
         on(Stage::Mounts, sys::write(file.as_raw_fd(), text))?;
         on(Stage::Mounts, over(HOSTS, c"/etc/hosts", true, Follow::Links))?;
@@ -55,6 +60,26 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
         Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
         Err(errno) => Err(at(Stage::Mounts, usize::MAX, errno)),
     }
+}
+
+/// Makes an unreadable file with the size, the time of change and the executable bit of another:
+/// git, which is told to compare no more than that, then sees no change in a hidden file that it
+/// tracks, and has no reason to read it (git-config(1), `core.checkStat`).
+fn stand_in<'n>(path: &CStr, index: usize, name: &'n mut [u8; 32]) -> sys::Result<&'n CStr> {
+    let hidden = sys::open(path, libc::O_PATH | libc::O_NOFOLLOW)?;
+    let stat = sys::stat(hidden.as_raw_fd())?;
+    // The array is longer than the longest such name, and its rest is NUL.
+    let _ = write!(&mut name[..31], "/proc/{index}");
+    let Ok(name) = CStr::from_bytes_until_nul(name) else { return Err(Errno(libc::EINVAL)) };
+    let create = libc::O_CREAT | libc::O_WRONLY;
+    let file = sys::open_at(libc::AT_FDCWD, name, create, stat.st_mode & 0o111)?;
+    let times = [libc::timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec }; 2];
+    // SAFETY: the descriptor is open, and the two times are only read.
+    unsafe {
+        sys::check(libc::ftruncate(file.as_raw_fd(), stat.st_size))?;
+        sys::check(libc::futimens(file.as_raw_fd(), times.as_ptr()))?;
+    }
+    Ok(name)
 }
 
 fn over(source: &CStr, target: &CStr, read_only: bool, follow: Follow) -> sys::Result<()> {

@@ -340,7 +340,7 @@ fn hosts(relays: &[Relay]) -> Option<Vec<u8>> {
 
 fn guarding(plan: &Plan) -> Guarding {
     match plan.tier {
-        _ if plan.guarded.is_empty() => Guarding::Nothing,
+        _ if plan.guarded.is_empty() && plan.guarded_but.is_empty() => Guarding::Nothing,
         Tier::Full => Guarding::Names,
         Tier::Reduced | Tier::None => Guarding::Changes,
     }

@@ -8,7 +8,7 @@ use super::{
     system,
 };
 use crate::Machine;
-use chaperone_policy::{MinimumTier, PathPattern, Policy, Sourced};
+use chaperone_policy::{Glob, MinimumTier, PathPattern, Policy, Sourced};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     let tier = tier(policy, machine)?;
     let workspace = workspace(&input)?;
     let (network, mut losses) = network::network(policy)?;
-    let environment = environment::environment(&input);
+    let mut environment = environment::environment(&input);
 
     let config_home = input
         .environment
@@ -93,13 +93,15 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     let filesystem = policy.filesystem();
     let mut lifted = Vec::new();
     for (named, access) in [(&filesystem.read, Access::Read), (&filesystem.write, Access::Write)] {
-        for path in existing(named, disk)? {
+        for path in existing(named, &own, disk)? {
             files.grant_named(&path, access);
             if access == Access::Write {
                 lifted.push(path);
             }
         }
     }
+    let lifting = globs(&filesystem.write);
+    let lifting: Vec<Glob> = lifting.map(|own| own.value.glob()).collect::<Result<_, _>>()?;
     files.settle();
 
     let needed = [(workspace.as_path(), "its workspace"), (temp, "its temporary folder")];
@@ -107,8 +109,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     for (path, what) in needed.into_iter().chain(state) {
         refuse_denied(&filesystem.deny, path, what, disk)?;
     }
-    let (exact, patterns) = split(&filesystem.deny)?;
-    files.deny(&exact, &patterns)?;
+    files.deny(&filesystem.deny)?;
 
     for secret in secrets(disk) {
         files.hide(&secret);
@@ -127,19 +128,26 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     for root in &roots {
         for path in PROTECTED.iter().flat_map(|group| group.paths).map(|path| root.join(path)) {
             // Who names a protected path as writable, in so many words, has chosen.
-            if !lifted.contains(&path) {
+            let named = |glob: &Glob| match (path.parent(), path.file_name()) {
+                (Some(folder), Some(name)) => glob.names(folder, name),
+                _ => false,
+            };
+            if !lifted.contains(&path) && !lifting.iter().any(named) {
                 files.protect(&path);
             }
         }
     }
-    let (exact, patterns) = split(&filesystem.deny_write)?;
-    for path in &exact {
-        files.protect(path);
-    }
-    for text in patterns.texts() {
-        files.guard_pattern(text);
+    for Sourced { value, .. } in &filesystem.deny_write {
+        match value.as_literal() {
+            Some(path) => files.protect(path),
+            None => files.guard_pattern(value.as_str(), Vec::new()),
+        }
     }
     files.finish();
+
+    if tier == Tier::Full && files.hidden.iter().any(|path| path.starts_with(&workspace)) {
+        environment::compare_less(&mut environment);
+    }
 
     losses.extend(machine.losses());
     losses.extend(git.losses);
@@ -158,6 +166,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         hidden: files.hidden,
         read_only: files.read_only,
         guarded: files.guarded,
+        guarded_but: files.guarded_but,
         temp: temp.to_owned(),
         network,
         environment,
@@ -298,28 +307,38 @@ fn without_private_devices() -> [Loss; 2] {
     ]
 }
 
-/// The plain paths and the globs of a list.
-fn split(list: &[Sourced<PathPattern>]) -> Result<(Vec<PathBuf>, Patterns), Refusal> {
-    let (mut exact, mut globs) = (Vec::new(), Vec::new());
-    for Sourced { value, .. } in list {
-        match value.as_literal() {
-            Some(path) => exact.push(path.to_owned()),
-            None => globs.push(value.as_str().to_owned()),
-        }
-    }
-    let patterns = Patterns::new(globs).map_err(|pattern| Refusal::BadPattern { pattern })?;
-    Ok((exact, patterns))
+/// The globs of a list.
+fn globs(list: &[Sourced<PathPattern>]) -> impl Iterator<Item = &Sourced<PathPattern>> {
+    list.iter().filter(|own| own.value.as_literal().is_none())
 }
 
-/// The paths that a list of grants names; of a glob, those that exist.
-fn existing(list: &[Sourced<PathPattern>], disk: &dyn Disk) -> Result<Vec<PathBuf>, Refusal> {
-    let (mut paths, patterns) = split(list)?;
-    let found = patterns
-        .existing(&[PathBuf::from("/")], disk)
-        .map_err(|too_large| Refusal::SearchTooLarge { root: too_large.root })?;
+/// The paths that a list of grants names; of a glob, those that exist. What a glob names in a
+/// folder that is the session's `own` is granted with it, and is not searched for.
+fn existing(
+    list: &[Sourced<PathPattern>],
+    own: &[PathBuf],
+    disk: &dyn Disk,
+) -> Result<Vec<PathBuf>, Refusal> {
+    let mut paths: Vec<PathBuf> =
+        list.iter().filter_map(|own| own.value.as_literal().map(Path::to_path_buf)).collect();
+    let elsewhere: Vec<_> = globs(list)
+        .filter(|named| !own.iter().any(|own| named.value.root().starts_with(own)))
+        .collect();
+    let patterns = Patterns::new(&elsewhere)?;
+    let found = patterns.existing(&[PathBuf::from("/")], disk)?;
     // A folder that cannot be listed is no match of a grant.
     paths.extend(found.into_iter().filter(|path| patterns.cover(path)));
     Ok(paths)
+}
+
+/// Whether a denial covers a path without links, also where it names it by a link.
+pub(super) fn denies(denial: &PathPattern, path: &Path, disk: &dyn Disk) -> bool {
+    let by_link = || {
+        let literal = denial.as_literal()?;
+        let beneath = path.strip_prefix(disk.canonical(literal)?).ok()?;
+        Some(denial.covers(&literal.join(beneath)))
+    };
+    denial.covers(path) || by_link().unwrap_or(false)
 }
 
 /// The session cannot do without `path`: if the policy denies it, nothing starts.
@@ -330,8 +349,7 @@ fn refuse_denied(
     disk: &dyn Disk,
 ) -> Result<(), Refusal> {
     for Sourced { value, origin } in deny {
-        let real = value.as_literal().and_then(|literal| disk.canonical(literal));
-        if value.covers(path) || real.is_some_and(|real| path.starts_with(real)) {
+        if denies(value, path, disk) {
             return Err(Refusal::Denied {
                 path: path.to_owned(),
                 what,

@@ -2,7 +2,7 @@
 //! and, for tests and for plans made elsewhere, one made of a map.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,33 @@ pub struct Entry {
     pub kind: Kind,
 }
 
+/// What a walk comes by.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// An entry of a folder.
+    Entry {
+        /// The folder's path.
+        folder: &'a Path,
+        /// The name alone.
+        name: &'a OsStr,
+        /// What it is.
+        kind: Kind,
+    },
+    /// A folder that is there and cannot be listed.
+    Unlisted(&'a Path),
+}
+
+/// How a walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Into this folder, too.
+    Enter,
+    /// Past this entry.
+    Pass,
+    /// No further.
+    Stop,
+}
+
 /// The file system, as far as a plan asks.
 pub trait Disk: std::fmt::Debug {
     /// What stands at `path`; nothing if it is absent or out of the supervisor's sight.
@@ -41,6 +68,21 @@ pub trait Disk: std::fmt::Debug {
     fn few(&self, path: &Path, most: usize) -> Option<Vec<Entry>>;
     /// The text of a small file (at most 1 MiB; what is not UTF-8 stands as U+FFFD).
     fn text(&self, path: &Path) -> Option<String>;
+    /// Shows everything beneath a folder, in no particular order, by the entries of folders alone:
+    /// nothing is opened but folders, and no link is followed. `false` where `see` has stopped it.
+    fn walk(&self, folder: &Path, see: &(dyn Fn(Seen<'_>) -> Next + Sync)) -> bool {
+        let Some(entries) = self.children(folder) else {
+            return self.kind(folder).is_none() || see(Seen::Unlisted(folder)) != Next::Stop;
+        };
+        for Entry { name, kind } in entries {
+            match see(Seen::Entry { folder, name: &name, kind }) {
+                Next::Enter if !self.walk(&folder.join(&name), see) => return false,
+                Next::Enter | Next::Pass => {}
+                Next::Stop => return false,
+            }
+        }
+        true
+    }
 }
 
 /// This machine's file system.
@@ -88,6 +130,11 @@ impl Disk for RealDisk {
         }
         file.take(TEXT_LIMIT).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn walk(&self, folder: &Path, see: &(dyn Fn(Seen<'_>) -> Next + Sync)) -> bool {
+        crate::system::walk(folder, see)
     }
 }
 

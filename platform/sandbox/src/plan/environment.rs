@@ -31,3 +31,18 @@ pub(super) fn environment(input: &PlanInput<'_>) -> BTreeMap<String, String> {
     environment.extend(input.agent.environment.clone());
     environment
 }
+
+/// Tells git to see a file as unchanged by its size and time alone, which are all that what stands
+/// for a hidden file has of it (git-config(1), `GIT_CONFIG_COUNT`). What there is of such settings
+/// stays.
+pub(super) fn compare_less(environment: &mut BTreeMap<String, String>) {
+    let count = environment.get("GIT_CONFIG_COUNT").map_or(Ok(0), |count| count.parse::<u32>());
+    let Ok(count) = count else { return };
+    for (name, value) in [
+        (format!("GIT_CONFIG_KEY_{count}"), "core.checkStat".to_owned()),
+        (format!("GIT_CONFIG_VALUE_{count}"), "minimal".to_owned()),
+        ("GIT_CONFIG_COUNT".to_owned(), (count + 1).to_string()),
+    ] {
+        environment.insert(name, value);
+    }
+}

@@ -2,8 +2,10 @@
 //! and how the two are said where there are no namespaces.
 
 use super::walk::Patterns;
-use super::{Access, Disk, Kind, Loss, PathGrant, Refusal, carve, git};
-use std::collections::HashMap;
+use super::{Access, Disk, GuardedBut, Kind, Loss, PathGrant, Refusal, carve, compute, git};
+use chaperone_policy::{PathPattern, Sourced};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Files, being planned.
@@ -14,7 +16,10 @@ pub(super) struct Files<'a> {
     pub(super) hidden: Vec<PathBuf>,
     pub(super) read_only: Vec<PathBuf>,
     pub(super) guarded: Vec<String>,
+    pub(super) guarded_but: Vec<GuardedBut>,
     pub(super) losses: Vec<Loss>,
+    /// The paths of all grants, once they are settled.
+    granted: HashSet<OsString>,
     /// The paths of the writable grants, once they are settled.
     writable: Vec<PathBuf>,
     /// Folders of protected paths, resolved once.
@@ -30,7 +35,9 @@ impl<'a> Files<'a> {
             hidden: Vec::new(),
             read_only: Vec::new(),
             guarded: Vec::new(),
+            guarded_but: Vec::new(),
             losses: Vec::new(),
+            granted: HashSet::new(),
             writable: Vec::new(),
             folders: HashMap::new(),
         }
@@ -113,50 +120,77 @@ impl<'a> Files<'a> {
             .filter(|grant| grant.access == Access::Write)
             .map(|grant| grant.path.clone())
             .collect();
+        self.granted = kept.iter().map(|grant| grant.path.clone().into_os_string()).collect();
         self.grants = kept;
     }
 
     /// Takes back what is denied, also what will be created under a denied name.
-    pub(super) fn deny(&mut self, exact: &[PathBuf], patterns: &Patterns) -> Result<(), Refusal> {
-        let mut denied = Vec::new();
-        for path in exact {
-            denied.extend(self.disk.canonical(path));
-            denied.push(path.clone());
+    pub(super) fn deny(&mut self, denials: &[Sourced<PathPattern>]) -> Result<(), Refusal> {
+        let disk = self.disk;
+        let globs: Vec<_> =
+            denials.iter().filter(|denial| denial.value.as_literal().is_none()).collect();
+        let patterns = Patterns::new(&globs)?;
+        // By every name that leads there.
+        let mut exact: HashMap<OsString, Vec<&PathPattern>> = HashMap::new();
+        for Sourced { value, .. } in denials {
+            let Some(path) = value.as_literal() else { continue };
+            exact.entry(path.into()).or_default().push(value);
+            if let Some(real) = disk.canonical(path).filter(|real| real != path) {
+                exact.entry(real.into()).or_default().push(value);
+            }
         }
-        self.grants.retain(|grant| {
-            !denied.iter().any(|path| grant.path.starts_with(path)) && !patterns.cover(&grant.path)
-        });
-        self.settle();
-        let roots: Vec<_> = self.grants.iter().map(|grant| grant.path.clone()).collect();
-        let found = patterns
-            .existing(&roots, self.disk)
-            .map_err(|too_large| Refusal::SearchTooLarge { root: too_large.root })?;
-        for path in found {
-            // The name of a link is denied for what it leads to.
-            let real = match self.disk.kind(&path) {
-                Some(Kind::Link) => self.disk.canonical(&path),
-                _ => Some(path),
+        let denies = |path: &Path| {
+            let named = |above: &Path| {
+                let mut here = exact.get(above.as_os_str()).into_iter().flatten();
+                here.any(|denial| compute::denies(denial, path, disk))
             };
-            denied.extend(real);
+            path.ancestors().any(named) || patterns.cover(path)
+        };
+        let before = self.grants.len();
+        self.grants.retain(|grant| !denies(&grant.path));
+        if self.grants.len() < before {
+            self.settle();
         }
+        let roots: Vec<_> = self.grants.iter().map(|grant| grant.path.clone()).collect();
+        let mut denied: Vec<PathBuf> = exact.keys().map(PathBuf::from).collect();
+        for path in patterns.existing(&roots, disk)? {
+            // The name of a link is denied for what it leads to.
+            match disk.kind(&path) {
+                Some(Kind::Link) => denied.extend(disk.canonical(&path)),
+                _ => denied.push(path),
+            }
+        }
+        denied.retain(|path| self.shows(path));
         for path in &denied {
-            self.hide(path);
+            let mut kept = exceptions(denials, path, disk)?;
+            kept.retain(|kept| !denies(kept));
+            match kept.is_empty() {
+                true => self.hide(path),
+                false => self.hide_but(path, &kept),
+            }
         }
-        for path in exact {
-            self.protect(path);
-        }
-        for text in patterns.texts() {
-            self.guard_pattern(text);
+        for Sourced { value, .. } in denials {
+            match (value.as_literal(), value.exceptions()) {
+                (Some(path), []) => self.protect(path),
+                (Some(path), but) => {
+                    self.guard_pattern(&globset::escape(&path.to_string_lossy()), texts(but)?);
+                }
+                (None, but) => self.guard_pattern(value.as_str(), texts(but)?),
+            }
         }
         Ok(())
     }
 
     /// Hides an existing path without links in it, where a grant would show it.
     pub(super) fn hide(&mut self, path: &Path) {
-        let shown = self.grants.iter().any(|g| path.starts_with(&g.path) && path != g.path);
-        if shown && self.disk.kind(path).is_some_and(|kind| kind != Kind::Link) {
+        if self.shows(path) && self.disk.kind(path).is_some_and(|kind| kind != Kind::Link) {
             self.hidden.push(path.to_owned());
         }
+    }
+
+    /// Whether a folder above is granted.
+    fn shows(&self, path: &Path) -> bool {
+        path.ancestors().skip(1).any(|above| self.granted.contains(above.as_os_str()))
     }
 
     /// Hides all of a folder but these paths beneath it.
@@ -201,12 +235,16 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Keeps whatever a pattern names from being created or changed.
-    pub(super) fn guard_pattern(&mut self, text: &str) {
+    /// Keeps whatever a pattern names from being created or changed, but for these.
+    pub(super) fn guard_pattern(&mut self, text: &str, but: Vec<String>) {
         let prefix = super::walk::literal_prefix(text);
         let meets = |grant: &PathBuf| grant.starts_with(&prefix) || prefix.starts_with(grant);
-        if self.writable.iter().any(meets) {
-            self.guarded.push(text.to_owned());
+        if !self.writable.iter().any(meets) {
+            return;
+        }
+        match but.is_empty() {
+            true => self.guarded.push(text.to_owned()),
+            false => self.guarded_but.push(GuardedBut { glob: text.to_owned(), but }),
         }
     }
 
@@ -226,6 +264,8 @@ impl<'a> Files<'a> {
         self.read_only.retain(|path| !hidden.iter().any(|hidden| path.starts_with(hidden)));
         self.guarded.sort();
         self.guarded.dedup();
+        self.guarded_but.sort();
+        self.guarded_but.dedup();
     }
 
     /// Says with grants alone what would otherwise take mounts, and names what that cannot say.
@@ -259,6 +299,39 @@ impl<'a> Files<'a> {
             });
         }
     }
+}
+
+/// What exceptions of denials name beneath a denied path, as far as it exists.
+fn exceptions(
+    denials: &[Sourced<PathPattern>],
+    path: &Path,
+    disk: &dyn Disk,
+) -> Result<Vec<PathBuf>, Refusal> {
+    let mut found = Vec::new();
+    if disk.kind(path) != Some(Kind::Folder) {
+        return Ok(found);
+    }
+    for Sourced { value, origin } in denials {
+        for exception in value.exceptions() {
+            match exception.as_literal() {
+                Some(literal) if literal.starts_with(path) => found.extend(disk.canonical(literal)),
+                Some(_) => {}
+                None => {
+                    let own = Sourced { value: exception.clone(), origin: origin.clone() };
+                    found.extend(Patterns::new(&[&own])?.existing(&[path.to_owned()], disk)?);
+                }
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Patterns as globs.
+fn texts(patterns: &[PathPattern]) -> Result<Vec<String>, Refusal> {
+    let text = |pattern: &PathPattern| pattern.glob().map(|glob| glob.text().to_owned());
+    Ok(patterns.iter().map(text).collect::<Result<_, _>>()?)
 }
 
 /// Sorts paths and leaves out those beneath another.

@@ -1,7 +1,7 @@
 //! A disk that remembers what it was asked. Plans ask about many paths in few folders, and the
 //! time of a start is mostly system calls.
 
-use super::{Disk, Entry, Kind};
+use super::{Disk, Entry, Kind, Next, Seen};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -112,5 +112,9 @@ impl Disk for Known<'_> {
 
     fn text(&self, path: &Path) -> Option<String> {
         self.disk.text(path)
+    }
+
+    fn walk(&self, folder: &Path, see: &(dyn Fn(Seen<'_>) -> Next + Sync)) -> bool {
+        self.disk.walk(folder, see)
     }
 }

@@ -1,7 +1,7 @@
 //! What a plan says of one path, for people who ask.
 
 use super::{Access, Plan};
-use globset::GlobBuilder;
+use chaperone_policy::Glob;
 use std::path::Path;
 
 /// What a session may do with a path.
@@ -38,13 +38,12 @@ impl Plan {
     }
 
     fn is_protected(&self, path: &Path) -> bool {
+        let covers = |glob: &str| Glob::new(glob).is_ok_and(|glob| glob.covers(path));
         self.read_only.iter().any(|own| path.starts_with(own))
-            || self.guarded.iter().any(|pattern| {
-                path.starts_with(pattern)
-                    || GlobBuilder::new(pattern).literal_separator(true).build().is_ok_and(|glob| {
-                        let matcher = glob.compile_matcher();
-                        path.ancestors().any(|ancestor| matcher.is_match(ancestor))
-                    })
-            })
+            || self.guarded.iter().any(|own| path.starts_with(own) || covers(own))
+            || self
+                .guarded_but
+                .iter()
+                .any(|own| covers(&own.glob) && !own.but.iter().any(|exception| covers(exception)))
     }
 }

@@ -1,5 +1,6 @@
 //! Why there is no plan, in words that say what to do.
 
+use super::walk::TooLarge;
 use super::{Loss, Tier};
 use chaperone_policy::Origin;
 use std::path::PathBuf;
@@ -104,6 +105,19 @@ pub enum Refusal {
         /// Where the mode came from.
         origin: Origin,
     },
+}
+
+impl From<TooLarge> for Refusal {
+    fn from(TooLarge { root }: TooLarge) -> Self {
+        Self::SearchTooLarge { root }
+    }
+}
+
+/// A text that [`super::Glob`] gave back.
+impl From<String> for Refusal {
+    fn from(pattern: String) -> Self {
+        Self::BadPattern { pattern }
+    }
 }
 
 fn remedies(losses: &[Loss]) -> String {

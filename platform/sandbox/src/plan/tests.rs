@@ -262,9 +262,12 @@ mod supervisor {
         let disk =
             given.disk.clone().folder("/h/.state/agents/claude").folder("/h/.state/agents/x");
         let plan = Given { disk, ..given }.plan().unwrap();
-        assert_eq!(paths(&plan.hidden), ["/h/.state/agents/x", "/h/.state/history"]);
+        assert_eq!(
+            paths(&plan.hidden),
+            ["/h/.cargo/credentials.toml", "/h/.ssh", "/h/.state/agents/x", "/h/.state/history"]
+        );
         assert_eq!(plan.reach(Path::new("/h/.state/agents/claude/x")), Reach::Write);
-        assert_eq!(plan.reach(Path::new("/h/.ssh/id_ed25519")), Reach::Read, "as the user said");
+        assert_eq!(plan.reach(Path::new("/h/.gitconfig")), Reach::Read, "as the user said");
     }
 
     #[test]
@@ -307,10 +310,10 @@ mod git {
 
     #[test]
     fn in_a_folder_of_clones_each_is_protected() {
-        let disk = clone(disk(), "/h/w/a/.git").file("/h/w/a/.envrc").folder("/h/w/b");
+        let disk = clone(disk(), "/h/w/a/.git").file("/h/w/a/.bashrc").folder("/h/w/b");
         let plan = Given::on(disk).plan().unwrap();
         assert_eq!(plan.reach(Path::new("/h/w/a/.git/hooks/x")), Reach::Protected);
-        assert_eq!(plan.reach(Path::new("/h/w/a/.envrc")), Reach::Protected);
+        assert_eq!(plan.reach(Path::new("/h/w/a/.bashrc")), Reach::Protected);
         assert_eq!(plan.reach(Path::new("/h/w/b/.git/hooks/x")), Reach::Write);
     }
 
@@ -536,11 +539,59 @@ mod denied {
         let plan = Given::says(policy).plan();
         // The session's own folders lie in ~/.state here.
         assert!(matches!(plan, Err(Refusal::Denied { .. })));
-        let policy = "[filesystem]\nread = [\"~/.ssh\"]\ndeny = [\"~/.ss*\", \"~/.cargo\"]\n";
+        let policy = "[filesystem]\nread = [\"~/.ss*\"]\ndeny = [\"~/.ssh\", \"~/.cargo\"]\n";
         let plan = Given::says(policy).plan().unwrap();
         assert_eq!(plan.reach(Path::new("/h/.ssh/id_ed25519")), Reach::Nothing);
         assert_eq!(plan.reach(Path::new("/h/.cargo/bin/cargo")), Reach::Nothing);
         assert_eq!(plan.reach(Path::new("/h/.rustup")), Reach::Read);
+    }
+
+    #[test]
+    fn the_defaults_hide_environment_files_but_not_their_templates() {
+        let disk = disk()
+            .file("/h/w/.env")
+            .file("/h/w/.env.example")
+            .file("/h/w/apps/web/.env.local")
+            .file("/h/w/apps/web/.env.local.sample")
+            .file("/h/w/.envs/production")
+            .file("/h/w/node_modules/x/.env");
+        let plan = Given::on(disk.clone()).plan().unwrap();
+        let hidden = ["/h/w/.env", "/h/w/.envs", "/h/w/apps/web/.env.local"];
+        assert_eq!(paths(&plan.hidden), hidden);
+        let reach = |plan: &Plan, path: &str| plan.reach(&Path::new("/h/w").join(path));
+        for template in [".env.example", "apps/web/.env.local.sample", "new/.env.dist"] {
+            assert_eq!(reach(&plan, template), Reach::Write, "{template}");
+        }
+        for new in ["new/.env", ".env.new", "node_modules/x/.env"] {
+            assert_eq!(reach(&plan, new), Reach::Protected, "{new}");
+        }
+        let named = "[filesystem]\nread = [\".env\"]\nwrite = [\"apps/**/.env.local\"]\n";
+        let named = Given { policy: named.into(), ..Given::on(disk.clone()) }.plan().unwrap();
+        assert_eq!(paths(&named.hidden), ["/h/w/.envs"]);
+        assert_eq!(reach(&named, ".env"), Reach::Protected);
+        assert_eq!(reach(&named, "apps/web/.env.local"), Reach::Write);
+        assert_eq!(reach(&named, "apps/web/.env"), Reach::Protected);
+
+        let reduced = Given { machine: reduced(), ..Given::on(disk) }.plan().unwrap();
+        let loss = reduced.losses.iter().find(|loss| loss.id == "secrets-in-workspace").unwrap();
+        assert!(loss.detail.contains("/h/w/.env, "), "{}", loss.detail);
+        assert_eq!(reach(&reduced, ".env"), Reach::Protected);
+    }
+
+    #[test]
+    fn what_is_named_in_a_denied_folder_is_shown_and_the_rest_of_it_is_not() {
+        let disk = disk().file("/h/.ssh/known_hosts").file("/h/.ssh/config");
+        for machine in [full(), reduced()] {
+            for wide in ["", "\"~\", "] {
+                let policy = format!("[filesystem]\nread = [{wide}\"~/.ssh/known_hosts\"]\n");
+                let given = Given { policy, machine: machine.clone(), ..Given::on(disk.clone()) };
+                let plan = given.plan().unwrap();
+                let reach = |path: &str| plan.reach(&Path::new("/h/.ssh").join(path));
+                assert_eq!(reach("known_hosts"), Reach::Read, "{wide}");
+                assert_eq!(reach("id_ed25519"), Reach::Nothing, "{wide}");
+                assert_eq!(reach("config"), Reach::Nothing, "{wide}");
+            }
+        }
     }
 
     #[test]

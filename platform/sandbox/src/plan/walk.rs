@@ -1,24 +1,41 @@
 //! Which existing paths a glob names, found by listing folders alone: no file is opened and no
 //! link is followed.
 
-use super::{Disk, Kind};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use super::{Disk, Kind, Next, Seen};
+use chaperone_policy::{Glob, PathPattern, SourceKind, Sourced};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-/// More entries than any working tree that people search; beyond it a pattern is refused rather
+/// More folders than any working tree that people search; beyond it a pattern is refused rather
 /// than answered in part.
-const MOST_ENTRIES: usize = 4_000_000;
+const MOST_FOLDERS: usize = 400_000;
 
 /// Not searched: the kernel's own trees hold no files of anyone's.
 const KERNEL: &[&str] = &["/proc", "/sys", "/dev"];
 
-/// A set of globs over absolute paths. Each covers what it matches and everything beneath.
+/// Folders that package managers fill with what anybody can download, and nobody edits. Their
+/// content is not searched for what only the built-in defaults name.
+const FILLED: &[&[u8]] = &[b"node_modules"];
+/// The same for git's own storage, whose names are hashes: a folder and the one that it lies in.
+const STORAGE: [&[u8]; 2] = [b".git", b"objects"];
+
+/// A set of globs over absolute paths. Each covers what it matches and everything beneath, but for
+/// its exceptions.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    texts: Vec<String>,
-    all: GlobSet,
+    all: Vec<Pattern>,
     /// The greatest number of components that a match can have, if there is one.
     depth: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    glob: Glob,
+    but: Vec<Glob>,
+    /// Only the built-in defaults name it.
+    by_default: bool,
 }
 
 /// A search that would have had to look at too much.
@@ -29,32 +46,25 @@ pub(super) struct TooLarge {
 }
 
 impl Patterns {
-    /// Compiles globs that the policy has already checked; what is none after all is given back.
-    pub(super) fn new(texts: Vec<String>) -> Result<Self, String> {
-        let mut all = GlobSetBuilder::new();
+    /// Compiles the globs of a list, which the policy has already checked; what is none after all
+    /// is given back.
+    pub(super) fn new(list: &[&Sourced<PathPattern>]) -> Result<Self, String> {
         let mut depth = Some(0);
-        for text in &texts {
-            // As the policy reads them.
-            let glob =
-                GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build();
-            all.add(glob.map_err(|_| text.clone())?);
+        let mut all = Vec::with_capacity(list.len());
+        for Sourced { value, origin } in list {
+            let text = value.as_str();
+            let but = value.exceptions().iter().map(PathPattern::glob).collect::<Result<_, _>>()?;
+            let by_default = origin.kind == SourceKind::BuiltIn;
+            all.push(Pattern { glob: Glob::new(text)?, but, by_default });
             let parts = (!text.contains("**")).then(|| text.split('/').count());
             depth = depth.zip(parts).map(|(most, parts): (usize, _)| most.max(parts));
         }
-        match all.build() {
-            Ok(all) => Ok(Self { texts, all, depth }),
-            Err(_) => Err(texts.join(", ")),
-        }
+        Ok(Self { all, depth })
     }
 
-    /// The patterns as they were given.
-    pub(super) fn texts(&self) -> &[String] {
-        &self.texts
-    }
-
-    /// Whether the path, or a folder above it, is named.
+    /// Whether the path, or a folder above it, is named, and is no exception.
     pub(super) fn cover(&self, path: &Path) -> bool {
-        !self.texts.is_empty() && path.ancestors().any(|path| self.all.is_match(path))
+        self.all.iter().any(|own| own.glob.covers(path) && !own.excepts(path))
     }
 
     /// The existing paths beneath `grants` that the patterns name, topmost only. A folder that
@@ -65,8 +75,8 @@ impl Patterns {
         disk: &dyn Disk,
     ) -> Result<Vec<PathBuf>, TooLarge> {
         let mut roots: Vec<PathBuf> = Vec::new();
-        for text in &self.texts {
-            let prefix = literal_prefix(text);
+        for own in &self.all {
+            let prefix = literal_prefix(own.glob.text());
             for grant in grants {
                 if KERNEL.iter().any(|kernel| grant.starts_with(kernel)) {
                     continue;
@@ -81,42 +91,64 @@ impl Patterns {
         roots.sort();
         roots.dedup_by(|later, earlier| later.starts_with(earlier));
         let mut found = Vec::new();
-        let mut left = MOST_ENTRIES;
         for root in roots {
             if disk.kind(&root) == Some(Kind::Folder) {
-                self.walk(&mut root.clone(), disk, &mut left, &mut found)
-                    .ok_or(TooLarge { root })?;
+                self.search(&root, disk, &mut found)?;
             }
         }
         Ok(found)
     }
 
-    /// `None` when the search has become too large.
-    fn walk(
+    fn search(
         &self,
-        folder: &mut PathBuf,
+        root: &Path,
         disk: &dyn Disk,
-        left: &mut usize,
         found: &mut Vec<PathBuf>,
-    ) -> Option<()> {
-        let Some(entries) = disk.children(folder) else {
-            if disk.kind(folder).is_some() {
-                found.push(folder.clone());
+    ) -> Result<(), TooLarge> {
+        let thorough = self.all.iter().any(|own| !own.by_default);
+        let left = AtomicUsize::new(MOST_FOLDERS);
+        let all = Mutex::new(Vec::new());
+        let find = |path| all.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        let complete = disk.walk(root, &|seen| {
+            let (folder, name, kind) = match seen {
+                Seen::Entry { folder, name, kind } => (folder, name, kind),
+                Seen::Unlisted(folder) => {
+                    find(folder.to_owned());
+                    return Next::Pass;
+                }
+            };
+            if self.all.iter().any(|own| own.names(folder, name)) {
+                find(folder.join(name));
+                return Next::Pass;
             }
-            return Some(());
-        };
-        *left = left.checked_sub(entries.len())?;
-        let deeper = self.depth.is_none_or(|most| folder.components().count() + 1 < most);
-        for entry in entries {
-            folder.push(&entry.name);
-            if self.all.is_match(&*folder) {
-                found.push(folder.clone());
-            } else if deeper && entry.kind == Kind::Folder {
-                self.walk(folder, disk, left, found)?;
+            if kind != Kind::Folder {
+                return Next::Pass;
             }
-            folder.pop();
-        }
-        Some(())
+            let bytes = name.as_encoded_bytes();
+            let above = || folder.as_os_str().as_encoded_bytes();
+            let filled =
+                FILLED.contains(&bytes) || bytes == STORAGE[1] && above().ends_with(STORAGE[0]);
+            let deeper = (thorough || !filled)
+                && self.depth.is_none_or(|most| folder.components().count() + 1 < most);
+            match deeper {
+                false => Next::Pass,
+                true if left.fetch_sub(1, Ordering::Relaxed) == 0 => Next::Stop,
+                true => Next::Enter,
+            }
+        });
+        found.append(&mut all.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if complete { Ok(()) } else { Err(TooLarge { root: root.to_owned() }) }
+    }
+}
+
+impl Pattern {
+    /// Whether an entry of a folder is named, and is no exception.
+    fn names(&self, folder: &Path, name: &OsStr) -> bool {
+        self.glob.names(folder, name) && (self.but.is_empty() || !self.excepts(&folder.join(name)))
+    }
+
+    fn excepts(&self, path: &Path) -> bool {
+        self.but.iter().any(|but| but.covers(path))
     }
 }
 
@@ -132,11 +164,28 @@ pub(super) fn literal_prefix(glob: &str) -> PathBuf {
 mod tests {
     use super::super::MapDisk;
     use super::*;
+    use chaperone_policy::{Context, Origin, PathText};
 
     fn existing(patterns: &[&str], grants: &[&str], disk: &MapDisk) -> Vec<PathBuf> {
-        let patterns = patterns.iter().map(|text| (*text).to_owned()).collect();
+        let patterns = patterns.iter().map(|text| sourced(text, SourceKind::UserFile));
+        search(&patterns.collect::<Vec<_>>(), grants, disk)
+    }
+
+    fn sourced(text: &str, kind: SourceKind) -> Sourced<PathPattern> {
+        let context = Context {
+            home: "/h".into(),
+            workspace: "/w".into(),
+            agent: None,
+            os: chaperone_policy::Os::Linux,
+        };
+        let value = PathText::parse(text).unwrap().expand(&context);
+        Sourced { value, origin: Origin { kind, ..Origin::built_in() } }
+    }
+
+    fn search(patterns: &[Sourced<PathPattern>], grants: &[&str], disk: &MapDisk) -> Vec<PathBuf> {
         let grants: Vec<_> = grants.iter().map(PathBuf::from).collect();
-        Patterns::new(patterns).unwrap().existing(&grants, disk).unwrap()
+        let patterns = Patterns::new(&patterns.iter().collect::<Vec<_>>()).unwrap();
+        patterns.existing(&grants, disk).unwrap()
     }
 
     #[test]
@@ -164,8 +213,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_package_manager_filled_is_searched_for_what_somebody_denied() {
+        let disk = MapDisk::new()
+            .file("/w/.env")
+            .file("/w/node_modules/x/.env")
+            .file("/w/.git/objects/.env")
+            .file("/w/objects/.env");
+        let of = |kinds: &[SourceKind]| {
+            let list: Vec<_> = kinds.iter().map(|kind| sourced("**/.env*", *kind)).collect();
+            search(&list, &["/w"], &disk)
+        };
+        let by_default = [Path::new("/w/.env"), Path::new("/w/objects/.env")];
+        assert_eq!(of(&[SourceKind::BuiltIn]), by_default);
+        assert_eq!(of(&[SourceKind::BuiltIn, SourceKind::ManagedFile]).len(), 4);
+    }
+
+    #[test]
     fn a_covered_path_is_one_that_is_named_or_lies_beneath() {
-        let patterns = Patterns::new(vec!["/h/.*".into(), "/w/**/secrets".into()]).unwrap();
+        let list = ["/h/.*", "/w/**/secrets"].map(|text| sourced(text, SourceKind::UserFile));
+        let patterns = Patterns::new(&list.iter().collect::<Vec<_>>()).unwrap();
         assert!(patterns.cover(Path::new("/h/.cargo/bin")));
         assert!(patterns.cover(Path::new("/w/a/secrets/b")));
         assert!(!patterns.cover(Path::new("/h/cargo/bin")));

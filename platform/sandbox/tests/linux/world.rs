@@ -95,6 +95,7 @@ impl World {
             hidden: Vec::new(),
             read_only: Vec::new(),
             guarded: Vec::new(),
+            guarded_but: Vec::new(),
             temp,
             network: Network::None { relays: Vec::new() },
             environment,
