@@ -8,6 +8,7 @@ mod documents;
 mod examples;
 mod fleet;
 mod forms;
+mod learn;
 mod managed;
 mod place;
 mod probes;

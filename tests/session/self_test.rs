@@ -159,7 +159,7 @@ fn in_the_reduced_tier_the_named_losses_show_and_nothing_else() -> Result<()> {
 }
 
 /// A user namespace in which there are no others: what a machine without them gives.
-fn without_namespaces([user, group]: [u32; 2]) -> std::io::Result<()> {
+pub(crate) fn without_namespaces([user, group]: [u32; 2]) -> std::io::Result<()> {
     // SAFETY: it changes this process alone, which has one thread.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUSER)? };
     fs::write("/proc/self/setgroups", "deny")?;

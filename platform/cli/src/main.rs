@@ -9,6 +9,7 @@ mod doctor;
 mod export;
 mod history;
 mod import;
+mod learn;
 mod policy;
 mod print;
 mod run;
@@ -41,6 +42,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Run(run::Arguments),
+    Learn(learn::Arguments),
     #[command(subcommand)]
     Policy(policy::Subcommands),
     Why(why::Arguments),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Subcommands::Run(arguments) => return run::run(&arguments),
+        Subcommands::Learn(arguments) => return learn::run(&arguments),
         Subcommands::Policy(command) => print::until_closed(|| policy::run(&command)),
         Subcommands::Why(arguments) => print::until_closed(|| why::run(&arguments)),
         Subcommands::Status(arguments) => print::until_closed(|| status::run(&arguments)),

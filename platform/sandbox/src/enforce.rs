@@ -128,6 +128,11 @@ pub trait Judge {
     /// A write to a guarded path was refused.
     fn write(&mut self, pid: i32, path: &Path);
 
+    /// A name that no grant covers was not made, changed or removed. Only where the plan says
+    /// [`tells_refusals`](crate::Plan::tells_refusals), and only of calls that are carried out on the
+    /// session's behalf.
+    fn refused(&mut self, _pid: i32, _path: &Path) {}
+
     /// A connection was refused.
     fn connect(&mut self, pid: i32, target: &Target);
 

@@ -8,6 +8,7 @@ mod enforce;
 mod linux;
 mod machine;
 mod plan;
+mod refusal;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
@@ -26,4 +27,5 @@ pub use plan::{
     PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Seen, Tier,
     plan, refused_network,
 };
-pub use system::{Ahead, Control, Session, Starting, ahead, assume, launch, probe};
+pub use refusal::{FileRefusal, Unreported};
+pub use system::{Ahead, Control, Refusals, Session, Starting, ahead, assume, launch, probe};

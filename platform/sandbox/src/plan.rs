@@ -166,4 +166,8 @@ pub struct Plan {
     pub limits: Limits,
     /// What this tier does not give, for `doctor` and the session's first event.
     pub losses: Vec<Loss>,
+    /// Refusals of files are told as far as they can be: the broker's to [`crate::Judge::refused`],
+    /// Landlock's in the kernel's audit records. No call is intercepted for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_refusals: bool,
 }

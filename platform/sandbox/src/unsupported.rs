@@ -6,6 +6,7 @@ use crate::enforce::{
 };
 use crate::machine::{Machine, Status};
 use crate::plan::{Plan, Relay};
+use crate::refusal::{FileRefusal, Unreported};
 use std::ffi::OsString;
 
 /// A session that sets itself up: there is none here.
@@ -23,6 +24,25 @@ pub enum Control {}
 /// A first process ahead of its plan: there is none here.
 #[derive(Debug)]
 pub enum Ahead {}
+
+/// What the kernel refuses is told nowhere here.
+#[derive(Debug)]
+pub enum Refusals {}
+
+impl Refusals {
+    /// Always refuses.
+    ///
+    /// # Errors
+    /// [`Unreported::OldKernel`].
+    pub fn watch() -> Result<Self, Unreported> {
+        Err(Unreported::OldKernel)
+    }
+
+    /// There are none.
+    pub fn of(self, _: &[i32]) -> (Vec<FileRefusal>, bool) {
+        match self {}
+    }
+}
 
 /// Starts none.
 pub fn ahead() -> Option<Ahead> {

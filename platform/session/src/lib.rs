@@ -8,6 +8,8 @@ pub mod desk;
 
 mod doctor;
 mod gaps;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
+mod learn;
 mod load;
 mod memory;
 mod paths;
@@ -34,6 +36,7 @@ pub use chaperone_audit as audit;
 pub use chaperone_policy as policy;
 pub use chaperone_sources::remote::{Bundle, RefreshError, Refreshed};
 pub use doctor::{Check, CheckStatus, Examination, examine};
+pub use learn::{Change, Left, Proposal};
 pub use load::{LoadError, Loaded, Question, environment, load};
 pub use memory::prepare_memory;
 pub use paths::{Paths, PathsError, resolved};
@@ -41,7 +44,7 @@ pub use prompt::ask_on;
 pub use report::{Report, report};
 pub use shell::{Judged, JudgedCommand, Started, Unread, programs, would_start};
 pub use shown::{explain, running, show};
-pub use supervisor::{RunOptions, StartError, run};
+pub use supervisor::{RunOptions, StartError, learn, run};
 pub use would::{change, command, would};
 
 /// The login name of the user who runs this process, or the number where it has none.

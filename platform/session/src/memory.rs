@@ -3,7 +3,7 @@
 
 /// One heap for all threads, which is not given back, with so many bytes of it there already. To be
 /// called before there is a second thread; what fails here only makes the start slower.
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn prepare_memory(bytes: usize) {
     // SAFETY: mallopt takes numbers, and no other thread allocates yet (mallopt(3)).
     unsafe {
@@ -25,5 +25,5 @@ pub fn prepare_memory(bytes: usize) {
 }
 
 /// Other allocators have other ways.
-#[cfg(not(target_env = "gnu"))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn prepare_memory(_bytes: usize) {}

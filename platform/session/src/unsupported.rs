@@ -21,6 +21,18 @@ pub struct StartError;
 ///
 /// # Errors
 /// Always.
+pub fn learn(
+    _: &RunOptions,
+    _: &Paths,
+    _: &mut dyn FnMut(&crate::Proposal) -> bool,
+) -> Result<u8, StartError> {
+    Err(StartError)
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
 pub fn run(_: &RunOptions, _: &Paths) -> Result<u8, StartError> {
     Err(StartError)
 }

@@ -117,7 +117,7 @@ fn landlock(p: &Prepared, terminal: Option<BorrowedFd<'_>>) -> Result<Ruleset, F
     if let Some(terminal) = terminal {
         on(Stage::Landlock, ruleset.grant_fd(terminal.as_raw_fd(), Access::Device))?;
     }
-    on(Stage::Landlock, ruleset.enforce())?;
+    on(Stage::Landlock, ruleset.enforce(p.audited))?;
     Ok(ruleset)
 }
 

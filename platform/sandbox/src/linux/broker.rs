@@ -97,6 +97,26 @@ pub(super) enum Call {
     },
 }
 
+impl Call {
+    /// The name that it would make, change or remove, where it has one.
+    fn changes(&self) -> Option<&Path> {
+        match self {
+            Self::Open { path, .. }
+            | Self::MakeFolder { path, .. }
+            | Self::MakeNode { path, .. }
+            | Self::Remove { path, .. }
+            | Self::Truncate { path, .. }
+            | Self::Change { path, .. } => Some(path),
+            Self::Rename { to, .. } | Self::Link { to, .. } | Self::LinkFile { to, .. } => Some(to),
+            Self::Symlink { at, .. } => Some(at),
+            Self::Reopen { .. }
+            | Self::ChangeFile { .. }
+            | Self::Watch { .. }
+            | Self::WatchFile { .. } => None,
+        }
+    }
+}
+
 /// A call and who waits for it.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -111,6 +131,8 @@ pub(super) struct Job {
 pub(super) enum Word {
     /// A name was guarded; the call was answered.
     Refused { tid: i32, path: PathBuf },
+    /// No grant covers a name; the call was answered.
+    Ungranted { tid: i32, path: PathBuf },
     /// The path led here, which means something else to each process; not answered.
     Elsewhere { job: Job, path: PathBuf },
 }
@@ -137,6 +159,8 @@ pub(super) struct Work {
     pub(super) listener: Listener,
     /// Where the tracing thread hears of them.
     pub(super) shared: Arc<Shared>,
+    /// Whether it hears also of what no grant covers.
+    pub(super) tells: bool,
 }
 
 impl Broker {
@@ -221,6 +245,13 @@ impl Work {
             if let Err(Trouble::Elsewhere(path)) = outcome {
                 self.shared.hear(Word::Elsewhere { job, path });
                 continue;
+            }
+            if self.tells
+                && let Err(Trouble::Error(Errno(libc::EACCES | libc::EROFS))) = outcome
+                && let Some(path) = job.call.changes()
+            {
+                let word = Word::Ungranted { tid: question.tid, path: path.to_owned() };
+                self.shared.hear(word);
             }
             let opened = match job.call {
                 Call::Open { flags, .. } | Call::Reopen { flags, .. } => flags,

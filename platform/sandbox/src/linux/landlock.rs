@@ -27,6 +27,12 @@ const IOCTL_DEV: u64 = 1 << 15; // 5
 const SCOPE_ABSTRACT_SOCKET: u64 = 1 << 0; // 6
 const SCOPE_SIGNAL: u64 = 1 << 1; // 6
 
+/// The version of the interface that can write what it refuses to the audit records (Linux 6.15).
+pub(super) const AUDITS: u32 = 7;
+
+/// `LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON`
+const LOG_NEW_EXEC: u32 = 1 << 1;
+
 /// Every right that this version of the interface knows.
 fn handled(abi: u32) -> u64 {
     let first = EXECUTE | WRITE_FILE | READ_FILE | READ_DIR | REMOVE_DIR | REMOVE_FILE;
@@ -141,9 +147,10 @@ impl Ruleset {
         .map(drop)
     }
 
-    /// Confines this thread by it.
-    pub(super) fn enforce(&self) -> Result<()> {
-        enforce(&self.fd)
+    /// Confines this thread by it; `audited` where what it refuses to the programs that this thread
+    /// starts is to be in the kernel's audit records.
+    pub(super) fn enforce(&self, audited: bool) -> Result<()> {
+        restrict(&self.fd, if audited { LOG_NEW_EXEC } else { 0 })
     }
 }
 
@@ -156,7 +163,11 @@ impl AsFd for Ruleset {
 /// Confines this thread and all that come from it, for good, by a set of rules that may be another
 /// process's. `no_new_privs` must be set.
 pub(super) fn enforce(ruleset: &OwnedFd) -> Result<()> {
+    restrict(ruleset, 0)
+}
+
+fn restrict(ruleset: &OwnedFd, flags: u32) -> Result<()> {
+    let fd = ruleset.as_raw_fd();
     // SAFETY: takes two numbers.
-    sys::check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) })
-        .map(drop)
+    sys::check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, fd, flags) }).map(drop)
 }

@@ -26,6 +26,7 @@ mod paths;
 mod prepare;
 mod probe;
 mod proc;
+mod refusals;
 mod sys;
 mod terminal;
 mod trace;
@@ -35,6 +36,7 @@ pub use ahead::{Ahead, ahead};
 pub use control::Control;
 pub use probe::{assume, probe};
 pub(crate) use proc::ancestors;
+pub use refusals::Refusals;
 pub(crate) use tree::walk;
 
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
@@ -61,7 +63,7 @@ pub struct Starting {
     session: Session,
     prepared: Prepared,
     /// What the broker judges by, until it has it.
-    brokered: (Guard, Own),
+    brokered: (Guard, Own, bool),
     has_terminal: bool,
     relays: Vec<Relay>,
 }
@@ -104,7 +106,8 @@ pub fn launch(
     }
     let prepared = prepare::prepare(plan, command)?;
     let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
-    let brokered = (Guard::new(&plan.guarded, &plan.guarded_but)?, Own(own));
+    let guard = Guard::new(&plan.guarded, &plan.guarded_but)?;
+    let brokered = (guard, Own(own), plan.tells_refusals);
     let streams = Streams::new(stdio)?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
     wake_by_children(&wake)?;
@@ -194,11 +197,11 @@ impl Starting {
             let _ = session.shared.terminal.set(copy);
         }
         if let (Some(ruleset), Some(listener)) = (ruleset, &session.listener) {
-            let (guard, own) = brokered;
+            let (guard, own, tells) = brokered;
             let listener = listener.share().map_err(|e| failed(Stage::Broker, e))?;
             let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
             let shared = Arc::clone(&session.shared);
-            let work = Work { guard, own, root, ruleset, listener, shared };
+            let work = Work { guard, own, root, ruleset, listener, shared, tells };
             session.broker = Some(Broker::new(work));
         }
         Ok(session)

@@ -30,6 +30,8 @@ pub(super) struct Prepared {
     pub(super) relays: Vec<libc::sockaddr_in>,
     pub(super) rules: Vec<Rule>,
     pub(super) landlock_abi: u32,
+    /// Landlock's refusals go to the kernel's audit records.
+    pub(super) audited: bool,
     pub(super) filter: Vec<libc::sock_filter>,
     pub(super) workspace: CString,
     pub(super) processes: Option<u64>,
@@ -153,6 +155,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         relays: if own_network { relays.iter().map(address).collect() } else { Vec::new() },
         rules: rules(plan)?,
         landlock_abi,
+        audited: plan.tells_refusals && landlock_abi >= landlock::AUDITS,
         filter: filter::build(Conditions {
             namespaces: full,
             own_network,

@@ -162,6 +162,7 @@ impl Tracer<'_> {
         for word in self.shared.take_words() {
             match word {
                 Word::Refused { tid, path } => self.judge.write(tid, &path),
+                Word::Ungranted { tid, path } => self.judge.refused(tid, &path),
                 Word::Elsewhere { job, path } => {
                     let question = job.question;
                     self.broker(&question, calls::elsewhere(job, &path));

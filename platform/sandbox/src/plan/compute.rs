@@ -175,6 +175,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
             processes: policy.limits().processes.as_ref().map(|limit| limit.value),
         },
         losses,
+        tells_refusals: false,
     })
 }
 

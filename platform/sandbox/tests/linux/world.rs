@@ -88,6 +88,7 @@ impl World {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
         let plan = Plan {
+            tells_refusals: false,
             tier,
             landlock_abi: assume().landlock_abi,
             workspace: workspace.clone(),

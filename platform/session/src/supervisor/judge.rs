@@ -7,6 +7,7 @@ use super::asking::Asking;
 use super::live::Live;
 use super::terminal::Terminal;
 use super::{signals, words};
+use crate::learn::Refused;
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
     Action, Command, Decision, Facts, Origin, Verdict, continues, decide, observed, unattended,
@@ -16,6 +17,9 @@ use jiff::Timestamp;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Why what no grant covers is refused.
+pub(crate) const UNGRANTED: &str = "No grant of this session covers it.";
 
 /// What a session's decisions are made of.
 pub(crate) struct Supervision {
@@ -27,9 +31,28 @@ pub(crate) struct Supervision {
     /// What was asked last in each process: the program that `env` starts for a script is the same
     /// wish, and is not asked about again.
     pub(crate) asked: HashMap<i32, Command>,
+    /// What was refused so far, where that is to be learned from.
+    pub(crate) learned: Option<Learned>,
+}
+
+/// What a session that learns hears of.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    pub(crate) refused: Refused,
+    /// The process that became the agent: it has confined itself.
+    pub(crate) agent: Option<i32>,
 }
 
 impl Supervision {
+    /// Remembers a command that was asked about or denied.
+    fn learn(&mut self, exec: &ObservedExec, decision: &Decision) {
+        if let Some(learned) = &mut self.learned
+            && decision.verdict != Verdict::Allow
+        {
+            learned.refused.commands.push((exec.command.clone(), decision.clone()));
+        }
+    }
+
     fn record(&self, event: NewEvent) -> Result<(), Answer> {
         match self.segment.append(event) {
             Ok(_) => Ok(()),
@@ -70,6 +93,7 @@ impl Supervision {
             self.record(NewEvent::observed(&action, &decision, would))?;
             return Ok(Answer::Allow);
         }
+        self.learn(exec, &decision);
         let asked = self.asking.somebody_is_there() || self.asking.somebody_may_come();
         if decision.verdict == Verdict::Ask && !asked {
             decision = unattended(&policy, decision);
@@ -94,6 +118,9 @@ impl Supervision {
 
 impl Judge for Supervision {
     fn exec(&mut self, id: ActionId, exec: &ObservedExec) -> Answer {
+        if let Some(learned) = &mut self.learned {
+            learned.agent.get_or_insert(exec.pid);
+        }
         self.judge(id, exec).unwrap_or_else(|refusal| refusal)
     }
 
@@ -105,6 +132,9 @@ impl Judge for Supervision {
     }
 
     fn write(&mut self, _pid: i32, path: &Path) {
+        if let Some(learned) = &mut self.learned {
+            learned.refused.protected.insert(path.to_owned());
+        }
         let action = Action::Write { path: path.to_owned() };
         self.note(
             &action,
@@ -113,7 +143,29 @@ impl Judge for Supervision {
         );
     }
 
+    fn refused(&mut self, _pid: i32, path: &Path) {
+        let fresh = self
+            .learned
+            .as_mut()
+            .is_some_and(|learned| learned.refused.writes.insert(path.to_owned()));
+        // Programs try again and again; once is enough to learn from.
+        if fresh {
+            let action = Action::Write { path: path.to_owned() };
+            self.note(&action, UNGRANTED.into(), "filesystem grants");
+        }
+    }
+
     fn connect(&mut self, _pid: i32, target: &Target) {
+        if let Some(Learned { refused, .. }) = &mut self.learned {
+            match target {
+                Target::Address(address) => {
+                    refused.addresses.insert((address.ip().to_string(), address.port()));
+                }
+                Target::Socket(_) | Target::Abstract(_) => {
+                    refused.sockets.insert(target.to_string());
+                }
+            }
+        }
         let action = match target {
             Target::Address(address) => {
                 Action::Connect { host: address.ip().to_string(), port: address.port() }

@@ -7,6 +7,7 @@ mod announce;
 mod asking;
 mod bundle;
 mod judge;
+mod learning;
 mod live;
 mod relay;
 mod signals;
@@ -17,6 +18,7 @@ mod words;
 use crate::agents;
 use crate::git::branch;
 use crate::id::new_session_id;
+use crate::learn::{Proposal, propose};
 use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::memory::prepare_memory;
 use crate::paths::{Paths, private_dir};
@@ -27,11 +29,12 @@ use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Action, Decision, Facts, Mode, Policy, Verdict, decide, observed};
 use chaperone_sandbox::{
     AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
-    Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume, launch, plan,
-    probe,
+    Refusals, Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume,
+    launch, plan, probe,
 };
 use jiff::Timestamp;
-use judge::Supervision;
+use judge::{Learned, Supervision};
+use learning::{offered, refused};
 use live::Live;
 use relay::Connections;
 use std::collections::{BTreeMap, HashMap};
@@ -125,6 +128,26 @@ const READY: usize = 640 << 10;
 /// # Errors
 /// When the session could not be started, or not be watched over to its end.
 pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
+    run_session(options, paths, None)
+}
+
+/// Does something with a proposal, and tells whether it was applied.
+type Offer<'a> = &'a mut dyn FnMut(&Proposal) -> bool;
+
+/// The same for a session that is learned from: what is refused stays refused, and is offered as a
+/// change of the user's own policy when the session has ended.
+///
+/// # Errors
+/// As [`run`].
+pub fn learn(options: &RunOptions, paths: &Paths, offer: Offer<'_>) -> Result<u8, StartError> {
+    run_session(options, paths, Some(offer))
+}
+
+fn run_session(
+    options: &RunOptions,
+    paths: &Paths,
+    offer: Option<Offer<'_>>,
+) -> Result<u8, StartError> {
     if let Some(session) = std::env::var_os("CHAPERONE_SESSION") {
         return Err(StartError::InsideSession(session.to_string_lossy().into_owned()));
     }
@@ -149,14 +172,15 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
         Some(agent) => agents::command(agent, &options.question.command, &loaded.workspace)?,
         None => options.question.command.clone(),
     };
-    let prepared = Prepared::new(&id, &loaded, &command, paths)?;
+    let refusals = offer.is_some().then(Refusals::watch);
+    let prepared = Prepared::new(&id, &loaded, &command, paths, offer.is_some())?;
     let streams = Streams::of_this_process();
 
     let mut plan = prepared.plan(&assume())?;
     warn(&loaded.policy, &plan);
     let starting = start(ahead, &plan, &command, streams);
     // While the sandbox is set up, the disk keeps the beginning and the socket is made.
-    let segment = Arc::new(begin(&id, &loaded, &plan, options, paths)?);
+    let segment = Arc::new(begin(&id, &loaded, &plan, options, paths, offer.is_some())?);
     let opening = |plan: &Plan| {
         let info = info(&id, &loaded, plan, options);
         open(info, &paths.runtime, &loaded.policy, patience(&loaded))
@@ -183,7 +207,12 @@ pub fn run(options: &RunOptions, paths: &Paths) -> Result<u8, StartError> {
     let ended = launched
         .and_then(|session| supervise(session, opened?, &plan, &id, &loaded, options, &segment));
     match ended {
-        Ok(status) => {
+        Ok((status, learned)) => {
+            if let (Some(learned), Some(offer)) = (learned, offer) {
+                let refused = refused(learned, refusals, &segment)?;
+                let question = &options.question;
+                offered(&propose(&refused, &loaded, question, paths), offer, &segment)?;
+            }
             segment.end(NewEvent::session_end(i32::from(status)))?;
             Ok(status)
         }
@@ -205,6 +234,7 @@ struct Prepared<'a> {
     temp: temp::Temp,
     cache: PathBuf,
     control: Vec<PathBuf>,
+    learns: bool,
 }
 
 impl<'a> Prepared<'a> {
@@ -213,6 +243,7 @@ impl<'a> Prepared<'a> {
         loaded: &'a Loaded,
         command: &[OsString],
         paths: &'a Paths,
+        learns: bool,
     ) -> Result<Self, StartError> {
         let environment = environment();
         let mut access = match loaded.agent {
@@ -238,11 +269,12 @@ impl<'a> Prepared<'a> {
             temp,
             cache,
             control: paths.own(),
+            learns,
         })
     }
 
     fn plan(&self, machine: &Machine) -> Result<Plan, Refusal> {
-        plan(PlanInput {
+        let plan = plan(PlanInput {
             policy: &self.loaded.policy,
             machine,
             session: self.id,
@@ -254,7 +286,8 @@ impl<'a> Prepared<'a> {
             agent: &self.access,
             environment: &self.environment,
             disk: &RealDisk,
-        })
+        })?;
+        Ok(Plan { tells_refusals: self.learns, ..plan })
     }
 }
 
@@ -298,6 +331,7 @@ fn begin(
     plan: &Plan,
     options: &RunOptions,
     paths: &Paths,
+    learns: bool,
 ) -> Result<Segment, StartError> {
     let command = &options.question.command;
     let start = Start {
@@ -321,7 +355,9 @@ fn begin(
         .map_err(own(format!("the state folder {}", paths.state.display())))?;
     let redactor = Redactor::from_environment(environment());
     let store = Store::open(&paths.history())?;
-    Ok(store.begin_meanwhile(id, redactor, NewEvent::session_start(start))?)
+    let start = NewEvent::session_start(start);
+    let start = if learns { start.detail("learns", true) } else { start };
+    Ok(store.begin_meanwhile(id, redactor, start)?)
 }
 
 /// The agent file's name, or the program's.
@@ -411,7 +447,7 @@ fn supervise(
     loaded: &Loaded,
     options: &RunOptions,
     segment: &Arc<Segment>,
-) -> Result<u8, StartError> {
+) -> Result<(u8, Option<Learned>), StartError> {
     let control = session.control();
     let streams = Streams::of_this_process();
     let terminal = match session.take_terminal() {
@@ -474,6 +510,7 @@ fn supervise(
         control,
         terminal: terminal.clone(),
         asked: HashMap::new(),
+        learned: plan.tells_refusals.then(Learned::default),
     };
     segment.begun()?;
     let outcome = session.run(&mut supervision);
@@ -486,10 +523,11 @@ fn supervise(
         let event = NewEvent::ended(left.pid.unsigned_abs(), &left.argv0);
         segment.append(event)?;
     }
-    Ok(match outcome.exit {
+    let status = match outcome.exit {
         Exit::Code(code) => u8::try_from(code).unwrap_or(u8::MAX),
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-    })
+    };
+    Ok((status, supervision.learned))
 }
 
 /// The controlling terminal, if this process may read it.

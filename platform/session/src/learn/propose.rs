@@ -1,0 +1,530 @@
+//! From what was refused to a proposal. Each part is tried: what would still be refused under the
+//! changed file is not proposed.
+
+use super::change::{diff, with};
+use super::{Change, Left, Proposal, Refused};
+use crate::load::{Loaded, Question, load};
+use crate::paths::Paths;
+use chaperone_policy::{
+    Access, Action, Class, Command, Decision, Facts, Policy, Verdict, decide, decide_file,
+    session_scope,
+};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What every program of the machine is made of, or governs it. Who may write there is outside of
+/// any sandbox in a moment, so it is never proposed to be written.
+const SYSTEM: &[&str] = &[
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/root", "/run",
+    "/sbin", "/snap", "/sys", "/usr", "/var",
+];
+
+/// From so many files on, it is their folder that is needed.
+const MANY: usize = 2;
+
+/// What to change, by what was refused.
+pub(crate) fn propose(
+    refused: &Refused,
+    loaded: &Loaded,
+    question: &Question,
+    paths: &Paths,
+) -> Proposal {
+    let file = paths.config.join("config.toml");
+    let before = fs::read_to_string(&file).unwrap_or_default();
+    let mut found = Found {
+        loaded,
+        question,
+        paths,
+        proposal: Proposal {
+            diff: String::new(),
+            changes: Vec::new(),
+            denied: Vec::new(),
+            secrets: Vec::new(),
+            kept: Vec::new(),
+            unseen: refused.unseen.clone(),
+            after: before.clone(),
+            before,
+            file,
+        },
+    };
+    let mut parts = found.files(refused);
+    parts.extend(found.addresses(refused));
+    parts.extend(found.commands(refused));
+    for path in &refused.protected {
+        let why = "It would run later outside of the sandbox, or governs it; change it yourself.";
+        found.keep(path.display(), why);
+    }
+    for socket in &refused.sockets {
+        found.keep(socket, "A socket of another program is a way around the sandbox.");
+    }
+    let Found { mut proposal, .. } = found;
+    let parts = proposal.tried(parts, question, paths);
+    let changes: Vec<Change> = parts.into_iter().map(|part| part.change).collect();
+    match with(&proposal.before, &changes) {
+        Some(after) => {
+            proposal.diff = diff(&proposal.file, &proposal.before, &after);
+            proposal.after = after;
+            proposal.changes = changes;
+        }
+        None => {
+            proposal.kept.extend(
+                changes.into_iter().map(|change| Left {
+                    what: format!("{} {}", change.key, change.value),
+                    why: "Your file cannot be changed by this, as it is written; add it yourself."
+                        .into(),
+                }),
+            )
+        }
+    }
+    if proposal.changes.is_empty() {
+        proposal.diff.clear();
+    }
+    proposal
+}
+
+/// A part of a change, and what it is to allow.
+struct Part {
+    change: Change,
+    allows: Vec<Action>,
+}
+
+impl Proposal {
+    /// The parts under which what they are for is allowed; the others are told as denied.
+    fn tried(&mut self, parts: Vec<Part>, question: &Question, paths: &Paths) -> Vec<Part> {
+        if parts.is_empty() {
+            return parts;
+        }
+        let changes: Vec<Change> = parts.iter().map(|part| part.change.clone()).collect();
+        let Some(policy) =
+            with(&self.before, &changes).and_then(|text| policy_with(&text, question, paths))
+        else {
+            return parts;
+        };
+        let (good, bad): (Vec<Part>, Vec<Part>) = parts
+            .into_iter()
+            .partition(|part| part.allows.iter().all(|action| refusal(&policy, action).is_none()));
+        for Part { change, allows } in bad {
+            let why = allows.iter().find_map(|action| refusal(&policy, action));
+            let why = why.map_or_else(String::new, |decision| by_whom(&decision));
+            self.denied.push(Left { what: change.value, why });
+        }
+        good
+    }
+}
+
+/// The policy as it would be if the user's file had this text.
+fn policy_with(text: &str, question: &Question, paths: &Paths) -> Option<std::sync::Arc<Policy>> {
+    let mut name = [0u8; 8];
+    getrandom::fill(&mut name).ok()?;
+    let folder = paths.cache.join(format!("learn-{:016x}", u64::from_ne_bytes(name)));
+    crate::paths::private_dir(&folder).ok()?;
+    let written = fs::write(folder.join("config.toml"), text);
+    let asked = Paths { config: folder.clone(), ..paths.clone() };
+    let loaded = load(question, &asked);
+    // It is only ever read here; what is left of it harms nobody.
+    let _ = fs::remove_dir_all(folder);
+    written.ok()?;
+    Some(loaded.ok()?.policy)
+}
+
+/// Why an action would not be allowed.
+fn refusal(policy: &Policy, action: &Action) -> Option<Decision> {
+    let decision = match action {
+        Action::Read { path } => decide_file(policy, Access::Read, path)?,
+        Action::Write { path } => decide_file(policy, Access::Write, path)?,
+        Action::Run(_) | Action::Connect { .. } => {
+            decide(policy, &Facts::at(Timestamp::now()), action)
+        }
+    };
+    (decision.verdict != Verdict::Allow).then_some(decision)
+}
+
+/// Who refuses, and why, as a sentence.
+fn by_whom(decision: &Decision) -> String {
+    let Decision { reason, origin, .. } = decision;
+    let who = match origin.kind.class() {
+        Class::Managed | Class::UserPolicy => "Your organisation denies this",
+        Class::Workspace => "The workspace's own file denies this",
+        Class::Base => "It would still be denied",
+    };
+    format!("{who} ({origin}). {reason}")
+}
+
+/// Whether somebody refuses whom the user's file does not overrule.
+fn is_final(decision: &Decision) -> bool {
+    decision.origin.kind.class() != Class::Base
+}
+
+struct Found<'a> {
+    loaded: &'a Loaded,
+    question: &'a Question,
+    paths: &'a Paths,
+    proposal: Proposal,
+}
+
+impl Found<'_> {
+    fn keep(&mut self, what: impl ToString, why: &str) {
+        let left = Left { what: what.to_string(), why: why.to_owned() };
+        if !self.proposal.kept.contains(&left) {
+            self.proposal.kept.push(left);
+        }
+    }
+
+    fn deny(&mut self, what: impl ToString, decision: &Decision) {
+        let left = Left { what: what.to_string(), why: by_whom(decision) };
+        if !self.proposal.denied.contains(&left) {
+            self.proposal.denied.push(left);
+        }
+    }
+
+    fn commands(&mut self, refused: &Refused) -> Vec<Part> {
+        let mut parts: BTreeMap<Vec<String>, Part> = BTreeMap::new();
+        for (command, decision) in &refused.commands {
+            let said = shown(command);
+            if is_final(decision) {
+                self.deny(said, decision);
+                continue;
+            }
+            let action = Action::Run(command.clone());
+            let rule = |prefix: &[String]| Change {
+                key: "commands.rule",
+                value: serde_json::to_string(prefix).unwrap_or_default(),
+                why: format!("Learned; before: {}", decision.reason),
+            };
+            let fits = |prefix: &Vec<String>| {
+                // No words are the beginning of every command.
+                if prefix.is_empty() {
+                    return false;
+                }
+                let text = with(&self.proposal.before, &[rule(prefix)]);
+                let policy = text.and_then(|text| policy_with(&text, self.question, self.paths));
+                policy.is_some_and(|policy| refusal(&policy, &action).is_none())
+            };
+            // What an approval for a session would cover; else this very line; else what the rule
+            // is about, since options may stand between its words.
+            let scope = session_scope(&self.loaded.policy, command);
+            let prefix = scope
+                .and_then(|scope| [scope, line(command), ruled(decision)].into_iter().find(fits));
+            let Some(prefix) = prefix else {
+                self.keep(said, "What it is cannot be told safely by its first words.");
+                continue;
+            };
+            let change = rule(&prefix);
+            let part = parts.entry(prefix).or_insert(Part { change, allows: Vec::new() });
+            part.allows.push(action);
+        }
+        parts.into_values().collect()
+    }
+
+    fn addresses(&mut self, refused: &Refused) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for (host, port) in &refused.addresses {
+            let named = if host.contains(':') {
+                format!("[{host}]:{port}")
+            } else {
+                format!("{host}:{port}")
+            };
+            let action = Action::Connect { host: host.clone(), port: *port };
+            match refusal(&self.loaded.policy, &action) {
+                Some(decision) if is_final(&decision) => self.deny(named, &decision),
+                _ => parts.push(Part {
+                    change: Change {
+                        key: "network.allow",
+                        why: format!("Lets the session connect to {named}."),
+                        value: named,
+                    },
+                    allows: vec![action],
+                }),
+            }
+        }
+        parts
+    }
+
+    fn files(&mut self, refused: &Refused) -> Vec<Part> {
+        let writes = self.wanted(&refused.writes, Access::Write);
+        let writes = gathered(&writes, &self.paths.home);
+        let reads = self.wanted(&refused.reads, Access::Read);
+        let reads: BTreeSet<PathBuf> = reads
+            .into_iter()
+            // What may be written may be read.
+            .filter(|path| !writes.iter().any(|granted| path.starts_with(granted)))
+            .collect();
+        let reads = gathered(&reads, &self.paths.home);
+        let mut parts = Vec::new();
+        for (key, paths) in [("filesystem.read", reads), ("filesystem.write", writes)] {
+            let write = key == "filesystem.write";
+            for path in paths {
+                let value = in_home(&path, &self.paths.home);
+                let what = if write { "read and write" } else { "read" };
+                parts.push(Part {
+                    change: Change { key, why: format!("Lets the session {what} {value}."), value },
+                    allows: vec![if write {
+                        Action::Write { path }
+                    } else {
+                        Action::Read { path }
+                    }],
+                });
+            }
+        }
+        parts
+    }
+
+    /// Of paths that were refused, those that a grant could name.
+    fn wanted(&mut self, refused: &BTreeSet<PathBuf>, access: Access) -> BTreeSet<PathBuf> {
+        let mut wanted = BTreeSet::new();
+        for asked in refused {
+            let Some(path) = nameable(asked) else { continue };
+            let home = &self.paths.home;
+            let shown = in_home(&path, home);
+            match decide_file(&self.loaded.policy, access, &path) {
+                Some(decision) if decision.verdict != Verdict::Allow && is_final(&decision) => {
+                    self.deny(shown, &decision);
+                }
+                Some(decision) if decision.verdict != Verdict::Allow => {
+                    let why = format!(
+                        "It is hidden on purpose ({}). {}",
+                        decision.origin, decision.reason
+                    );
+                    self.secret(shown, why);
+                }
+                _ if self.paths.own().iter().any(|own| path.starts_with(own)) => {
+                    self.keep(shown, "It is Chaperone's own; no session reaches it.");
+                }
+                _ if access == Access::Write
+                    && !path.starts_with(home)
+                    && SYSTEM.iter().any(|system| path.starts_with(system)) =>
+                {
+                    self.keep(shown, "It is the system's; what is written there runs outside.");
+                }
+                _ if home.starts_with(&path) => {
+                    let why = "It would take the whole home folder; make a folder for it there.";
+                    self.keep(in_home(asked, home), why);
+                }
+                _ if !may(&path, access) => {
+                    self.keep(shown, "This user may not do that outside of a session either.");
+                }
+                _ if path.to_string_lossy().contains(['*', '?', '[', '{']) => {
+                    self.keep(shown, "Its name would be read as a pattern; add it yourself.");
+                }
+                _ => {
+                    wanted.insert(path);
+                }
+            }
+        }
+        wanted
+    }
+
+    fn secret(&mut self, what: String, why: String) {
+        let left = Left { what, why };
+        if !self.proposal.secrets.contains(&left) {
+            self.proposal.secrets.push(left);
+        }
+    }
+}
+
+/// What there is of a path: a grant names something that exists. A name that was to be made needs
+/// the folder that it was to be made in.
+fn nameable(path: &Path) -> Option<PathBuf> {
+    let existing = path.ancestors().find(|ancestor| ancestor.exists())?;
+    existing.canonicalize().ok()
+}
+
+/// The fewest paths that cover these without granting a folder for a single file, or the home.
+fn gathered(paths: &BTreeSet<PathBuf>, home: &Path) -> BTreeSet<PathBuf> {
+    let mut files: BTreeMap<&Path, usize> = BTreeMap::new();
+    for folder in paths.iter().filter(|path| !path.is_dir()).filter_map(|path| path.parent()) {
+        *files.entry(folder).or_default() += 1;
+    }
+    let wide = |folder: &Path| home.starts_with(folder);
+    let whole =
+        |folder: &Path| files.get(folder).is_some_and(|count| *count >= MANY) && !wide(folder);
+    let gathered: BTreeSet<PathBuf> = paths
+        .iter()
+        .map(|path| match path.parent() {
+            Some(folder) if !path.is_dir() && whole(folder) => folder.to_owned(),
+            _ => path.clone(),
+        })
+        .collect();
+    let covered = |path: &Path| {
+        path.ancestors().skip(1).any(|above| gathered.contains(above) && above.is_dir())
+    };
+    gathered.iter().filter(|path| !covered(path)).cloned().collect()
+}
+
+/// As people write it in their own policy.
+fn in_home(path: &Path, home: &Path) -> String {
+    match path.strip_prefix(home) {
+        Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Ok(rest) => format!("~/{}", rest.display()),
+        Err(_) => path.display().to_string(),
+    }
+}
+
+/// The words of the rule that refused.
+fn ruled(decision: &Decision) -> Vec<String> {
+    let words = decision.rule.as_deref().and_then(|rule| rule.strip_prefix("commands.rule "));
+    words.unwrap_or_default().split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+/// A command's words, the first as people write it.
+fn line(command: &Command) -> Vec<String> {
+    let program = command.argv.first().map(|first| first.rsplit('/').next().unwrap_or(first));
+    let rest = command.argv.iter().skip(1).cloned();
+    program.map(ToOwned::to_owned).into_iter().chain(rest).collect()
+}
+
+fn shown(command: &Command) -> String {
+    chaperone_approvals::shell_words(&command.argv)
+}
+
+/// Whether this user may do it where no sandbox is in the way.
+#[cfg(unix)]
+fn may(path: &Path, access: Access) -> bool {
+    use rustix::fs::Access as Wanted;
+    let wanted = match access {
+        Access::Read => Wanted::READ_OK,
+        Access::Write => Wanted::WRITE_OK,
+    };
+    rustix::fs::access(path, wanted).is_ok()
+}
+
+/// Whether this user may do it where no sandbox is in the way: no session runs here.
+#[cfg(not(unix))]
+fn may(_: &Path, _: Access) -> bool {
+    true
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    /// A home with a workspace, and what is proposed there for what was refused.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            for folder in ["work", "docs/deep", "out", ".ssh", ".config/chaperone"] {
+                fs::create_dir_all(place.home().join(folder)).unwrap();
+            }
+            for file in ["docs/a", "docs/b", "docs/deep/c", "alone/x", "y", ".ssh/id", "work/.env"]
+            {
+                let file = place.home().join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, "").unwrap();
+            }
+            place
+        }
+
+        fn home(&self) -> PathBuf {
+            self.0.path().canonicalize().unwrap()
+        }
+
+        fn proposed(&self, refused: &Refused) -> Proposal {
+            let home = self.home().into_os_string();
+            let paths = Paths::from_environment(|name| (name == "HOME").then(|| home.clone()));
+            let paths = paths.unwrap();
+            let question =
+                Question { workspace: Some(self.home().join("work")), ..Question::default() };
+            let loaded = load(&question, &paths).unwrap();
+            propose(refused, &loaded, &question, &paths)
+        }
+
+        fn paths(&self, names: &[&str]) -> BTreeSet<PathBuf> {
+            names.iter().map(|name| self.home().join(name)).collect()
+        }
+    }
+
+    fn values(proposal: &Proposal) -> Vec<(&str, &str)> {
+        proposal.changes.iter().map(|change| (change.key, change.value.as_str())).collect()
+    }
+
+    fn whats(left: &[Left]) -> Vec<&str> {
+        left.iter().map(|left| left.what.as_str()).collect()
+    }
+
+    #[test]
+    fn many_files_become_their_folder_and_one_stays_one() {
+        let place = Place::new();
+        let refused = Refused {
+            reads: place.paths(&["docs/a", "docs/b", "docs/deep/c", "alone/x", "y", "out/z"]),
+            writes: place.paths(&["out/new", "out/newer/x"]),
+            ..Refused::default()
+        };
+        let proposal = place.proposed(&refused);
+        assert_eq!(
+            values(&proposal),
+            [
+                ("filesystem.read", "~/alone/x"),
+                ("filesystem.read", "~/docs"),
+                ("filesystem.read", "~/y"),
+                ("filesystem.write", "~/out"),
+            ]
+        );
+        assert!(proposal.diff.contains("+write = [\"~/out\"]\n"), "{}", proposal.diff);
+        // Under it, nothing of this would be proposed again.
+        fs::write(&proposal.file, &proposal.after).unwrap();
+        let home = place.home().into_os_string();
+        let paths = Paths::from_environment(|name| (name == "HOME").then(|| home.clone())).unwrap();
+        let loaded = load(
+            &Question { workspace: Some(place.home().join("work")), ..Question::default() },
+            &paths,
+        )
+        .unwrap();
+        let docs = Action::Read { path: place.home().join("docs/a") };
+        assert_eq!(refusal(&loaded.policy, &docs), None);
+    }
+
+    #[test]
+    fn keys_the_home_and_the_system_are_never_proposed() {
+        let place = Place::new();
+        let mut writes = place.paths(&["new", ".config/chaperone/config.toml"]);
+        writes.insert("/usr/share/x".into());
+        let refused = Refused {
+            reads: place.paths(&[".ssh/id", "work/.env"]),
+            writes,
+            protected: place.paths(&["work/.envrc"]),
+            sockets: ["/run/docker.sock".to_owned()].into(),
+            ..Refused::default()
+        };
+        let proposal = place.proposed(&refused);
+        assert_eq!((values(&proposal), proposal.diff.as_str()), (vec![], ""));
+        assert_eq!(whats(&proposal.secrets), ["~/.ssh/id", "~/work/.env"]);
+        let protected = place.home().join("work/.envrc").display().to_string();
+        let mut kept = whats(&proposal.kept);
+        kept.sort_unstable();
+        let mut all =
+            ["/run/docker.sock", "/usr/share", "~/.config/chaperone", "~/new", &protected];
+        all.sort_unstable();
+        assert_eq!(kept, all);
+    }
+
+    #[test]
+    fn what_somebody_else_denies_is_told_and_not_proposed() {
+        let place = Place::new();
+        let file = place.home().join("work/.chaperone.toml");
+        let (docs, out) = (place.home().join("docs"), place.home().join("out"));
+        let text = format!(
+            "[filesystem]\ndeny = [{docs:?}]\ndeny_write = [{out:?}]\n\
+                            [network]\ndeny = [\"10.0.0.7\"]\n"
+        );
+        fs::write(file, text).unwrap();
+        let refused = Refused {
+            reads: place.paths(&["docs/a", "y"]),
+            writes: place.paths(&["out/new"]),
+            addresses: [("10.0.0.7".to_owned(), 443), ("10.0.0.8".to_owned(), 443)].into(),
+            ..Refused::default()
+        };
+        let proposal = place.proposed(&refused);
+        assert_eq!(
+            values(&proposal),
+            [("filesystem.read", "~/y"), ("network.allow", "10.0.0.8:443")]
+        );
+        assert_eq!(whats(&proposal.denied), ["~/out", "~/docs/a", "10.0.0.7:443"]);
+        let why = &proposal.denied[0].why;
+        assert!(why.starts_with("The workspace's own file denies this"), "{why}");
+    }
+}
