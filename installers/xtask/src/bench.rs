@@ -2,7 +2,9 @@
 //! since absolute times drift on shared machines. The peers that are installed run along.
 
 mod policy;
+mod work;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -21,8 +23,6 @@ const RULES: usize = 500;
 /// How often the commands take turns in the one hyperfine run: shared machines are faster in one
 /// second than in the next, and hyperfine runs each command that it is given to its end.
 const TURNS: u32 = 10;
-/// Programs that the command-heavy work starts.
-const PROGRAMS: u32 = 2000;
 
 /// Another way to run a command in a sandbox: `tests/bench/peers.toml`.
 #[derive(Deserialize)]
@@ -59,8 +59,10 @@ struct Timing {
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Start-up and command-heavy work, against bubblewrap.
+    /// Start-up, against bubblewrap.
     Sessions,
+    /// What agents do all day, in both tiers, against the same without a sandbox.
+    Work,
     /// Merging, explaining and trying large policies, against Codex.
     Policy,
 }
@@ -127,20 +129,23 @@ pub(crate) fn bench(
     fs::create_dir_all(dir.join("config/chaperone"))?;
     fs::create_dir_all(dir.join("workspace"))?;
     let mut bars = Bars::default();
-    if only != Some(Part::Sessions) {
+    fs::write(dir.join("config/chaperone/config.toml"), rules())?;
+    let wanted = |part| only.is_none_or(|only| only == part);
+    if wanted(Part::Policy) {
         policy::explain(project, runs, &mut bars)?;
         policy::try_command(project, &dir, runs, &mut bars)?;
     }
-    if only != Some(Part::Policy) {
+    if wanted(Part::Sessions) {
         sessions(project, &dir, runs, &mut bars)?;
+    }
+    if wanted(Part::Work) {
+        work::work(project, &dir, runs, &mut bars)?;
     }
     Ok(if bars.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn sessions(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -> Result<()> {
     let workspace = dir.join("workspace");
-    fs::write(dir.join("config/chaperone/config.toml"), rules())?;
-
     // Everything readable, the workspace writable, no network: the least that compares.
     let bwrap = format!(
         "bwrap --ro-bind / / --dev /dev --proc /proc --bind {0} {0} --unshare-all \
@@ -165,26 +170,12 @@ fn sessions(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -> Result
         let name = peer.command.split(" -").next().unwrap_or(&peer.program).to_owned();
         start.push((name, format!("{environment}{} /bin/true", peer.command)));
     }
-    let times = hyperfine(project, dir, "start", runs, &start)?;
-    let ratio = report(
-        &format!("Start of /bin/true, {RULES} command rules read, events durable"),
-        &start,
-        &times,
-        "bubblewrap",
-    );
-
-    let work = format!("sh -c 'i=0; while [ $i -lt {PROGRAMS} ]; do /bin/true; i=$((i+1)); done'");
-    let heavy = vec![
-        ("alone".to_owned(), work.clone()),
-        ("bubblewrap".to_owned(), format!("{bwrap} {work}")),
-        ("chaperone".to_owned(), format!("{chaperone} {work}")),
-    ];
-    let times = hyperfine(project, dir, "work", (runs / 8).max(3), &heavy)?;
-    let loaded =
-        report(&format!("{PROGRAMS} programs started by a shell"), &heavy, &times, "alone");
+    let times = hyperfine(project, dir, &workspace, "start", runs, &start)?;
+    let title = format!("Start of /bin/true, {RULES} command rules read, events durable");
+    let ratios = report(&title, &start, &times, "bubblewrap");
+    let ratio = ratios.get("chaperone").copied().unwrap_or(f64::NAN);
 
     bars.hold("start of a session, to bubblewrap's", ratio, (Bar::AtMost, BAR, "×"));
-    println!("\nWork: {loaded:.2} times the same work without a sandbox.");
     Ok(())
 }
 
@@ -204,6 +195,7 @@ fn rules() -> String {
 fn hyperfine(
     project: &Project,
     dir: &Path,
+    workspace: &Path,
     name: &str,
     runs: u32,
     commands: &[(String, String)],
@@ -216,7 +208,7 @@ fn hyperfine(
     for _ in 0..turns {
         command.args(commands.iter().map(|(_, line)| line));
     }
-    command.current_dir(dir.join("workspace"));
+    command.current_dir(workspace);
     // The history on the same disk as everything else, so that durable means what it does in use.
     command.env("XDG_CONFIG_HOME", dir.join("config")).env("XDG_STATE_HOME", dir.join("state"));
     command.env("CODEX_HOME", dir.join("codex")).env_remove("CARGO_TARGET_DIR");
@@ -232,8 +224,13 @@ fn hyperfine(
     Ok(results.results)
 }
 
-/// Prints a table, and gives Chaperone's ratio to `base`.
-fn report(title: &str, commands: &[(String, String)], times: &[Timing], base: &str) -> f64 {
+/// Prints a table, and gives each command's ratio to `base`.
+fn report(
+    title: &str,
+    commands: &[(String, String)],
+    times: &[Timing],
+    base: &str,
+) -> BTreeMap<String, f64> {
     let median = |line: &str| {
         let mut all: Vec<f64> = of_line(times, line).flat_map(|own| own.times.clone()).collect();
         all.sort_by(f64::total_cmp);
@@ -252,7 +249,7 @@ fn report(title: &str, commands: &[(String, String)], times: &[Timing], base: &s
         let (time, ratio, cpu) = (time * 1000.0, time / of(base), on_processor(line) * 1000.0);
         println!("  {name:28} {time:9.1} ms {ratio:7.2} × {cpu:9.1} ms");
     }
-    of("chaperone") / of(base)
+    commands.iter().map(|(name, line)| (name.clone(), median(line) / of(base))).collect()
 }
 
 fn of_line<'t>(times: &'t [Timing], line: &'t str) -> impl Iterator<Item = &'t Timing> {

@@ -51,8 +51,8 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
-    /// Measure start-up and command-heavy work against bubblewrap and installed peers, and large
-    /// policies against Codex.
+    /// Measure start-up against bubblewrap and installed peers, everyday work against the same
+    /// without a sandbox, and large policies against Codex.
     Bench {
         /// How often each command is started.
         #[arg(long, default_value_t = 40)]

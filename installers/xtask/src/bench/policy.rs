@@ -126,10 +126,11 @@ pub(super) fn try_command(project: &Project, dir: &Path, runs: u32, bars: &mut B
                 ),
             ),
         ];
-        let times = hyperfine(project, dir, form.name, runs, &commands)?;
+        let times = hyperfine(project, dir, &dir.join("workspace"), form.name, runs, &commands)?;
         let title =
             format!("One command tried against {RULES} rules in a fresh process, {}", form.title);
-        let ratio = 1.0 / report(&title, &commands, &times, "codex");
+        let ratios = report(&title, &commands, &times, "chaperone");
+        let ratio = ratios.get("codex").copied().unwrap_or(f64::NAN);
         bars.hold(
             format!("policy test to codex execpolicy check, {}", form.title),
             ratio,
