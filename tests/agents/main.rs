@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod agent;
+mod browser;
 mod managed;
 mod model;
 mod place;

@@ -37,7 +37,7 @@ fn steps() -> Vec<Step> {
             "agents",
             Rust,
             &["build", "nextest", "npm-agents"],
-            "real agents, a scripted model",
+            "real agents, a scripted model, and a browser",
             agents,
         ),
         step(
@@ -132,7 +132,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
             "mdm" => packages::MDM_TEST,
             "windows" | "macos" => packages::CROSS,
             "wine" => packages::WINE,
-            "ui-pages" => packages::browser_package(),
+            "agents" | "ui-pages" => packages::browser_package(),
             _ => &[],
         });
     }
@@ -189,9 +189,11 @@ fn tests_user(project: &Project, log: &Log) -> Result<Outcome> {
 fn agents(project: &Project, log: &Log) -> Result<Outcome> {
     let modules = tools::agents(project, log)?;
     let mut run = nextest_run(project);
-    log.run(
-        run.args(["--profile", "heavy", "-E", AGENT_TESTS]).env("CHAPERONE_TEST_AGENTS", modules),
-    )?;
+    run.args(["--profile", "heavy", "-E", AGENT_TESTS]).env("CHAPERONE_TEST_AGENTS", modules);
+    if let Some(browser) = packages::browser() {
+        run.env("CHROMIUM", browser);
+    }
+    log.run(&mut run)?;
     summary(log, "")
 }
 

@@ -71,9 +71,9 @@ pub(crate) const DEBIAN_RUST: &[Package] = &[
     package("rust-web-src", "the standard library's source, built for those systems"),
 ];
 
-/// To look at the pages in a plain browser.
+/// To look at the pages in a plain browser, and to drive one in a session.
 const CHROMIUM: &[Package] =
-    &[package("chromium", "shows the window's pages for pictures and the accessibility check")];
+    &[package("chromium", "shows pages: the window's for pictures, and what agents build")];
 
 /// What must be installed for a browser: nothing where one is, or where none is a package.
 pub(crate) fn browser_package() -> &'static [Package] {

@@ -149,6 +149,14 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         environment::compare_less(&mut environment);
     }
 
+    let shared = Path::new(system::TEMPORARY);
+    if tier == Tier::Full
+        && disk.kind(shared) == Some(Kind::Folder)
+        && !files.grants.iter().any(|grant| grant.path == shared)
+    {
+        environment::call_temporary(&mut environment, shared);
+    }
+
     losses.extend(machine.losses());
     losses.extend(git.losses);
     if tier == Tier::Reduced {

@@ -32,6 +32,12 @@ pub(super) fn environment(input: &PlanInput<'_>) -> BTreeMap<String, String> {
     environment
 }
 
+/// Names the session's temporary folder as it is called inside where it covers the machine's: a
+/// socket's whole path has 107 bytes at most (unix(7)), and browsers make sockets there.
+pub(super) fn call_temporary(environment: &mut BTreeMap<String, String>, path: &Path) {
+    environment.insert("TMPDIR".into(), path.to_string_lossy().into_owned());
+}
+
 /// Tells git to see a file as unchanged by its size and time alone, which are all that what stands
 /// for a hidden file has of it (git-config(1), `GIT_CONFIG_COUNT`). What there is of such settings
 /// stays.

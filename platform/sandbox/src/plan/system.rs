@@ -45,6 +45,10 @@ pub(super) const DEVICES: &[&str] = &[
     "/dev/ptmx",
 ];
 
+/// The machine's temporary folder. In the full tier the session's own is called so inside, unless
+/// the policy grants this one.
+pub(super) const TEMPORARY: &str = "/tmp";
+
 /// Other terminals of the user. Private to the session only in the full tier.
 pub(super) const TERMINALS: &str = "/dev/pts";
 /// POSIX shared memory. Private to the session only in the full tier.

@@ -247,6 +247,17 @@ fn the_environment_is_an_allow_list() {
     assert!(set(given.plan().unwrap()).contains(&"GITHUB_TOKEN".to_owned()));
 }
 
+#[test]
+fn the_temporary_folder_has_a_short_name_where_it_covers_the_machines() {
+    let called = |given: Given| given.plan().unwrap().environment["TMPDIR"].clone();
+    let on = || Given::on(disk().folder("/tmp"));
+    assert_eq!(called(on()), "/tmp");
+    assert_eq!(called(Given { machine: reduced(), ..on() }), "/h/.state/temp");
+    let granted = "[filesystem]\nread = [\"/tmp\"]\n".to_owned();
+    assert_eq!(called(Given { policy: granted, ..on() }), "/h/.state/temp");
+    assert_eq!(called(Given::on(disk().link("/tmp", "/opt"))), "/h/.state/temp");
+}
+
 mod supervisor {
     use super::*;
 
