@@ -27,5 +27,5 @@ pub use plan::{
     PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Seen, Tier,
     plan, refused_network,
 };
-pub use refusal::{FileRefusal, Unreported};
+pub use refusal::{FileRefusal, Unreported, unreported};
 pub use system::{Ahead, Control, Refusals, Session, Starting, ahead, assume, launch, probe};

@@ -114,6 +114,16 @@ impl Machine {
                 "Names are resolved as the machine does, over files only: a relay to a host that \
                  is not an address works only if /etc/hosts has it.",
             );
+            lose(
+                "shared-memory",
+                "POSIX shared memory and named semaphores (/dev/shm) are not available, as they \
+                 would be shared with this user's other programs.",
+            );
+            lose(
+                "terminals",
+                "Programs that open a new terminal by its name (tmux, script) do not work, as that \
+                 would open this user's other terminals too.",
+            );
         }
         if self.landlock_abi < 5 {
             losses.push(Loss {
@@ -199,7 +209,11 @@ impl Machine {
 
     /// Never a weaker sysctl for the whole machine where a rule for Chaperone alone will do.
     fn namespace_fix(&self) -> &'static str {
-        if self.apparmor_restricts_namespaces {
+        if self.user_namespaces == (Status::Fails { errno: ENOSPC }) {
+            // user_namespaces(7): the limit on their number is reached, which may be 0.
+            "Set user.max_user_namespaces above 0, for example by `sysctl -w \
+             user.max_user_namespaces=15000` and a file in /etc/sysctl.d that says the same."
+        } else if self.apparmor_restricts_namespaces {
             "Allow user namespaces to Chaperone alone: as root, write /etc/apparmor.d/chaperone \
              with `abi <abi/4.0>, include <tunables/global> profile chaperone /usr/bin/chaperone \
              flags=(unconfined) { userns, }` (with the path of your chaperone) and run \
@@ -211,6 +225,9 @@ impl Machine {
         }
     }
 }
+
+/// `ENOSPC` on Linux.
+const ENOSPC: i32 = 28;
 
 /// `EOPNOTSUPP` on Linux, which is what Landlock says when it is built in and switched off.
 const EOPNOTSUPP: i32 = 95;

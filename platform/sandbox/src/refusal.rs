@@ -27,3 +27,8 @@ pub enum Unreported {
     #[error("the kernel's audit is switched off on this machine (`auditctl -e 1` switches it on)")]
     SwitchedOff,
 }
+
+/// Why the kernel does not tell this user here what it refuses; `None` where it does.
+pub fn unreported() -> Option<Unreported> {
+    crate::system::Refusals::watch().err()
+}

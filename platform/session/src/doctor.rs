@@ -6,7 +6,7 @@ use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
 use crate::self_test::{self, LastSelfTest};
 use chaperone_policy::{LayerStatus, MinimumTier, Mode, Policy};
-use chaperone_sandbox::{Machine, Tier, probe, refused_network};
+use chaperone_sandbox::{Machine, Tier, Unreported, probe, refused_network, unreported};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::Path;
@@ -56,6 +56,7 @@ pub fn examine(paths: &Paths, question: &Question) -> Examination {
     checks.push(agents_check(&found));
     let workspace = question.workspace.clone().unwrap_or_else(|| ".".into());
     checks.extend(own_sandboxes(&found, &workspace));
+    checks.push(refusals_check(unreported()));
     checks.push(self_test_check(self_test::last(paths)));
     Examination { tier: machine.tier(), checks }
 }
@@ -191,6 +192,18 @@ fn folder(id: &str, path: &Path, otherwise: &str) -> Check {
             fix: "Give the folder to this user, with mode 0700.".into(),
         },
     }
+}
+
+/// Whether the kernel tells what it refuses of files. Nothing is lost where it does not but what
+/// `learn` and the history could say.
+fn refusals_check(unreported: Option<Unreported>) -> Check {
+    let detail = match unreported {
+        None => "`chaperone learn` hears of every file that the kernel refuses.".to_owned(),
+        Some(why) => {
+            format!("`chaperone learn` does not hear of files that are refused to be read: {why}.")
+        }
+    };
+    Check { id: "file-refusals".into(), status: CheckStatus::Ok, detail, fix: String::new() }
 }
 
 /// What the last self-test found, and whether it still says something of this machine.

@@ -303,7 +303,7 @@ fn a_digest_tells_what_was_read_and_a_stamp_that_it_changed() {
     let digest = || {
         let layers = store.layers();
         let layer = layers.into_iter().find(|it| it.kind == SourceKind::ManagedRegistry).unwrap();
-        layer.reading.map(|reading| reading.digest)
+        layer.reading.map(|reading| reading.digest())
     };
     assert_eq!(digest(), None);
     store.add("HKLM", r"network\deny!1", "REG_SZ", "paste.example");

@@ -18,6 +18,7 @@ pub use place::Place;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 
 /// What attempts attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,21 +63,26 @@ impl Group {
         Self::Limits,
     ];
 
-    /// The attempts of this group, in the order in which they are made.
+    /// The attempts of this group, in the order in which they are made. The table is made when it is
+    /// asked for: a constant full of addresses would be put right at the start of every program
+    /// that holds it.
     pub fn attempts(self) -> &'static [Attempt] {
-        match self {
-            Self::Files => attempts::files::ALL,
-            Self::Persistence => attempts::persistence::ALL,
-            Self::Processes => attempts::processes::ALL,
-            Self::Sockets => attempts::sockets::ALL,
-            Self::Kernel => attempts::kernel::ALL,
-            Self::Terminal => attempts::terminal::ALL,
-            Self::Network => attempts::network::ALL,
-            Self::Commands => attempts::commands::ALL,
-            Self::Identity => attempts::identity::ALL,
-            Self::Inherited => attempts::inherited::ALL,
-            Self::Limits => attempts::limits::ALL,
-        }
+        static TABLES: [OnceLock<Vec<Attempt>>; Group::ALL.len()] =
+            [const { OnceLock::new() }; Group::ALL.len()];
+        let make = match self {
+            Self::Files => attempts::files::all,
+            Self::Persistence => attempts::persistence::all,
+            Self::Processes => attempts::processes::all,
+            Self::Sockets => attempts::sockets::all,
+            Self::Kernel => attempts::kernel::all,
+            Self::Terminal => attempts::terminal::all,
+            Self::Network => attempts::network::all,
+            Self::Commands => attempts::commands::all,
+            Self::Identity => attempts::identity::all,
+            Self::Inherited => attempts::inherited::all,
+            Self::Limits => attempts::limits::all,
+        };
+        TABLES[self as usize].get_or_init(make)
     }
 
     /// A stable identifier.
@@ -207,7 +213,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    const fn new(
+    // Never inlined: else the compiler makes the table a constant after all.
+    #[inline(never)]
+    fn new(
         name: &'static str,
         technique: &'static str,
         told: Told,
@@ -216,15 +224,15 @@ impl Attempt {
         Self { name, technique, told, needs: Needs::Nothing, known: None, disturbs: None, make }
     }
 
-    const fn needs(self, needs: Needs) -> Self {
+    fn needs(self, needs: Needs) -> Self {
         Self { needs, ..self }
     }
 
-    const fn shows(self, known: Known) -> Self {
+    fn shows(self, known: Known) -> Self {
         Self { known: Some(known), ..self }
     }
 
-    const fn disturbs(self, disturbs: Disturbs) -> Self {
+    fn disturbs(self, disturbs: Disturbs) -> Self {
         Self { disturbs: Some(disturbs), ..self }
     }
 

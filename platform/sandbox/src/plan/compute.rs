@@ -161,7 +161,6 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     losses.extend(git.losses);
     if tier == Tier::Reduced {
         files.without_namespaces();
-        losses.extend(without_private_devices());
     }
     // What is said of these very paths replaces what the machine says in general.
     losses.retain(|loss| files.losses.iter().all(|own| own.id != loss.id));
@@ -297,23 +296,6 @@ fn secrets(disk: &dyn Disk) -> Vec<PathBuf> {
     let keys = keys.map(|entry| Path::new(system::SSH_HOST_KEYS).join(entry.name));
     let fixed = system::SECRETS.iter().map(PathBuf::from);
     fixed.chain(keys).filter(|path| disk.kind(path).is_some() && disk.readable(path)).collect()
-}
-
-/// What namespaces would have made private, and so is not granted without them.
-fn without_private_devices() -> [Loss; 2] {
-    let fix = "Reach the full tier (`chaperone doctor` says how).";
-    [
-        Loss {
-            id: "shared-memory".into(),
-            detail: "POSIX shared memory and named semaphores (/dev/shm) are not available, as they would be shared with this user's other programs.".into(),
-            fix: fix.into(),
-        },
-        Loss {
-            id: "terminals".into(),
-            detail: "Programs that open a new terminal by its name (tmux, script) do not work, as that would open this user's other terminals too.".into(),
-            fix: fix.into(),
-        },
-    ]
 }
 
 /// The globs of a list.

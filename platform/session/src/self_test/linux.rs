@@ -64,7 +64,7 @@ pub fn self_test(paths: &Paths, heard: &mut dyn FnMut(Step)) -> Result<Report, S
     }
     ended.end_all();
     // Groups of which nothing can be tried here have no session; all of them is no machine at all.
-    let Some(Said { policy, tier, losses }) = said else {
+    let Some(Said { policy, tier }) = said else {
         let what = "every attempt".to_owned();
         return Err(SelfTestError::NotMade(what, "none succeeds outside of a session".to_owned()));
     };
@@ -84,7 +84,7 @@ pub fn self_test(paths: &Paths, heard: &mut dyn FnMut(Step)) -> Result<Report, S
         policy,
         tier,
         capabilities: machine.clone(),
-        losses,
+        losses: machine.losses(),
         result: if counts.out == 0 { Verdict::Held } else { Verdict::Out },
         counts,
         attempts: ways,
@@ -122,7 +122,6 @@ pub(super) fn world(what: impl Into<String>) -> impl FnOnce(io::Error) -> SelfTe
 struct Said {
     policy: InForce,
     tier: Tier,
-    losses: Vec<Loss>,
 }
 
 /// What all groups share.
@@ -195,6 +194,8 @@ impl Run<'_> {
             let built_in = hold(self, out, false)?;
             by_machine.extend(got_out(&built_in).into_iter().map(|attempt| attempt.name));
         }
+        // In the machine's words: a plan names the paths of its world, which is gone afterwards.
+        let lost = self.machine.losses();
         let ways = group.attempts().iter().map(|attempt| {
             let way = Way {
                 group: group.id(),
@@ -217,17 +218,13 @@ impl Run<'_> {
             match outcome {
                 Some(((_, Outcome::Held(why)), _)) => Way { why: why.clone(), ..way },
                 Some(((_, Outcome::Out), held)) if self.is_known(attempt, held) => {
-                    known(way, attempt, &held.losses)
+                    known(way, attempt, &lost)
                 }
                 _ => out(way, by_machine.contains(attempt.name)),
             }
         });
         let ways = ways.collect();
-        let said = held.map(|held| Said {
-            policy: in_force(&held.policy),
-            tier: held.tier,
-            losses: held.losses,
-        });
+        let said = held.map(|held| Said { policy: in_force(&held.policy), tier: held.tier });
         Ok((ways, said))
     }
 

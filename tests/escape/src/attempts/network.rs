@@ -10,238 +10,261 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 const IPV6: Needs = Needs::Machine("IPv6");
 
-pub(crate) const ALL: &[Attempt] = &[
-    Attempt::new("tcp", "Connects to a server on loopback.", Secret, |p| {
-        hear((Ipv4Addr::LOCALHOST, p.number("tcp4")?).into())
-    }),
-    Attempt::new("tcp-unspecified", "Connects to 0.0.0.0, which means loopback.", Secret, |p| {
-        hear((Ipv4Addr::UNSPECIFIED, p.number("tcp4")?).into())
-    }),
-    Attempt::new("tcp6", "Connects over IPv6.", Secret, |p| {
-        hear((Ipv6Addr::LOCALHOST, p.number("tcp6")?).into())
-    })
-    .needs(IPV6),
-    Attempt::new("tcp6-mapped", "Connects to IPv4 by a mapped address.", Secret, |p| {
-        hear((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), p.number("tcp4")?).into())
-    })
-    .needs(IPV6),
-    Attempt::new("tcp6-unspecified", "Connects to `::`, which means loopback.", Secret, |p| {
-        hear((Ipv6Addr::UNSPECIFIED, p.number("tcp6")?).into())
-    })
-    .needs(IPV6),
-    Attempt::new("tcp-not-blocking", "Connects without waiting for an answer.", Secret, |p| {
-        let socket = stream(libc::SOCK_NONBLOCK, 0)?;
-        let to = inet(p)?;
-        // It is under way.
-        let _ = call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16);
-        wait(&socket, libc::POLLIN)?;
-        read_all(&socket)
-    }),
-    Attempt::new("tcp-from-thread", "Connects in a thread of its own.", Secret, |p| {
-        let to = (Ipv4Addr::LOCALHOST, p.number("tcp4")?).into();
-        std::thread::spawn(move || hear(to)).join().map_err(|_| refused("it panicked"))?
-    }),
-    Attempt::new("tcp-bound-first", "Binds the socket before it connects.", Secret, |p| {
-        let socket = stream(0, 0)?;
-        let mut own = inet(p)?;
-        own[2..4].fill(0);
-        call!(libc::SYS_bind, socket.as_raw_fd(), own.as_ptr(), 16)?;
-        call!(libc::SYS_connect, socket.as_raw_fd(), inet(p)?.as_ptr(), 16)?;
-        read_all(&socket)
-    }),
-    Attempt::new(
-        "tcp-again",
-        "Dissolves a connection of its own, and connects anew.",
-        Secret,
-        |p| {
-            let own = std::net::TcpListener::bind("127.0.0.1:0")?;
+pub(crate) fn all() -> Vec<Attempt> {
+    Vec::from([
+        Attempt::new("tcp", "Connects to a server on loopback.", Secret, |p| {
+            hear((Ipv4Addr::LOCALHOST, p.number("tcp4")?).into())
+        }),
+        Attempt::new(
+            "tcp-unspecified",
+            "Connects to 0.0.0.0, which means loopback.",
+            Secret,
+            |p| hear((Ipv4Addr::UNSPECIFIED, p.number("tcp4")?).into()),
+        ),
+        Attempt::new("tcp6", "Connects over IPv6.", Secret, |p| {
+            hear((Ipv6Addr::LOCALHOST, p.number("tcp6")?).into())
+        })
+        .needs(IPV6),
+        Attempt::new("tcp6-mapped", "Connects to IPv4 by a mapped address.", Secret, |p| {
+            hear((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), p.number("tcp4")?).into())
+        })
+        .needs(IPV6),
+        Attempt::new("tcp6-unspecified", "Connects to `::`, which means loopback.", Secret, |p| {
+            hear((Ipv6Addr::UNSPECIFIED, p.number("tcp6")?).into())
+        })
+        .needs(IPV6),
+        Attempt::new("tcp-not-blocking", "Connects without waiting for an answer.", Secret, |p| {
+            let socket = stream(libc::SOCK_NONBLOCK, 0)?;
+            let to = inet(p)?;
+            // It is under way.
+            let _ = call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16);
+            wait(&socket, libc::POLLIN)?;
+            read_all(&socket)
+        }),
+        Attempt::new("tcp-from-thread", "Connects in a thread of its own.", Secret, |p| {
+            let to = (Ipv4Addr::LOCALHOST, p.number("tcp4")?).into();
+            std::thread::spawn(move || hear(to)).join().map_err(|_| refused("it panicked"))?
+        }),
+        Attempt::new("tcp-bound-first", "Binds the socket before it connects.", Secret, |p| {
             let socket = stream(0, 0)?;
-            let mut to = inet(p)?;
-            to[2..4].copy_from_slice(&own.local_addr()?.port().to_be_bytes());
-            call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16)?;
-            call!(libc::SYS_connect, socket.as_raw_fd(), [0u8; 16].as_ptr(), 16)?;
+            let mut own = inet(p)?;
+            own[2..4].fill(0);
+            call!(libc::SYS_bind, socket.as_raw_fd(), own.as_ptr(), 16)?;
             call!(libc::SYS_connect, socket.as_raw_fd(), inet(p)?.as_ptr(), 16)?;
             read_all(&socket)
-        },
-    ),
-    Attempt::new("tcp-long-address", "Gives an address longer than its family's.", Secret, |p| {
-        let socket = stream(0, 0)?;
-        let to = [inet(p)?.as_slice(), &[0; 84]].concat();
-        call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), to.len())?;
-        read_all(&socket)
-    }),
-    Attempt::new("tcp-fast-open", "Connects while sending (`MSG_FASTOPEN`).", Mark, |p| {
-        let (socket, to, mark) = (stream(0, 0)?, inet(p)?, p.mark());
-        let (fd, from, size) = (socket.as_raw_fd(), mark.as_ptr(), mark.len());
-        call!(libc::SYS_sendto, fd, from, size, libc::MSG_FASTOPEN, to.as_ptr(), 16)?;
-        settle()
-    }),
-    Attempt::new("tcp-fast-open-message", "The same by `sendmsg`.", Mark, |p| {
-        let (socket, mut to, mark) = (stream(0, 0)?, inet(p)?, p.mark());
-        // SAFETY: all zeroes are valid, and every pointer is to a value that outlives the call.
-        unsafe {
-            let mut part =
-                libc::iovec { iov_base: mark.as_ptr().cast_mut().cast(), iov_len: mark.len() };
-            let mut message: libc::msghdr = std::mem::zeroed();
-            message.msg_name = to.as_mut_ptr().cast();
-            message.msg_namelen = 16;
-            message.msg_iov = &raw mut part;
-            message.msg_iovlen = 1;
-            let sent = libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_FASTOPEN);
-            check(sent as i64)?;
-        }
-        settle()
-    }),
-    Attempt::new("tcp-fast-open-option", "Defers the connection to the first write.", Mark, |p| {
-        let (socket, one) = (stream(0, 0)?, 1i32);
-        // `TCP_FASTOPEN_CONNECT`
-        let fd = socket.as_raw_fd();
-        call!(libc::SYS_setsockopt, fd, libc::SOL_TCP, 30, &raw const one, 4)?;
-        call!(libc::SYS_connect, fd, inet(p)?.as_ptr(), 16)?;
-        let mark = p.mark();
-        call!(libc::SYS_write, fd, mark.as_ptr(), mark.len())?;
-        settle()
-    }),
-    Attempt::new("multipath", "Connects by multipath TCP.", Secret, |p| {
-        let socket = stream(0, 262)?;
-        call!(libc::SYS_connect, socket.as_raw_fd(), inet(p)?.as_ptr(), 16)?;
-        read_all(&socket)
-    })
-    .needs(Needs::Machine("multipath TCP")),
-    Attempt::new("udp", "Sends a datagram.", Mark, |p| {
-        let to: SocketAddr = (Ipv4Addr::LOCALHOST, p.number("udp4")?).into();
-        UdpSocket::bind("127.0.0.1:0")?.send_to(p.mark().as_bytes(), to)?;
-        settle()
-    }),
-    Attempt::new("udp-connected", "Connects a socket of datagrams, and sends.", Mark, |p| {
-        let to: SocketAddr = (Ipv4Addr::LOCALHOST, p.number("udp4")?).into();
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.connect(to)?;
-        socket.send(p.mark().as_bytes())?;
-        settle()
-    }),
-    Attempt::new("udp6", "Sends a datagram over IPv6.", Mark, |p| {
-        let to: SocketAddr = (Ipv6Addr::LOCALHOST, p.number("udp6")?).into();
-        UdpSocket::bind("[::1]:0")?.send_to(p.mark().as_bytes(), to)?;
-        settle()
-    })
-    .needs(IPV6),
-    Attempt::new("udp-lite", "Sends a datagram by UDP-Lite.", Mark, |p| {
-        let kind = libc::SOCK_DGRAM;
-        let lite = libc::IPPROTO_UDPLITE;
-        let socket = owned(call!(libc::SYS_socket, libc::AF_INET, kind, lite))?;
-        let (mut to, mark) = (inet(p)?, p.mark());
-        to[2..4].copy_from_slice(&p.number::<u16>("lite4")?.to_be_bytes());
-        let (fd, from, size) = (socket.as_raw_fd(), mark.as_ptr(), mark.len());
-        call!(libc::SYS_sendto, fd, from, size, 0, to.as_ptr(), 16)?;
-        settle()
-    })
-    .needs(Needs::Machine("UDP-Lite")),
-    Attempt::new("echo", "Opens a socket that sends pings.", Answer, |_| {
-        socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP)
-    })
-    .needs(Needs::Machine("ping groups with this user")),
-    Attempt::new("raw", "Opens a raw socket.", Answer, |_| {
-        socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
-    })
-    .needs(Needs::Root),
-    Attempt::new("frames", "Opens a socket for frames of a device.", Answer, |_| {
-        socket(libc::AF_PACKET, libc::SOCK_RAW, 0x0300)
-    })
-    .needs(Needs::Root),
-    Attempt::new("streams-of-messages", "Opens a socket of SCTP.", Answer, |_| {
-        socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP)
-    })
-    .disturbs(Disturbs::LoadsModule("SCTP"))
-    .needs(Needs::Machine("SCTP")),
-    Attempt::new("shared-memory-streams", "Opens a socket of SMC.", Answer, |_| {
-        socket(43, libc::SOCK_STREAM, 0)
-    })
-    .disturbs(Disturbs::LoadsModule("SMC"))
-    .needs(Needs::Machine("SMC")),
-    Attempt::new("to-the-host", "Opens a socket to the virtual machine's host.", Answer, |_| {
-        socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0)
-    })
-    .disturbs(Disturbs::LoadsModule("AF_VSOCK"))
-    .needs(Needs::Machine("vsock")),
-    Attempt::new("ciphers", "Opens a socket of the kernel's ciphers.", Answer, |_| {
-        socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)
-    })
-    .disturbs(Disturbs::LoadsModule("ALG"))
-    .needs(Needs::Machine("AF_ALG")),
-    Attempt::new("bluetooth", "Opens a socket of Bluetooth.", Answer, |_| {
-        socket(libc::AF_BLUETOOTH, libc::SOCK_RAW, 1)
-    })
-    .disturbs(Disturbs::LoadsModule("HCI"))
-    .needs(Needs::Machine("Bluetooth")),
-    Attempt::new("express", "Opens a socket of express data paths.", Answer, |_| {
-        socket(libc::AF_XDP, libc::SOCK_RAW, 0)
-    })
-    .disturbs(Disturbs::LoadsModule("XDP"))
-    .needs(Needs::Machine("AF_XDP, and a privileged user")),
-    Attempt::new("sockets-listed", "Asks for everybody's sockets (`sock_diag`).", Answer, |_| {
-        socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_SOCK_DIAG)
-    })
-    .needs(Needs::Machine("sock_diag")),
-    Attempt::new("device-events", "Listens to the kernel's device events.", Answer, |_| {
-        socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_KOBJECT_UEVENT)
-    }),
-    Attempt::new("generic-netlink", "Opens the kernel's generic netlink.", Answer, |_| {
-        socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_GENERIC)
-    }),
-    Attempt::new("audit-netlink", "Opens the kernel's audit.", Answer, |_| {
-        socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_AUDIT)
-    })
-    .needs(Needs::Machine("audit")),
-    Attempt::new("address-added", "Gives a device another address (netlink).", Answer, |_| {
-        let kind = libc::SOCK_RAW;
-        let route = owned(call!(libc::SYS_socket, libc::AF_NETLINK, kind, 0))?;
-        // `RTM_NEWROUTE` without anything: whoever may not is told so first.
-        let mut message = [0u32; 7];
-        message[0] = 28;
-        message[1] = 24 | (5 << 16);
-        call!(libc::SYS_write, route.as_raw_fd(), message.as_ptr(), 28)?;
-        let answer = read_all(&route)?;
-        let error = answer.get(16..20).and_then(|it| it.try_into().ok()).map(i32::from_ne_bytes);
-        match error {
-            Some(error) if error == -libc::EPERM => Err(io::Error::from_raw_os_error(-error)),
-            _ => NOTHING,
-        }
-    })
-    .needs(Needs::Root),
-    Attempt::new("by-shell", "Lets bash connect by `/dev/tcp`.", Secret, |p| {
-        let port = p.fact("tcp4")?;
-        let script = "bash -c 'exec 5<>/dev/tcp/127.0.0.1/$0 && head -c 39 <&5' \"$1\"";
-        shell(p, port, script)
-    })
-    .needs(Needs::Machine("bash")),
-    Attempt::new("race-port", "Swaps ports of an address while it connects.", Secret, |p| {
-        use std::sync::atomic::{AtomicU8, Ordering};
-        let own = std::net::TcpListener::bind("127.0.0.1:0")?;
-        own.set_nonblocking(true)?;
-        let ports = [own.local_addr()?.port(), p.number("tcp4")?].map(u16::to_be_bytes);
-        let to: Vec<AtomicU8> = inet(p)?.into_iter().map(AtomicU8::new).collect();
-        let got = std::cell::RefCell::new(Vec::new());
-        race(
-            || {
-                for port in ports {
-                    to[2].store(port[0], Ordering::Relaxed);
-                    to[3].store(port[1], Ordering::Relaxed);
-                }
+        }),
+        Attempt::new(
+            "tcp-again",
+            "Dissolves a connection of its own, and connects anew.",
+            Secret,
+            |p| {
+                let own = std::net::TcpListener::bind("127.0.0.1:0")?;
+                let socket = stream(0, 0)?;
+                let mut to = inet(p)?;
+                to[2..4].copy_from_slice(&own.local_addr()?.port().to_be_bytes());
+                call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16)?;
+                call!(libc::SYS_connect, socket.as_raw_fd(), [0u8; 16].as_ptr(), 16)?;
+                call!(libc::SYS_connect, socket.as_raw_fd(), inet(p)?.as_ptr(), 16)?;
+                read_all(&socket)
             },
-            || {
-                let Ok(socket) = stream(0, 0) else { return };
-                let made = call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16);
-                drop(own.accept());
-                if made.is_ok() && wait(&socket, libc::POLLIN).is_ok() {
-                    got.borrow_mut().extend(read_all(&socket).unwrap_or_default());
-                }
+        ),
+        Attempt::new(
+            "tcp-long-address",
+            "Gives an address longer than its family's.",
+            Secret,
+            |p| {
+                let socket = stream(0, 0)?;
+                let to = [inet(p)?.as_slice(), &[0; 84]].concat();
+                call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), to.len())?;
+                read_all(&socket)
             },
-            || !got.borrow().is_empty(),
-        )?;
-        Ok(got.into_inner())
-    }),
-];
+        ),
+        Attempt::new("tcp-fast-open", "Connects while sending (`MSG_FASTOPEN`).", Mark, |p| {
+            let (socket, to, mark) = (stream(0, 0)?, inet(p)?, p.mark());
+            let (fd, from, size) = (socket.as_raw_fd(), mark.as_ptr(), mark.len());
+            call!(libc::SYS_sendto, fd, from, size, libc::MSG_FASTOPEN, to.as_ptr(), 16)?;
+            settle()
+        }),
+        Attempt::new("tcp-fast-open-message", "The same by `sendmsg`.", Mark, |p| {
+            let (socket, mut to, mark) = (stream(0, 0)?, inet(p)?, p.mark());
+            // SAFETY: all zeroes are valid, and every pointer is to a value that outlives the call.
+            unsafe {
+                let mut part =
+                    libc::iovec { iov_base: mark.as_ptr().cast_mut().cast(), iov_len: mark.len() };
+                let mut message: libc::msghdr = std::mem::zeroed();
+                message.msg_name = to.as_mut_ptr().cast();
+                message.msg_namelen = 16;
+                message.msg_iov = &raw mut part;
+                message.msg_iovlen = 1;
+                let sent =
+                    libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_FASTOPEN);
+                check(sent as i64)?;
+            }
+            settle()
+        }),
+        Attempt::new(
+            "tcp-fast-open-option",
+            "Defers the connection to the first write.",
+            Mark,
+            |p| {
+                let (socket, one) = (stream(0, 0)?, 1i32);
+                // `TCP_FASTOPEN_CONNECT`
+                let fd = socket.as_raw_fd();
+                call!(libc::SYS_setsockopt, fd, libc::SOL_TCP, 30, &raw const one, 4)?;
+                call!(libc::SYS_connect, fd, inet(p)?.as_ptr(), 16)?;
+                let mark = p.mark();
+                call!(libc::SYS_write, fd, mark.as_ptr(), mark.len())?;
+                settle()
+            },
+        ),
+        Attempt::new("multipath", "Connects by multipath TCP.", Secret, |p| {
+            let socket = stream(0, 262)?;
+            call!(libc::SYS_connect, socket.as_raw_fd(), inet(p)?.as_ptr(), 16)?;
+            read_all(&socket)
+        })
+        .needs(Needs::Machine("multipath TCP")),
+        Attempt::new("udp", "Sends a datagram.", Mark, |p| {
+            let to: SocketAddr = (Ipv4Addr::LOCALHOST, p.number("udp4")?).into();
+            UdpSocket::bind("127.0.0.1:0")?.send_to(p.mark().as_bytes(), to)?;
+            settle()
+        }),
+        Attempt::new("udp-connected", "Connects a socket of datagrams, and sends.", Mark, |p| {
+            let to: SocketAddr = (Ipv4Addr::LOCALHOST, p.number("udp4")?).into();
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.connect(to)?;
+            socket.send(p.mark().as_bytes())?;
+            settle()
+        }),
+        Attempt::new("udp6", "Sends a datagram over IPv6.", Mark, |p| {
+            let to: SocketAddr = (Ipv6Addr::LOCALHOST, p.number("udp6")?).into();
+            UdpSocket::bind("[::1]:0")?.send_to(p.mark().as_bytes(), to)?;
+            settle()
+        })
+        .needs(IPV6),
+        Attempt::new("udp-lite", "Sends a datagram by UDP-Lite.", Mark, |p| {
+            let kind = libc::SOCK_DGRAM;
+            let lite = libc::IPPROTO_UDPLITE;
+            let socket = owned(call!(libc::SYS_socket, libc::AF_INET, kind, lite))?;
+            let (mut to, mark) = (inet(p)?, p.mark());
+            to[2..4].copy_from_slice(&p.number::<u16>("lite4")?.to_be_bytes());
+            let (fd, from, size) = (socket.as_raw_fd(), mark.as_ptr(), mark.len());
+            call!(libc::SYS_sendto, fd, from, size, 0, to.as_ptr(), 16)?;
+            settle()
+        })
+        .needs(Needs::Machine("UDP-Lite")),
+        Attempt::new("echo", "Opens a socket that sends pings.", Answer, |_| {
+            socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP)
+        })
+        .needs(Needs::Machine("ping groups with this user")),
+        Attempt::new("raw", "Opens a raw socket.", Answer, |_| {
+            socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
+        })
+        .needs(Needs::Root),
+        Attempt::new("frames", "Opens a socket for frames of a device.", Answer, |_| {
+            socket(libc::AF_PACKET, libc::SOCK_RAW, 0x0300)
+        })
+        .needs(Needs::Root),
+        Attempt::new("streams-of-messages", "Opens a socket of SCTP.", Answer, |_| {
+            socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP)
+        })
+        .disturbs(Disturbs::LoadsModule("SCTP"))
+        .needs(Needs::Machine("SCTP")),
+        Attempt::new("shared-memory-streams", "Opens a socket of SMC.", Answer, |_| {
+            socket(43, libc::SOCK_STREAM, 0)
+        })
+        .disturbs(Disturbs::LoadsModule("SMC"))
+        .needs(Needs::Machine("SMC")),
+        Attempt::new(
+            "to-the-host",
+            "Opens a socket to the virtual machine's host.",
+            Answer,
+            |_| socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0),
+        )
+        .disturbs(Disturbs::LoadsModule("AF_VSOCK"))
+        .needs(Needs::Machine("vsock")),
+        Attempt::new("ciphers", "Opens a socket of the kernel's ciphers.", Answer, |_| {
+            socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)
+        })
+        .disturbs(Disturbs::LoadsModule("ALG"))
+        .needs(Needs::Machine("AF_ALG")),
+        Attempt::new("bluetooth", "Opens a socket of Bluetooth.", Answer, |_| {
+            socket(libc::AF_BLUETOOTH, libc::SOCK_RAW, 1)
+        })
+        .disturbs(Disturbs::LoadsModule("HCI"))
+        .needs(Needs::Machine("Bluetooth")),
+        Attempt::new("express", "Opens a socket of express data paths.", Answer, |_| {
+            socket(libc::AF_XDP, libc::SOCK_RAW, 0)
+        })
+        .disturbs(Disturbs::LoadsModule("XDP"))
+        .needs(Needs::Machine("AF_XDP, and a privileged user")),
+        Attempt::new(
+            "sockets-listed",
+            "Asks for everybody's sockets (`sock_diag`).",
+            Answer,
+            |_| socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_SOCK_DIAG),
+        )
+        .needs(Needs::Machine("sock_diag")),
+        Attempt::new("device-events", "Listens to the kernel's device events.", Answer, |_| {
+            socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_KOBJECT_UEVENT)
+        }),
+        Attempt::new("generic-netlink", "Opens the kernel's generic netlink.", Answer, |_| {
+            socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_GENERIC)
+        }),
+        Attempt::new("audit-netlink", "Opens the kernel's audit.", Answer, |_| {
+            socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_AUDIT)
+        })
+        .needs(Needs::Machine("audit")),
+        Attempt::new("address-added", "Gives a device another address (netlink).", Answer, |_| {
+            let kind = libc::SOCK_RAW;
+            let route = owned(call!(libc::SYS_socket, libc::AF_NETLINK, kind, 0))?;
+            // `RTM_NEWROUTE` without anything: whoever may not is told so first.
+            let mut message = [0u32; 7];
+            message[0] = 28;
+            message[1] = 24 | (5 << 16);
+            call!(libc::SYS_write, route.as_raw_fd(), message.as_ptr(), 28)?;
+            let answer = read_all(&route)?;
+            let error =
+                answer.get(16..20).and_then(|it| it.try_into().ok()).map(i32::from_ne_bytes);
+            match error {
+                Some(error) if error == -libc::EPERM => Err(io::Error::from_raw_os_error(-error)),
+                _ => NOTHING,
+            }
+        })
+        .needs(Needs::Root),
+        Attempt::new("by-shell", "Lets bash connect by `/dev/tcp`.", Secret, |p| {
+            let port = p.fact("tcp4")?;
+            let script = "bash -c 'exec 5<>/dev/tcp/127.0.0.1/$0 && head -c 39 <&5' \"$1\"";
+            shell(p, port, script)
+        })
+        .needs(Needs::Machine("bash")),
+        Attempt::new("race-port", "Swaps ports of an address while it connects.", Secret, |p| {
+            use std::sync::atomic::{AtomicU8, Ordering};
+            let own = std::net::TcpListener::bind("127.0.0.1:0")?;
+            own.set_nonblocking(true)?;
+            let ports = [own.local_addr()?.port(), p.number("tcp4")?].map(u16::to_be_bytes);
+            let to: Vec<AtomicU8> = inet(p)?.into_iter().map(AtomicU8::new).collect();
+            let got = std::cell::RefCell::new(Vec::new());
+            race(
+                || {
+                    for port in ports {
+                        to[2].store(port[0], Ordering::Relaxed);
+                        to[3].store(port[1], Ordering::Relaxed);
+                    }
+                },
+                || {
+                    let Ok(socket) = stream(0, 0) else { return };
+                    let made = call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16);
+                    drop(own.accept());
+                    if made.is_ok() && wait(&socket, libc::POLLIN).is_ok() {
+                        got.borrow_mut().extend(read_all(&socket).unwrap_or_default());
+                    }
+                },
+                || !got.borrow().is_empty(),
+            )?;
+            Ok(got.into_inner())
+        }),
+    ])
+}
 
 fn hear(to: SocketAddr) -> Got {
     let mut bytes = [0u8; 64];

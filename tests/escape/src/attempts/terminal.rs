@@ -8,67 +8,72 @@ use crate::{Attempt, Disturbs, Needs};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-pub(crate) const ALL: &[Attempt] = &[
-    Attempt::new("type", "Types into a terminal by `TIOCSTI`.", Answer, |_| typing(libc::TIOCSTI))
-        .needs(Needs::Machine("a kernel that lets users type so (dev.tty.legacy_tiocsti)")),
-    Attempt::new(
-        "type-long-number",
-        "The same by a number whose upper half is set.",
-        Answer,
-        |_| typing(libc::TIOCSTI | (1 << 32)),
-    )
-    .needs(Needs::Machine("a kernel that lets users type so (dev.tty.legacy_tiocsti)")),
-    Attempt::new("paste", "Pastes a console's selection by `TIOCLINUX`.", Answer, |_| {
-        let terminal = terminal()?;
-        let paste = 3u8;
-        // A terminal that is no console says that it has no such thing.
-        let asked = call!(libc::SYS_ioctl, terminal[1].as_raw_fd(), 0x541c, &raw const paste);
-        taken_up(asked, &[libc::ENOTTY, libc::EINVAL])
-    }),
-    Attempt::new("discipline", "Changes a terminal's line discipline.", Answer, |_| {
-        let terminal = terminal()?;
-        let none = 27i32; // N_NULL
-        call!(libc::SYS_ioctl, terminal[1].as_raw_fd(), libc::TIOCSETD, &raw const none)
-            .and(NOTHING)
-    })
-    .needs(Needs::Machine("a line discipline that users may choose")),
-    Attempt::new("other-shown", "Shows text on the user's terminal.", Mark, |p| {
-        let flags = libc::O_WRONLY | libc::O_NOCTTY;
-        write_all(&open(p.fact("terminal")?, flags)?, &p.mark())
-    }),
-    Attempt::new("other-typed", "Types into the user's terminal.", Mark, |p| {
-        let name = p.fact("terminal")?.to_owned();
-        let mark = p.mark();
-        in_child(move || {
-            call!(libc::SYS_setsid)?;
-            let terminal = open(name, libc::O_RDWR)?;
-            let fd = terminal.as_raw_fd();
-            call!(libc::SYS_ioctl, fd, libc::TIOCSCTTY, 0)?;
-            for byte in mark.bytes() {
-                call!(libc::SYS_ioctl, fd, libc::TIOCSTI, &raw const byte)?;
-            }
-            NOTHING
+pub(crate) fn all() -> Vec<Attempt> {
+    Vec::from([
+        Attempt::new("type", "Types into a terminal by `TIOCSTI`.", Answer, |_| {
+            typing(libc::TIOCSTI)
         })
-    })
-    .needs(Needs::Machine("a kernel that lets users type so (dev.tty.legacy_tiocsti)")),
-    Attempt::new("other-set", "Changes the settings of the user's terminal.", Answer, |p| {
-        let terminal = open(p.fact("terminal")?, libc::O_RDWR | libc::O_NOCTTY)?;
-        let mut settings = [0u8; 64];
-        call!(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TCGETS, settings.as_mut_ptr())?;
-        call!(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TCSETS, settings.as_ptr()).and(NOTHING)
-    }),
-    Attempt::new("other-by-descriptor", "Reopens it by an `O_PATH` descriptor.", Mark, |p| {
-        let held = open(p.fact("terminal")?, libc::O_PATH)?;
-        write_all(&open(by_descriptor(&held), libc::O_WRONLY | libc::O_NOCTTY)?, &p.mark())
-    }),
-    Attempt::new("screen", "Opens the console's screen.", Answer, |_| {
-        open("/dev/vcs1", libc::O_RDONLY)
-            .or_else(|_| open("/dev/console", libc::O_WRONLY | libc::O_NOCTTY))
-            .and(NOTHING)
-    })
-    .disturbs(Disturbs::Always("it would open the real screen of the machine"))
-    .needs(Needs::Root),
-];
+        .needs(Needs::Machine("a kernel that lets users type so (dev.tty.legacy_tiocsti)")),
+        Attempt::new(
+            "type-long-number",
+            "The same by a number whose upper half is set.",
+            Answer,
+            |_| typing(libc::TIOCSTI | (1 << 32)),
+        )
+        .needs(Needs::Machine("a kernel that lets users type so (dev.tty.legacy_tiocsti)")),
+        Attempt::new("paste", "Pastes a console's selection by `TIOCLINUX`.", Answer, |_| {
+            let terminal = terminal()?;
+            let paste = 3u8;
+            // A terminal that is no console says that it has no such thing.
+            let asked = call!(libc::SYS_ioctl, terminal[1].as_raw_fd(), 0x541c, &raw const paste);
+            taken_up(asked, &[libc::ENOTTY, libc::EINVAL])
+        }),
+        Attempt::new("discipline", "Changes a terminal's line discipline.", Answer, |_| {
+            let terminal = terminal()?;
+            let none = 27i32; // N_NULL
+            call!(libc::SYS_ioctl, terminal[1].as_raw_fd(), libc::TIOCSETD, &raw const none)
+                .and(NOTHING)
+        })
+        .needs(Needs::Machine("a line discipline that users may choose")),
+        Attempt::new("other-shown", "Shows text on the user's terminal.", Mark, |p| {
+            let flags = libc::O_WRONLY | libc::O_NOCTTY;
+            write_all(&open(p.fact("terminal")?, flags)?, &p.mark())
+        }),
+        Attempt::new("other-typed", "Types into the user's terminal.", Mark, |p| {
+            let name = p.fact("terminal")?.to_owned();
+            let mark = p.mark();
+            in_child(move || {
+                call!(libc::SYS_setsid)?;
+                let terminal = open(name, libc::O_RDWR)?;
+                let fd = terminal.as_raw_fd();
+                call!(libc::SYS_ioctl, fd, libc::TIOCSCTTY, 0)?;
+                for byte in mark.bytes() {
+                    call!(libc::SYS_ioctl, fd, libc::TIOCSTI, &raw const byte)?;
+                }
+                NOTHING
+            })
+        })
+        .needs(Needs::Machine("a kernel that lets users type so (dev.tty.legacy_tiocsti)")),
+        Attempt::new("other-set", "Changes the settings of the user's terminal.", Answer, |p| {
+            let terminal = open(p.fact("terminal")?, libc::O_RDWR | libc::O_NOCTTY)?;
+            let mut settings = [0u8; 64];
+            call!(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TCGETS, settings.as_mut_ptr())?;
+            call!(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TCSETS, settings.as_ptr())
+                .and(NOTHING)
+        }),
+        Attempt::new("other-by-descriptor", "Reopens it by an `O_PATH` descriptor.", Mark, |p| {
+            let held = open(p.fact("terminal")?, libc::O_PATH)?;
+            write_all(&open(by_descriptor(&held), libc::O_WRONLY | libc::O_NOCTTY)?, &p.mark())
+        }),
+        Attempt::new("screen", "Opens the console's screen.", Answer, |_| {
+            open("/dev/vcs1", libc::O_RDONLY)
+                .or_else(|_| open("/dev/console", libc::O_WRONLY | libc::O_NOCTTY))
+                .and(NOTHING)
+        })
+        .disturbs(Disturbs::Always("it would open the real screen of the machine"))
+        .needs(Needs::Root),
+    ])
+}
 
 /// A new terminal: its master and its other side.
 fn terminal() -> io::Result<[OwnedFd; 2]> {
