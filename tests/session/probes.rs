@@ -136,3 +136,27 @@ fn processes_are_limited_and_git_commits() -> Result<()> {
     assert_eq!(text(&done.stdout), "second\nfirst\n", "{}", text(&done.stderr));
     Ok(())
 }
+
+#[test]
+fn a_session_that_goes_beyond_its_limits_is_ended_and_says_why() -> Result<()> {
+    let place = Place::new()?;
+    let forks = "perl -e 'for (1..100) { fork or do { sleep 30; exit } } sleep 30'";
+    let fills =
+        "perl -e 'for (1..4) { fork or do { my $x = \"x\" x (80 << 20); sleep 30 } } sleep 30'";
+    for (limit, script, why) in [
+        ("processes = 40", forks, "it had all of the 40 processes and threads that it may have"),
+        ("memory = \"256 MiB\"", fills, "MiB of memory, and may have 256 MiB"),
+    ] {
+        place.configure(&format!("[limits]\n{limit}\n"))?;
+        let ended = place.run(script)?;
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(137), "{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with("chaperone: the session was ended: "), "{said}");
+        assert!(last.contains(why) && last.contains("config.toml:2"), "{said}");
+        let mut search = place.chaperone(["history", "search", "was ended", "--json"])?;
+        let found = text(&search.output()?.stdout);
+        assert!(found.contains(why), "{found}");
+    }
+    Ok(())
+}

@@ -114,8 +114,9 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
          is cannot be asked for.",
     );
     job.lost.whole("approvals.expires", Missing, "Claude Code waits for an answer without end.");
-    job.lost.whole("limits.memory", Missing, "Claude Code limits no resources.");
-    job.lost.whole("limits.processes", Missing, "Claude Code limits no resources.");
+    for key in crate::LIMITS {
+        job.lost.whole(key, Missing, "Claude Code limits no resources.");
+    }
 
     settings.insert("permissions".to_owned(), json!(lists));
     // In auto mode a model answers what a rule asks.

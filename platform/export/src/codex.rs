@@ -107,8 +107,9 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
          cannot be asked for.",
     );
     job.lost.whole("approvals.expires", Missing, "Codex waits for an answer without end.");
-    job.lost.whole("limits.memory", Missing, "Codex limits no resources.");
-    job.lost.whole("limits.processes", Missing, "Codex limits no resources.");
+    for key in crate::LIMITS {
+        job.lost.whole(key, Missing, "Codex limits no resources.");
+    }
     job.lost.defaults(
         "Codex reads what is not denied; that the rest of the home is not read, and which \
          files of a workspace are not written, is Chaperone's own doing.",

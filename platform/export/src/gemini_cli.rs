@@ -120,8 +120,9 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
         "Gemini CLI has a sandbox of its own for its tools; how strong it is cannot be asked for.",
     );
     job.lost.whole("approvals.expires", Missing, "Gemini CLI waits for an answer without end.");
-    job.lost.whole("limits.memory", Missing, "Gemini CLI limits no resources.");
-    job.lost.whole("limits.processes", Missing, "Gemini CLI limits no resources.");
+    for key in crate::LIMITS {
+        job.lost.whole(key, Missing, "Gemini CLI limits no resources.");
+    }
     job.lost.defaults(
         "Gemini CLI's commands read what they can; that the rest of the home is not read, and \
          which files of a workspace are not written, is Chaperone's own doing.",

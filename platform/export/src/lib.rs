@@ -129,6 +129,15 @@ struct Job<'a> {
     lost: Losses,
 }
 
+/// What of a machine a session may use: no agent has words for it.
+const LIMITS: [&str; 5] = [
+    "limits.memory",
+    "limits.processes",
+    "limits.open_files",
+    "limits.cpu_time",
+    "limits.wall_time",
+];
+
 impl Job<'_> {
     /// Everything that is not said is held by Chaperone around the agent.
     pub(crate) fn hold(&mut self, what: &str) {
@@ -149,9 +158,10 @@ impl Job<'_> {
             "approvals.scopes",
             "approvals.expires",
             "approvals.unattended",
-            "limits.memory",
-            "limits.processes",
         ] {
+            self.lost.whole(key, Effect::Held, why.clone());
+        }
+        for key in LIMITS {
             self.lost.whole(key, Effect::Held, why.clone());
         }
         let closed = [

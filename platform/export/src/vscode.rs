@@ -70,8 +70,9 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
          asked for.",
     );
     job.lost.whole("approvals.expires", Missing, "VS Code waits for an answer without end.");
-    job.lost.whole("limits.memory", Missing, "VS Code limits no resources.");
-    job.lost.whole("limits.processes", Missing, "VS Code limits no resources.");
+    for key in crate::LIMITS {
+        job.lost.whole(key, Missing, "VS Code limits no resources.");
+    }
     job.lost.whole("environment.pass", Missing, "VS Code hands every variable on.");
     job.lost.whole("environment.deny", Missing, "VS Code hands every variable on.");
     job.lost.defaults(

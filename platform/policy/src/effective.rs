@@ -192,6 +192,12 @@ pub struct LimitsPolicy {
     pub memory: Option<Sourced<u64>>,
     /// Processes and threads.
     pub processes: Option<Sourced<u64>>,
+    /// Open files of each process.
+    pub open_files: Option<Sourced<u64>>,
+    /// Time on processors, of all processes together.
+    pub cpu_time: Option<Sourced<Duration>>,
+    /// From start to end.
+    pub wall_time: Option<Sourced<Duration>>,
 }
 
 /// The signed bundle that a managed layer names.

@@ -417,7 +417,20 @@ fn limits(parts: &Parts<'_>, merged: &mut Merged) -> LimitsPolicy {
         |a, b| b.cmp(a),
         |count| json!(count),
     );
-    LimitsPolicy { memory, processes }
+    let open_files = choose(
+        "limits.open_files",
+        parts,
+        merged,
+        |settings| settings.limits.open_files.as_ref(),
+        |a, b| b.cmp(a),
+        |count| json!(count),
+    );
+    let mut time = |key, get: fn(&Settings) -> Option<&Located<Duration>>| {
+        choose(key, parts, merged, get, |a, b| b.cmp(a), |time| json!(units::show_duration(*time)))
+    };
+    let cpu_time = time("limits.cpu_time", |settings| settings.limits.cpu_time.as_ref());
+    let wall_time = time("limits.wall_time", |settings| settings.limits.wall_time.as_ref());
+    LimitsPolicy { memory, processes, open_files, cpu_time, wall_time }
 }
 
 /// Does not compile when the schema gains a key that nothing above merges.
@@ -436,7 +449,7 @@ fn _every_key_is_merged(settings: &Settings) {
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
         approvals: ApprovalsSettings { scopes: _, expires: _, unattended: _ },
-        limits: LimitsSettings { memory: _, processes: _ },
+        limits: LimitsSettings { memory: _, processes: _, open_files: _, cpu_time: _, wall_time: _ },
         remote: RemoteSettings { url: _, root: _, on_expiry: _ },
     } = settings;
 }

@@ -11,7 +11,9 @@ use crate::document::{
     Key, Named, Names, Node, SyntaxError, Table, parse_json, parse_toml, plist, registry,
 };
 use crate::nearest::nearest;
-use crate::schema::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
+use crate::schema::{
+    EXPIRES_SECONDS, LEAST_MEMORY, LEAST_OPEN_FILES, LEAST_PROCESSES, TIME_SECONDS,
+};
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
@@ -53,6 +55,8 @@ impl Format {
     }
 }
 
+const TIME: RangeInclusive<Duration> =
+    Duration::from_secs(TIME_SECONDS.0)..=Duration::from_secs(TIME_SECONDS.1);
 const EXPIRES: RangeInclusive<Duration> =
     Duration::from_secs(EXPIRES_SECONDS.0)..=Duration::from_secs(EXPIRES_SECONDS.1);
 
@@ -612,12 +616,31 @@ impl<'t> Reader<'t> {
         settings
     }
 
+    /// How long something may take.
+    fn time(
+        &mut self,
+        key: &str,
+        value: &Node<'t>,
+        repaired: bool,
+        shortest: Duration,
+    ) -> Option<Located<Duration>> {
+        let expected = "a duration from \"1m\" to \"8760h\", such as \"8h\"";
+        self.ordered(key, value, repaired, expected, shortest, |value| {
+            crate::units::parse_duration(value.string()?).filter(|time| TIME.contains(time))
+        })
+    }
+
     fn limits(&mut self, value: &Node<'t>, repaired: bool) -> LimitsSettings {
         let mut settings = LimitsSettings::default();
-        let Some(entries) = self.section("limits", value, &["memory", "processes"]) else {
+        let known = ["memory", "processes", "open_files", "cpu_time", "wall_time"];
+        let shortest = *TIME.start();
+        let Some(entries) = self.section("limits", value, &known) else {
             if self.managed() {
                 settings.memory = Some(self.located(value, false, LEAST_MEMORY));
                 settings.processes = Some(self.located(value, false, LEAST_PROCESSES));
+                settings.open_files = Some(self.located(value, false, LEAST_OPEN_FILES));
+                settings.cpu_time = Some(self.located(value, false, shortest));
+                settings.wall_time = Some(self.located(value, false, shortest));
             }
             return settings;
         };
@@ -633,6 +656,22 @@ impl<'t> Reader<'t> {
                         LEAST_MEMORY,
                         |value| values::bytes(value).filter(|bytes| *bytes >= LEAST_MEMORY),
                     );
+                }
+                "open_files" => {
+                    settings.open_files = self.ordered(
+                        "limits.open_files",
+                        value,
+                        repaired,
+                        "a number of at least 64, such as 65536",
+                        LEAST_OPEN_FILES,
+                        |value| values::whole(value).filter(|count| *count >= LEAST_OPEN_FILES),
+                    );
+                }
+                "cpu_time" => {
+                    settings.cpu_time = self.time("limits.cpu_time", value, repaired, shortest);
+                }
+                "wall_time" => {
+                    settings.wall_time = self.time("limits.wall_time", value, repaired, shortest);
                 }
                 _ => {
                     settings.processes = self.ordered(

@@ -2,7 +2,9 @@
 
 mod keys;
 
-pub(crate) use keys::{EXPIRES_SECONDS, LEAST_MEMORY, LEAST_PROCESSES};
+pub(crate) use keys::{
+    EXPIRES_SECONDS, LEAST_MEMORY, LEAST_OPEN_FILES, LEAST_PROCESSES, TIME_SECONDS,
+};
 pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Shape, Type};
 
 use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, Verdict};
@@ -130,6 +132,12 @@ pub struct LimitsSettings {
     pub memory: Option<Located<u64>>,
     /// `processes`, threads included.
     pub processes: Option<Located<u64>>,
+    /// `open_files`, of each process.
+    pub open_files: Option<Located<u64>>,
+    /// `cpu_time`.
+    pub cpu_time: Option<Located<Duration>>,
+    /// `wall_time`.
+    pub wall_time: Option<Located<Duration>>,
 }
 
 /// `[remote]` of one layer.

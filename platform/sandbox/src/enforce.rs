@@ -7,6 +7,7 @@ use chaperone_policy::Command;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(unix)]
 pub use std::os::fd::OwnedFd as Descriptor;
@@ -143,8 +144,77 @@ pub trait Judge {
     /// [`Control::resume`](crate::Control::resume).
     fn stopped(&mut self);
 
+    /// The session uses more than its limits. It is being ended.
+    fn exceeded(&mut self, excess: &Excess);
+
     /// The agent's main process has ended. What is left of the session is being ended.
     fn ended(&mut self);
+}
+
+/// More than a session may use of its machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Excess {
+    /// As many processes and threads as it may have, the session's first process among them.
+    Processes {
+        /// `limits.processes`.
+        most: u64,
+    },
+    /// Memory, in bytes.
+    Memory {
+        /// What all its processes have together.
+        used: u64,
+        /// `limits.memory`.
+        most: u64,
+    },
+    /// Time on processors.
+    CpuTime {
+        /// What all its processes have taken together.
+        used: Duration,
+        /// `limits.cpu_time`.
+        most: Duration,
+    },
+    /// Time since its start.
+    WallTime {
+        /// `limits.wall_time`.
+        most: Duration,
+    },
+}
+
+impl Excess {
+    /// The key of the policy.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Processes { .. } => "limits.processes",
+            Self::Memory { .. } => "limits.memory",
+            Self::CpuTime { .. } => "limits.cpu_time",
+            Self::WallTime { .. } => "limits.wall_time",
+        }
+    }
+}
+
+/// What there was, and what may be, as one sentence without its end.
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes / (1 << 20);
+        let seconds = |time: &Duration| time.as_secs();
+        match self {
+            Self::Processes { most } => {
+                write!(f, "it had all of the {most} processes and threads that it may have")
+            }
+            Self::Memory { used, most } => {
+                write!(f, "it had {} MiB of memory, and may have {} MiB", mib(*used), mib(*most))
+            }
+            Self::CpuTime { used, most } => write!(
+                f,
+                "it had taken {} s of processor time, and may take {} s",
+                seconds(used),
+                seconds(most)
+            ),
+            Self::WallTime { most } => {
+                write!(f, "it had lasted the {} s that it may last", seconds(most))
+            }
+        }
+    }
 }
 
 /// How the agent's main process ended.

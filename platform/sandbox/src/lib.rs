@@ -18,8 +18,8 @@ use linux as system;
 use unsupported as system;
 
 pub use enforce::{
-    ActionId, Ancestor, Answer, Descriptor, Exit, Judge, LaunchError, LeftOver, ObservedExec,
-    Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,
+    ActionId, Ancestor, Answer, Descriptor, Excess, Exit, Judge, LaunchError, LeftOver,
+    ObservedExec, Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,
 };
 pub use machine::{Capability, Machine, Status};
 pub use plan::{

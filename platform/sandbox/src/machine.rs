@@ -120,6 +120,11 @@ impl Machine {
                  would be shared with this user's other programs.",
             );
             lose(
+                "processes-unbounded",
+                "How many processes a session has is looked at a few times a second; the kernel \
+                 does not bound it in between.",
+            );
+            lose(
                 "terminals",
                 "Programs that open a new terminal by its name (tmux, script) do not work, as that \
                  would open this user's other terminals too.",

@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How strong the sandbox on this machine can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +119,12 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Processes and threads.
     pub processes: Option<u64>,
+    /// Open files of each process.
+    pub open_files: Option<u64>,
+    /// Time on processors, of all processes together.
+    pub cpu_time: Option<Duration>,
+    /// From start to end.
+    pub wall_time: Option<Duration>,
 }
 
 /// Something that this machine's tier does not give.

@@ -166,8 +166,6 @@ pub enum Known {
     Loss(&'static str),
     /// Every tier leaves it, as the threat model says in these words.
     Left(&'static str),
-    /// The same, but for an ordinary user in the full tier.
-    LeftButToUsersInFullTier(&'static str),
 }
 
 /// What proving an attempt outside would do to a machine that people work on. `chaperone self-test`
@@ -209,6 +207,8 @@ pub struct Attempt {
     pub known: Option<Known>,
     /// What its proof outside would disturb, beyond what the stage made for it.
     pub disturbs: Option<Disturbs>,
+    /// A session may be ended for it, so it has one of its own.
+    pub alone: bool,
     make: fn(&Place) -> io::Result<Vec<u8>>,
 }
 
@@ -221,7 +221,8 @@ impl Attempt {
         told: Told,
         make: fn(&Place) -> io::Result<Vec<u8>>,
     ) -> Self {
-        Self { name, technique, told, needs: Needs::Nothing, known: None, disturbs: None, make }
+        let (needs, known, disturbs) = (Needs::Nothing, None, None);
+        Self { name, technique, told, needs, known, disturbs, alone: false, make }
     }
 
     fn needs(self, needs: Needs) -> Self {
@@ -232,17 +233,20 @@ impl Attempt {
         Self { known: Some(known), ..self }
     }
 
+    fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
     fn disturbs(self, disturbs: Disturbs) -> Self {
         Self { disturbs: Some(disturbs), ..self }
     }
 
     /// Whether it is known to succeed in a session that names these losses.
-    pub fn is_known(&self, losses: &BTreeSet<String>, in_full_tier: bool, as_root: bool) -> bool {
+    pub fn is_known(&self, losses: &BTreeSet<String>) -> bool {
         match self.known {
             None => false,
             Some(Known::Loss(id)) => losses.contains(id),
             Some(Known::Left(_)) => true,
-            Some(Known::LeftButToUsersInFullTier(_)) => as_root || !in_full_tier,
         }
     }
 }
@@ -263,9 +267,6 @@ pub fn page() -> String {
                 None => String::new(),
                 Some(Known::Loss(id)) => format!(" *Gets out where `{id}` is lost.*"),
                 Some(Known::Left(_)) => " *Left in every tier.*".into(),
-                Some(Known::LeftButToUsersInFullTier(_)) => {
-                    " *Left to root, and in the reduced tier.*".into()
-                }
             };
             match disturbs {
                 None => {}

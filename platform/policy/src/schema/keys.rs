@@ -162,6 +162,9 @@ pub(crate) const EXPIRES_SECONDS: (u64, u64) = (1, 7 * 24 * 3600);
 /// Below these no agent starts.
 pub(crate) const LEAST_MEMORY: u64 = 256 << 20;
 pub(crate) const LEAST_PROCESSES: u64 = 32;
+pub(crate) const LEAST_OPEN_FILES: u64 = 64;
+/// The shortest time that a session may be given, and the longest, in seconds.
+pub(crate) const TIME_SECONDS: (u64, u64) = (60, 365 * 24 * 3600);
 
 /// The sections that keys stand in, each with what a settings page calls it.
 pub const SECTIONS: [(&str, &str); 8] = [
@@ -176,7 +179,7 @@ pub const SECTIONS: [(&str, &str); 8] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 25] = [
+pub const KEYS: [Key; 28] = [
     Key::new(
         "revision",
         "Revision",
@@ -360,7 +363,7 @@ pub const KEYS: [Key; 25] = [
         "Memory",
         Shape::Ordered,
         Type::Size(LEAST_MEMORY),
-        "The memory that a session may use, as a size.",
+        "The memory that a session may use, as a size; one that uses more is ended.",
         r#""8 GiB""#,
     )
     .at_start()
@@ -370,8 +373,37 @@ pub const KEYS: [Key; 25] = [
         "Processes",
         Shape::Ordered,
         Type::Integer(LEAST_PROCESSES),
-        "The processes and threads that a session may have.",
+        "The processes and threads that a session may have; one that has more is ended.",
         "4096",
+    )
+    .at_start(),
+    Key::new(
+        "limits.open_files",
+        "Open files",
+        Shape::Ordered,
+        Type::Integer(LEAST_OPEN_FILES),
+        "The files that each process of a session may have open.",
+        "65536",
+    )
+    .at_start()
+    .on(&[Os::Linux, Os::Macos]),
+    Key::new(
+        "limits.cpu_time",
+        "Processor time",
+        Shape::Ordered,
+        Type::Duration { least: TIME_SECONDS.0, most: TIME_SECONDS.1 },
+        "The processor time that a session's processes may take together before it is ended.",
+        r#""8h""#,
+    )
+    .at_start()
+    .on(&[Os::Linux, Os::Windows]),
+    Key::new(
+        "limits.wall_time",
+        "Time",
+        Shape::Ordered,
+        Type::Duration { least: TIME_SECONDS.0, most: TIME_SECONDS.1 },
+        "How long a session may last before it is ended.",
+        r#""24h""#,
     )
     .at_start(),
     Key::new(

@@ -105,7 +105,17 @@ fn registry() -> RegistryKey {
                 ],
                 Vec::new(),
             ),
-            key("limits", vec![number("memory", 8 << 30), number("processes", 4096)], Vec::new()),
+            key(
+                "limits",
+                vec![
+                    number("memory", 8 << 30),
+                    number("processes", 4096),
+                    number("open_files", 65536),
+                    text("cpu_time", "8h"),
+                    text("wall_time", "24h"),
+                ],
+                Vec::new(),
+            ),
             key(
                 "remote",
                 vec![

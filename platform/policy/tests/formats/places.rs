@@ -44,10 +44,10 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         commands: CommandSettings { rules, closed: commands },
         environment: EnvironmentSettings { pass, deny: environment },
         approvals: ApprovalsSettings { scopes, expires, unattended },
-        limits: LimitsSettings { memory, processes },
+        limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 26] = [
+    let placed: [&mut dyn Placed; 29] = [
         revision,
         organisation,
         min_version,
@@ -71,6 +71,9 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         unattended,
         memory,
         processes,
+        open_files,
+        cpu_time,
+        wall_time,
         url,
         root,
         on_expiry,

@@ -8,7 +8,7 @@ use super::prepare::Prepared;
 use super::sys::{self, Errno};
 use super::terminal;
 use crate::enforce::Stage;
-use crate::plan::Access;
+use crate::plan::{Access, Tier};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -73,11 +73,15 @@ fn standard_streams(streams: Streams, terminal: Option<BorrowedFd<'_>>) -> sys::
 
 fn limits(p: &Prepared) -> sys::Result<()> {
     sys::set_limit(libc::RLIMIT_CORE, 0)?;
-    if let Some(processes) = p.processes {
-        // Counted for this user in this user namespace alone (Linux 5.14); root is exempt.
+    // Counted for this user in this user namespace alone (Linux 5.14); root is exempt. Without one
+    // it would count this user's other processes, too.
+    if let Some(processes) = p.limits.processes.filter(|_| p.tier == Tier::Full) {
         sys::set_limit(libc::RLIMIT_NPROC, processes)?;
     }
-    if let Some(memory) = p.memory {
+    if let Some(files) = p.limits.open_files {
+        sys::lower_limit(libc::RLIMIT_NOFILE, files)?;
+    }
+    if let Some(memory) = p.limits.memory {
         // What a process has written or could write, unlike its address space, of which Node
         // and Go reserve far more than they use.
         sys::set_limit(libc::RLIMIT_DATA, memory)?;

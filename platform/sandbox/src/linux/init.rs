@@ -111,6 +111,9 @@ fn start(
     if p.tier == Tier::Full {
         mounts::set_up(p)?;
         mounts::processes()?;
+        if let Some(most) = p.limits.processes {
+            mounts::bound_processes(most);
+        }
         mounts::terminals()?;
         if p.own_network {
             listen(p, &mut relays)?;

@@ -31,6 +31,7 @@ mod sys;
 mod terminal;
 mod trace;
 mod tree;
+mod watch;
 
 pub use ahead::{Ahead, ahead};
 pub use control::Control;
@@ -40,7 +41,7 @@ pub use refusals::Refusals;
 pub(crate) use tree::walk;
 
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
-use crate::plan::{Network, Plan, Relay, Tier};
+use crate::plan::{Limits, Network, Plan, Relay, Tier};
 use attributes::Own;
 use broker::{Broker, Work};
 use channel::Message;
@@ -56,6 +57,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use sys::Errno;
+use watch::Watch;
 
 /// A session whose first process sets itself up. Dropping it ends everything in it.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct Starting {
 #[derive(Debug)]
 pub struct Session {
     tier: Tier,
+    limits: Limits,
     init: i32,
     shared: Arc<Shared>,
     listener: Option<Listener>,
@@ -128,6 +131,7 @@ pub fn launch(
     };
     let session = Session {
         tier: plan.tier,
+        limits: plan.limits.clone(),
         init,
         shared: Arc::new(shared),
         listener: None,
@@ -243,6 +247,7 @@ impl Session {
             broker: self.broker.take(),
             umasks: calls::Umasks::new(),
             judge,
+            watch: Watch::new(&self.limits, self.init),
             seized: BTreeSet::new(),
             waiting: BTreeMap::new(),
             next: 1,

@@ -128,7 +128,7 @@ fn trees(p: &Prepared) -> Result<(), Failure> {
     for (index, (tree, cover)) in covers.iter().zip(&p.covers).enumerate() {
         match tree {
             Some(tree) => sys::attach(tree, &cover.path, Follow::Nothing),
-            None => sys::mount(c"tmpfs", &cover.path, SAFE, cover.mode),
+            None => sys::mount(c"tmpfs", &cover.path, SAFE, &cover.options),
         }
         .map_err(|e| at(Stage::Mounts, index, e))?;
     }
@@ -178,6 +178,26 @@ pub(super) fn rehearse() -> sys::Result<()> {
 /// The session's own `/proc`, which shows its processes alone.
 pub(super) fn processes() -> Result<(), Failure> {
     on(Stage::Processes, sys::mount(c"proc", c"/proc", SAFE | libc::MS_NOEXEC, c""))
+}
+
+/// Has the kernel give the session's process namespace no more process and thread numbers than it
+/// may have, and two for its first process and for the end of the range (Linux 6.14). It holds for
+/// root as well, unlike RLIMIT_NPROC. Earlier kernels have this setting once for the whole machine,
+/// so there it is left alone; the watch ends what has more.
+pub(super) fn bound_processes(most: u64) {
+    const LEAST: u64 = 301; // RESERVED_PIDS + 1 (kernel/pid.c)
+    if !sys::kernel_is_at_least(6, 14) {
+        return;
+    }
+    let mut text = [0u8; 24];
+    let most = most.saturating_add(2).max(LEAST);
+    let length = text.len();
+    let mut rest = &mut text[..];
+    // The array is longer than the longest number.
+    let _ = write!(rest, "{most}");
+    let length = length - rest.len();
+    // More than the kernel takes is no bound.
+    let _ = sys::write_file(c"/proc/sys/kernel/pid_max", &text[..length]);
 }
 
 /// The session's own terminals: nobody else's has a name inside.

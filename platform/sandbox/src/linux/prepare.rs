@@ -4,10 +4,10 @@
 use super::filter::{self, Conditions, Guarding};
 use super::landlock::{self, Rule};
 use crate::enforce::{LaunchError, Stage};
-use crate::plan::{Access, Network, Plan, Relay, Tier};
+use crate::plan::{Access, Limits, Network, Plan, Relay, Tier};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,7 @@ pub(super) struct Prepared {
     pub(super) audited: bool,
     pub(super) filter: Vec<libc::sock_filter>,
     pub(super) workspace: CString,
-    pub(super) processes: Option<u64>,
-    pub(super) memory: Option<u64>,
+    pub(super) limits: Limits,
     pub(super) program: Program,
 }
 
@@ -45,8 +44,8 @@ pub(super) struct Cover {
     pub(super) path: CString,
     /// This folder, or an empty one where there is none.
     pub(super) by: Option<CString>,
-    /// The mode of an empty one, as an option of tmpfs.
-    pub(super) mode: &'static CStr,
+    /// The mode and size of an empty one, as options of tmpfs.
+    pub(super) options: CString,
 }
 
 /// A granted path below a cover, brought back to its place.
@@ -145,9 +144,12 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         covers: covers
             .into_iter()
             .map(|(path, by)| {
-                let mode =
-                    if path == Path::new(SHARED_MEMORY) { c"mode=1777" } else { c"mode=0755" };
-                Ok(Cover { path: text(&path)?, by: by.map(|by| text(&by)).transpose()?, mode })
+                let options = match (path == Path::new(SHARED_MEMORY), plan.limits.memory) {
+                    (true, Some(most)) => text(format!("mode=1777,size={most}"))?,
+                    (true, None) => c"mode=1777".into(),
+                    (false, _) => c"mode=0755".into(),
+                };
+                Ok(Cover { path: text(&path)?, by: by.map(|by| text(&by)).transpose()?, options })
             })
             .collect::<Result<_, LaunchError>>()?,
         mounts: if full { mounts(plan)? } else { Vec::new() },
@@ -165,8 +167,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
             guarding: guarding(plan),
         }),
         workspace: text(&plan.workspace)?,
-        processes: plan.limits.processes.filter(|_| full),
-        memory: plan.limits.memory,
+        limits: plan.limits.clone(),
         program: program(plan, command)?,
     })
 }

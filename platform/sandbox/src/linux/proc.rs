@@ -69,7 +69,7 @@ pub(super) fn descendants(pid: i32) -> Vec<LeftOver> {
 
 /// The children of every thread of a process (`CONFIG_PROC_CHILDREN`; where the kernel has not
 /// got it, the parents of all processes are read instead).
-fn children(pid: i32) -> Vec<i32> {
+pub(super) fn children(pid: i32) -> Vec<i32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let mut found = Vec::new();
     for thread in threads.flatten() {

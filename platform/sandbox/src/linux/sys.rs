@@ -346,3 +346,39 @@ pub(super) fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> Resu
     // SAFETY: the structure is only read.
     check(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
 }
+
+/// Sets both limits to this value, where they are not lower already.
+pub(super) fn lower_limit(resource: libc::__rlimit_resource_t, value: u64) -> Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is filled, then only read.
+    unsafe {
+        check(libc::getrlimit(resource, &raw mut limit))?;
+        limit.rlim_cur = limit.rlim_cur.min(value);
+        limit.rlim_max = limit.rlim_max.min(value);
+        check(libc::setrlimit(resource, &raw const limit)).map(drop)
+    }
+}
+
+/// Whether the kernel says that it is of this version or a later one.
+pub(super) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    // SAFETY: all zeroes is valid for this structure, and uname fills it.
+    let name = unsafe {
+        let mut name: libc::utsname = std::mem::zeroed();
+        if libc::uname(&raw mut name) != 0 {
+            return false;
+        }
+        name
+    };
+    let mut numbers = [0u32; 2];
+    let mut at = 0;
+    for byte in name.release.map(|byte| byte as u8) {
+        match (byte, numbers.get_mut(at)) {
+            (b'0'..=b'9', Some(number)) => {
+                *number = number.saturating_mul(10).saturating_add(u32::from(byte - b'0'));
+            }
+            (b'.', Some(_)) => at += 1,
+            _ => break,
+        }
+    }
+    numbers >= [major, minor]
+}

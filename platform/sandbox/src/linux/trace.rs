@@ -16,6 +16,7 @@ use super::image;
 use super::notify::{Listener, Question};
 use super::proc;
 use super::sys::{self, Errno, Waited};
+use super::watch::Watch;
 use crate::enforce::{ActionId, Answer, Exit, Judge, LeftOver, ObservedExec, Outcome, TraceError};
 use crate::plan::Tier;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,8 @@ pub(super) struct Tracer<'a> {
     pub(super) broker: Option<Broker>,
     pub(super) umasks: Umasks,
     pub(super) judge: &'a mut dyn Judge,
+    /// What the session uses; none once it ends.
+    pub(super) watch: Option<Watch>,
     pub(super) seized: BTreeSet<i32>,
     pub(super) waiting: BTreeMap<ActionId, ObservedExec>,
     pub(super) next: u64,
@@ -64,7 +67,7 @@ impl Tracer<'_> {
             if !messages_come {
                 fds[2].fd = -1;
             }
-            let timeout = if self.waiting.is_empty() { -1 } else { LOOK_MS };
+            let timeout = self.timeout();
             sys::poll(&mut fds, timeout)
                 .map_err(|e| fault("its events cannot be waited for", e))?;
             sys::drain(self.shared.wake.as_fd());
@@ -81,10 +84,25 @@ impl Tracer<'_> {
             if !self.waiting.is_empty() {
                 self.look_for_interrupts();
             }
+            if let Some(excess) = self.watch.as_mut().and_then(Watch::look) {
+                self.watch = None;
+                self.judge.exceeded(&excess);
+                self.end();
+            }
             if self.children()? {
                 let exit = self.exit.unwrap_or(Exit::Signal(libc::SIGKILL));
                 return Ok(Outcome { exit, ended: self.ended });
             }
+        }
+    }
+
+    /// How long to wait for an event, in milliseconds; -1: as long as it takes.
+    fn timeout(&self) -> i32 {
+        let interrupts = if self.waiting.is_empty() { i32::MAX } else { LOOK_MS };
+        let watch = self.watch.as_ref().map_or(i32::MAX, Watch::wait);
+        match interrupts.min(watch) {
+            i32::MAX => -1,
+            milliseconds => milliseconds,
         }
     }
 
@@ -209,6 +227,8 @@ impl Tracer<'_> {
             Ok(Some((Message::Stopped { .. }, _))) => self.judge.stopped(),
             Ok(Some((Message::Ended { status }, _))) => {
                 self.exit = Some(exit(status));
+                self.watch = None;
+                self.ended = proc::descendants(self.init);
                 self.end();
                 self.judge.ended();
             }
@@ -218,9 +238,8 @@ impl Tracer<'_> {
         true
     }
 
-    /// Notes what is left, and ends it.
+    /// Ends what is left.
     fn end(&mut self) {
-        self.ended = proc::descendants(self.init);
         match self.tier {
             // The kernel ends a namespace with its first process.
             Tier::Full => {

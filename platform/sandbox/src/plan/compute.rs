@@ -8,7 +8,7 @@ use super::{
     system,
 };
 use crate::Machine;
-use chaperone_policy::{Glob, MinimumTier, PathPattern, Policy, Sourced};
+use chaperone_policy::{Glob, LimitsPolicy, MinimumTier, PathPattern, Policy, Sourced};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -177,13 +177,21 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         temp: temp.to_owned(),
         network,
         environment,
-        limits: Limits {
-            memory: policy.limits().memory.as_ref().map(|limit| limit.value),
-            processes: policy.limits().processes.as_ref().map(|limit| limit.value),
-        },
+        limits: limits(policy),
         losses,
         tells_refusals: false,
     })
+}
+
+fn limits(policy: &Policy) -> Limits {
+    let LimitsPolicy { memory, processes, open_files, cpu_time, wall_time } = policy.limits();
+    Limits {
+        memory: memory.as_ref().map(|limit| limit.value),
+        processes: processes.as_ref().map(|limit| limit.value),
+        open_files: open_files.as_ref().map(|limit| limit.value),
+        cpu_time: cpu_time.as_ref().map(|limit| limit.value),
+        wall_time: wall_time.as_ref().map(|limit| limit.value),
+    }
 }
 
 /// The tier to enforce with: the machine's, if it is enough.

@@ -171,6 +171,12 @@ pub(crate) fn supervise(tier: Tier) -> std::io::Result<()> {
         .settle()
         .unwrap();
     let rule = |_, _: &_| Answer::Allow;
-    let mut judge = crate::world::Log { rule, execs: vec![], refused: vec![], withdrawn: vec![] };
+    let mut judge = crate::world::Log {
+        rule,
+        execs: vec![],
+        refused: vec![],
+        withdrawn: vec![],
+        exceeded: None,
+    };
     session.run(&mut judge).map(drop).map_err(|error| error.source)
 }

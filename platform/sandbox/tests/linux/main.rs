@@ -18,6 +18,7 @@ mod commands;
 mod ends;
 mod files;
 mod guarded;
+mod limits;
 mod network;
 mod processes;
 mod terminal;

@@ -2,8 +2,8 @@
 
 use crate::world::{BOTH, World, arguments, as_each_user, exclusive};
 use chaperone_sandbox::{
-    ActionId, Answer, Control, Exit, Judge, ObservedExec, Stdio, Stream, Target, TerminalSize,
-    launch,
+    ActionId, Answer, Control, Excess, Exit, Judge, ObservedExec, Stdio, Stream, Target,
+    TerminalSize, launch,
 };
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,6 +24,7 @@ impl Judge for Stops {
     fn stopped(&mut self) {
         self.0.send(()).unwrap();
     }
+    fn exceeded(&mut self, _: &Excess) {}
     fn ended(&mut self) {}
 }
 

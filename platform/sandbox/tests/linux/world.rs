@@ -1,8 +1,9 @@
 //! A small world for one test: folders, a plan by hand, a judge that keeps a log, and both users.
 
 use chaperone_sandbox::{
-    Access, ActionId, Answer, Control, Exit, Judge, LeftOver, Limits, Network, ObservedExec,
-    Outcome, PathGrant, Plan, Session, Stdio, Stream, Target, Tier, ahead, assume, launch,
+    Access, ActionId, Answer, Control, Excess, Exit, Judge, LeftOver, Limits, Network,
+    ObservedExec, Outcome, PathGrant, Plan, Session, Stdio, Stream, Target, Tier, ahead, assume,
+    launch,
 };
 use std::ffi::OsString;
 use std::fs;
@@ -169,7 +170,7 @@ pub(crate) fn session(
     let mut session = launch(ahead(), plan, &arguments(command), stdio).unwrap().settle().unwrap();
     let control = session.control();
     meanwhile(&mut session, control);
-    let mut judge = Log { rule, execs: vec![], refused: vec![], withdrawn: vec![] };
+    let mut judge = Log { rule, execs: vec![], refused: vec![], withdrawn: vec![], exceeded: None };
     let Outcome { exit, ended } = session.run(&mut judge).unwrap();
     let read = |file: &mut fs::File| {
         let mut text = Vec::new();
@@ -185,6 +186,7 @@ pub(crate) fn session(
         execs: judge.execs,
         refused: judge.refused,
         withdrawn: judge.withdrawn,
+        exceeded: judge.exceeded,
     }
 }
 
@@ -220,6 +222,7 @@ pub(crate) struct Ended {
     pub(crate) execs: Vec<Vec<String>>,
     pub(crate) refused: Vec<String>,
     pub(crate) withdrawn: Vec<ActionId>,
+    pub(crate) exceeded: Option<Excess>,
 }
 
 /// A judge that follows one rule and keeps a log.
@@ -228,6 +231,7 @@ pub(crate) struct Log<F> {
     pub(crate) execs: Vec<Vec<String>>,
     pub(crate) refused: Vec<String>,
     pub(crate) withdrawn: Vec<ActionId>,
+    pub(crate) exceeded: Option<Excess>,
 }
 
 impl<F: FnMut(ActionId, &ObservedExec) -> Answer> Judge for Log<F> {
@@ -248,5 +252,8 @@ impl<F: FnMut(ActionId, &ObservedExec) -> Answer> Judge for Log<F> {
         self.withdrawn.push(id);
     }
     fn stopped(&mut self) {}
+    fn exceeded(&mut self, excess: &Excess) {
+        self.exceeded = Some(excess.clone());
+    }
     fn ended(&mut self) {}
 }

@@ -11,7 +11,7 @@ use chaperone_policy::{
     observed, unattended,
 };
 use chaperone_sandbox::{
-    ActionId, AgentAccess, Answer, Judge, LaunchError, Loss, Machine, ObservedExec, Plan,
+    ActionId, AgentAccess, Answer, Excess, Judge, LaunchError, Loss, Machine, ObservedExec, Plan,
     PlanInput, RealDisk, Refusal, Stdio, Stream, Target, Tier, launch, plan,
 };
 use jiff::Timestamp;
@@ -31,9 +31,31 @@ pub(super) struct Held {
     pub(super) outcomes: Vec<(&'static Attempt, Outcome)>,
 }
 
-/// Makes attempts one after another in one session: under the policy in force, or else under the
-/// built-in one. Either way with what the world itself denies and keeps.
+/// Makes attempts one after another in one session, and those for which it may be ended in one of
+/// their own: under the policy in force, or else under the built-in one. Either way with what the
+/// world itself denies and keeps.
 pub(super) fn hold(
+    run: &Run<'_>,
+    attempts: Vec<&'static Attempt>,
+    in_force: bool,
+) -> Result<Held, SelfTestError> {
+    let (alone, together): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|it| it.alone);
+    let mut sessions: Vec<Vec<&'static Attempt>> = alone.into_iter().map(|it| vec![it]).collect();
+    if !together.is_empty() || sessions.is_empty() {
+        sessions.insert(0, together);
+    }
+    let mut all: Option<Held> = None;
+    for attempts in sessions {
+        let held = hold_in_one(run, attempts, in_force)?;
+        match &mut all {
+            Some(all) => all.outcomes.extend(held.outcomes),
+            None => all = Some(held),
+        }
+    }
+    all.ok_or_else(|| SelfTestError::NotMade(String::new(), "there was no session".to_owned()))
+}
+
+fn hold_in_one(
     run: &Run<'_>,
     attempts: Vec<&'static Attempt>,
     in_force: bool,
@@ -43,16 +65,23 @@ pub(super) fn hold(
     let plan = planned(run, &stage, &policy)?;
     let session = session(&stage, &plan, &policy, run);
     run.ended.check()?;
-    let written = session?;
-    let outcomes = stage.outcomes(&written);
+    let (written, excess) = session?;
+    let mut outcomes = stage.outcomes(&written);
     drop(stage);
     run.ended.end_all();
     run.ended.check()?;
-    let missing: Vec<&str> = outcomes
-        .iter()
-        .filter(|(_, outcome)| matches!(outcome, Outcome::Held(why) if why == "it was not made"))
-        .map(|(attempt, _)| attempt.name)
-        .collect();
+    let mut missing: Vec<&str> = Vec::new();
+    for (attempt, outcome) in &mut outcomes {
+        if !matches!(outcome, Outcome::Held(why) if why == "it was not made") {
+            continue;
+        }
+        match &excess {
+            Some(excess) if attempt.alone => {
+                *outcome = Outcome::Held(format!("its session was ended: {excess}"));
+            }
+            Some(_) | None => missing.push(attempt.name),
+        }
+    }
     if !missing.is_empty() {
         let why = "the suite's program ended before its time".to_owned();
         return Err(SelfTestError::NotMade(missing.join(", "), why));
@@ -106,14 +135,15 @@ fn planned(run: &Run<'_>, stage: &Stage, policy: &Policy) -> Result<Plan, Refusa
     planned(run.machine)
 }
 
-/// Runs the stage's attempts, and gives what their program wrote. It is written to memory: should
+/// Runs the stage's attempts, and gives what their program wrote, and why the session was ended if
+/// it was. It is written to memory: should
 /// an attempt bring back what it must not, it does not reach the disk.
 fn session(
     stage: &Stage,
     plan: &Plan,
     policy: &Policy,
     run: &Run<'_>,
-) -> Result<String, SelfTestError> {
+) -> Result<(String, Option<Excess>), SelfTestError> {
     let memory = || rustix::fs::memfd_create("self-test", MemfdFlags::CLOEXEC);
     let mut stdout = File::from(memory().map_err(|e| world("memory for an answer")(e.into()))?);
     let null = || File::options().read(true).write(true).open("/dev/null");
@@ -131,11 +161,12 @@ fn session(
         .collect();
     let session = launch(None, plan, &command, stdio).and_then(|starting| starting.settle());
     let session = session.map_err(|error: LaunchError| SelfTestError::Launch(error))?;
-    session.run(&mut ByPolicy { policy, first: true })?;
+    let mut judge = ByPolicy { policy, first: true, excess: None };
+    session.run(&mut judge)?;
     let mut text = Vec::new();
     stdout.rewind().map_err(world("the answer"))?;
     stdout.read_to_end(&mut text).map_err(world("the answer"))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    Ok((String::from_utf8_lossy(&text).into_owned(), judge.excess))
 }
 
 /// Decides as a session's supervisor does where nobody attends. The session's first program, which
@@ -143,6 +174,7 @@ fn session(
 struct ByPolicy<'a> {
     policy: &'a Policy,
     first: bool,
+    excess: Option<Excess>,
 }
 
 impl Judge for ByPolicy<'_> {
@@ -166,5 +198,8 @@ impl Judge for ByPolicy<'_> {
     fn connect(&mut self, _: i32, _: &Target) {}
     fn withdrawn(&mut self, _: ActionId) {}
     fn stopped(&mut self) {}
+    fn exceeded(&mut self, excess: &Excess) {
+        self.excess = Some(excess.clone());
+    }
     fn ended(&mut self) {}
 }

@@ -185,7 +185,7 @@ impl Run<'_> {
             false => Some(hold(self, proved, true)?),
         };
         let got_out = |held: &Held| -> Vec<&'static Attempt> {
-            let unnamed = |attempt: &Attempt| !self.is_known(attempt, held);
+            let unnamed = |attempt: &Attempt| !is_known(attempt, held);
             let out = held.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Out);
             out.map(|(attempt, _)| *attempt).filter(|attempt| unnamed(attempt)).collect()
         };
@@ -217,7 +217,7 @@ impl Run<'_> {
             });
             match outcome {
                 Some(((_, Outcome::Held(why)), _)) => Way { why: why.clone(), ..way },
-                Some(((_, Outcome::Out), held)) if self.is_known(attempt, held) => {
+                Some(((_, Outcome::Out), held)) if is_known(attempt, held) => {
                     known(way, attempt, &lost)
                 }
                 _ => out(way, by_machine.contains(attempt.name)),
@@ -227,11 +227,11 @@ impl Run<'_> {
         let said = held.map(|held| Said { policy: in_force(&held.policy), tier: held.tier });
         Ok((ways, said))
     }
+}
 
-    fn is_known(&self, attempt: &Attempt, held: &Held) -> bool {
-        let losses = held.losses.iter().map(|loss| loss.id.clone()).collect();
-        attempt.is_known(&losses, held.tier == Tier::Full, self.is_root)
-    }
+fn is_known(attempt: &Attempt, held: &Held) -> bool {
+    let losses = held.losses.iter().map(|loss| loss.id.clone()).collect();
+    attempt.is_known(&losses)
 }
 
 /// Why an attempt does not succeed outside, with what it would take.
@@ -258,7 +258,7 @@ fn known(way: Way, attempt: &Attempt, losses: &[Loss]) -> Way {
             Some(loss) => (Some(id.to_owned()), loss.detail.clone(), loss.fix.clone()),
             None => (Some(id.to_owned()), String::new(), String::new()),
         },
-        Some(Known::Left(words) | Known::LeftButToUsersInFullTier(words)) => left(words),
+        Some(Known::Left(words)) => left(words),
         None => (None, String::new(), String::new()),
     };
     Way { result: Verdict::Known, cause, meaning, remedy, ..way }

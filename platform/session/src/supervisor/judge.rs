@@ -10,9 +10,10 @@ use super::{signals, words};
 use crate::learn::Refused;
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, Facts, Origin, Verdict, continues, decide, observed, unattended,
+    Action, Command, Decision, Facts, LimitsPolicy, Origin, Verdict, continues, decide, observed,
+    unattended,
 };
-use chaperone_sandbox::{ActionId, Answer, Control, Judge, ObservedExec, Target};
+use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, ObservedExec, Target};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::path::Path;
@@ -31,6 +32,8 @@ pub(crate) struct Supervision {
     /// What was asked last in each process: the program that `env` starts for a script is the same
     /// wish, and is not asked about again.
     pub(crate) asked: HashMap<i32, Command>,
+    /// Why the session was ended before its time.
+    pub(crate) excess: Option<String>,
     /// What was refused so far, where that is to be learned from.
     pub(crate) learned: Option<Learned>,
 }
@@ -188,6 +191,28 @@ impl Judge for Supervision {
 
     fn withdrawn(&mut self, id: ActionId) {
         self.asking.withdraw(id);
+    }
+
+    fn exceeded(&mut self, excess: &Excess) {
+        let policy = self.live.policy();
+        let LimitsPolicy { memory, processes, open_files: _, cpu_time, wall_time } =
+            policy.limits();
+        let origin = match excess {
+            Excess::Processes { .. } => processes.as_ref().map(|limit| &limit.origin),
+            Excess::Memory { .. } => memory.as_ref().map(|limit| &limit.origin),
+            Excess::CpuTime { .. } => cpu_time.as_ref().map(|limit| &limit.origin),
+            Excess::WallTime { .. } => wall_time.as_ref().map(|limit| &limit.origin),
+        };
+        let said = match origin {
+            Some(origin) => format!("{excess} ({}, {origin})", excess.key()),
+            // The policy has changed since the session started, and what it started with holds.
+            None => format!("{excess} ({})", excess.key()),
+        };
+        let event = NewEvent::finding(&format!("The session was ended: {said}."));
+        // There is nothing to hold back: it ends, recorded or not.
+        let _ = self.segment.append(event.detail("limit", excess.key()));
+        self.segment.hasten();
+        self.excess = Some(said);
     }
 
     fn ended(&mut self) {

@@ -511,12 +511,17 @@ fn supervise(
         terminal: terminal.clone(),
         asked: HashMap::new(),
         learned: plan.tells_refusals.then(Learned::default),
+        excess: None,
     };
     segment.begun()?;
     let outcome = session.run(&mut supervision);
     asking.end();
     if let Some(terminal) = terminal {
         terminal.finish();
+    }
+    if let Some(excess) = &supervision.excess {
+        // There is nobody else to tell if this is not read.
+        let _ = writeln!(io::stderr(), "chaperone: the session was ended: {excess}");
     }
     let outcome = outcome?;
     for left in &outcome.ended {

@@ -2,57 +2,75 @@
 
 use crate::Told::Answer;
 use crate::sys::{NOTHING, call, check, refused};
-use crate::{Attempt, Known, Needs};
+use crate::{Attempt, Needs};
 use std::io;
+use std::time::Duration;
 
 /// More than the stage's policy allows of each.
 const PROCESSES: usize = 200;
 const MEMORY: usize = 512 << 20;
 
-const ROOTS_PROCESSES: Known = Known::LeftButToUsersInFullTier("processes are not limited");
-const MEMORY_OF_EACH: Known = Known::Left("counts for each process by itself");
+/// How long what goes beyond a limit is kept: it is seen within a part of this.
+const KEPT: Duration = Duration::from_millis(1500);
 
 pub(crate) fn all() -> Vec<Attempt> {
     Vec::from([
-        Attempt::new("processes", "Forks far more processes than it may have.", Answer, |_| {
-            let mut children = Vec::new();
-            for _ in 0..PROCESSES {
-                // SAFETY: this process has one thread; the child only waits and is ended below.
-                match check(unsafe { libc::fork() }) {
-                    Ok(0) => loop {
-                        // SAFETY: takes nothing.
-                        unsafe { libc::pause() };
-                    },
-                    Ok(child) => children.push(child as i32),
-                    Err(_) => break,
-                }
-            }
-            end(&children);
-            enough(children.len() == PROCESSES)
-        })
-        .shows(ROOTS_PROCESSES),
-        Attempt::new("threads", "Starts far more threads than it may have.", Answer, |_| {
-            let stop = std::sync::atomic::AtomicBool::new(false);
-            let started = std::thread::scope(|scope| {
-                let wait = || {
-                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                        std::thread::park_timeout(std::time::Duration::from_millis(5));
-                    }
-                };
-                let mut started = 0;
+        Attempt::new(
+            "processes",
+            "Forks far more processes than it may have, and keeps them.",
+            Answer,
+            |_| {
+                let mut children = Vec::new();
                 for _ in 0..PROCESSES {
-                    let builder = std::thread::Builder::new().stack_size(64 << 10);
-                    match builder.spawn_scoped(scope, wait) {
-                        Ok(_) => started += 1,
+                    // SAFETY: this process has one thread; the child only waits and is ended below.
+                    match check(unsafe { libc::fork() }) {
+                        Ok(0) => loop {
+                            // SAFETY: takes nothing.
+                            unsafe { libc::pause() };
+                        },
+                        Ok(child) => children.push(child as i32),
                         Err(_) => break,
                     }
                 }
-                stop.store(true, std::sync::atomic::Ordering::Relaxed);
-                started
-            });
-            enough(started == PROCESSES)
-        })
-        .shows(ROOTS_PROCESSES),
+                let reached = children.len() == PROCESSES;
+                if reached {
+                    std::thread::sleep(KEPT);
+                }
+                end(&children);
+                enough(reached)
+            },
+        )
+        .alone(),
+        Attempt::new(
+            "threads",
+            "Starts far more threads than it may have, and keeps them.",
+            Answer,
+            |_| {
+                let stop = std::sync::atomic::AtomicBool::new(false);
+                let started = std::thread::scope(|scope| {
+                    let wait = || {
+                        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                            std::thread::park_timeout(Duration::from_millis(5));
+                        }
+                    };
+                    let mut started = 0;
+                    for _ in 0..PROCESSES {
+                        let builder = std::thread::Builder::new().stack_size(64 << 10);
+                        match builder.spawn_scoped(scope, wait) {
+                            Ok(_) => started += 1,
+                            Err(_) => break,
+                        }
+                    }
+                    if started == PROCESSES {
+                        std::thread::sleep(KEPT);
+                    }
+                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                    started
+                });
+                enough(started == PROCESSES)
+            },
+        )
+        .alone(),
         Attempt::new("memory", "Maps far more memory than it may have.", Answer, |_| {
             let (both, own) = (libc::PROT_READ | libc::PROT_WRITE, private());
             call!(libc::SYS_mmap, 0, MEMORY, both, own, -1, 0).and(NOTHING)
@@ -72,44 +90,55 @@ pub(crate) fn all() -> Vec<Attempt> {
                 call!(libc::SYS_mprotect, at as usize, MEMORY, both).and(NOTHING)
             },
         ),
-        Attempt::new("memory-of-children", "Spreads it over several processes.", Answer, |_| {
-            let mut children = Vec::new();
-            let mut held = 0;
-            for _ in 0..4 {
-                let (mut reader, writer) = io::pipe()?;
-                // SAFETY: this process has one thread; the child maps, tells, waits, and is ended.
-                let child = check(unsafe { libc::fork() })? as i32;
-                if child == 0 {
-                    let (both, own) = (libc::PROT_READ | libc::PROT_WRITE, private());
-                    let mapped = call!(libc::SYS_mmap, 0, MEMORY / 4, both, own, -1, 0).is_ok();
-                    // The parent counts what it hears of.
-                    let _ = io::Write::write(&mut &writer, &[u8::from(mapped)]);
-                    loop {
-                        // SAFETY: takes nothing.
-                        unsafe { libc::pause() };
+        Attempt::new(
+            "memory-of-children",
+            "Fills it in several processes, none of which has too much.",
+            Answer,
+            |_| {
+                let mut children = Vec::new();
+                let mut held = 0;
+                for _ in 0..4 {
+                    let (mut reader, writer) = io::pipe()?;
+                    // SAFETY: this process has one thread; the child maps, tells, waits, and is ended.
+                    let child = check(unsafe { libc::fork() })? as i32;
+                    if child == 0 {
+                        let (both, own) = (libc::PROT_READ | libc::PROT_WRITE, private());
+                        let own = own | libc::MAP_POPULATE;
+                        let mapped = call!(libc::SYS_mmap, 0, MEMORY / 4, both, own, -1, 0).is_ok();
+                        // The parent counts what it hears of.
+                        let _ = io::Write::write(&mut &writer, &[u8::from(mapped)]);
+                        loop {
+                            // SAFETY: takes nothing.
+                            unsafe { libc::pause() };
+                        }
                     }
+                    children.push(child);
+                    drop(writer);
+                    let mut word = [0u8];
+                    io::Read::read_exact(&mut reader, &mut word)?;
+                    held += usize::from(word[0]);
                 }
-                children.push(child);
-                drop(writer);
-                let mut word = [0u8];
-                io::Read::read_exact(&mut reader, &mut word)?;
-                held += usize::from(word[0]);
-            }
-            end(&children);
-            enough(held == 4)
-        })
-        .shows(MEMORY_OF_EACH),
+                if held == 4 {
+                    std::thread::sleep(KEPT);
+                }
+                end(&children);
+                enough(held == 4)
+            },
+        )
+        .alone(),
         Attempt::new(
             "memory-shared",
-            "Maps it as shared, which counts for nobody.",
+            "Fills memory that is shared, and so nobody's.",
             Answer,
             |_| {
                 let (both, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-                call!(libc::SYS_mmap, 0, MEMORY, both, shared | libc::MAP_ANONYMOUS, -1, 0)
-                    .and(NOTHING)
+                let filled = shared | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+                let at = call!(libc::SYS_mmap, 0, MEMORY, both, filled, -1, 0)?;
+                std::thread::sleep(KEPT);
+                call!(libc::SYS_munmap, at as usize, MEMORY).and(NOTHING)
             },
         )
-        .shows(MEMORY_OF_EACH),
+        .alone(),
         Attempt::new("limit-raised", "Raises its own limit again.", Answer, |_| {
             let mut limit = [0u64; 2];
             let none = std::ptr::null_mut::<u8>();

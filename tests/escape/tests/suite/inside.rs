@@ -8,8 +8,8 @@ use chaperone_policy::{
     Action, Context, Facts, Layer, Os, Policy, SourceKind, Verdict, built_in, decide, merge,
 };
 use chaperone_sandbox::{
-    ActionId, AgentAccess, Answer, Judge, Machine, ObservedExec, Plan, PlanInput, RealDisk, Stdio,
-    Stream, Target, ahead, launch, plan,
+    ActionId, AgentAccess, Answer, Excess, Judge, Machine, ObservedExec, Plan, PlanInput, RealDisk,
+    Stdio, Stream, Target, ahead, launch, plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,8 +18,21 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// The plan's losses, and what came of each attempt, made one after another in one session.
+/// The plan's losses, and what came of each attempt, made one after another in one session, and
+/// those for which a session may be ended in one of their own.
 pub(crate) fn hold(
+    attempts: Vec<&'static Attempt>,
+    machine: &Machine,
+) -> (BTreeSet<String>, Vec<(&'static Attempt, Outcome)>) {
+    let (alone, together): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|it| it.alone);
+    let (losses, mut outcomes) = hold_in_one(together, machine);
+    for attempt in alone {
+        outcomes.extend(hold_in_one(vec![attempt], machine).1);
+    }
+    (losses, outcomes)
+}
+
+fn hold_in_one(
     attempts: Vec<&'static Attempt>,
     machine: &Machine,
 ) -> (BTreeSet<String>, Vec<(&'static Attempt, Outcome)>) {
@@ -27,9 +40,17 @@ pub(crate) fn hold(
     let stage = Stage::new(worlds.path(), attempts, || Command::new(agent())).unwrap();
     let policy = policy(&stage);
     let plan = planned(&stage, &policy, machine);
-    let written = session(&stage, &plan, &policy);
+    let (written, excess) = session(&stage, &plan, &policy);
     let losses = plan.losses.iter().map(|loss| loss.id.clone()).collect();
-    (losses, stage.outcomes(&written))
+    let mut outcomes = stage.outcomes(&written);
+    for (attempt, outcome) in &mut outcomes {
+        if let (true, Some(excess)) = (attempt.alone, &excess)
+            && matches!(outcome, Outcome::Held(why) if why == "it was not made")
+        {
+            *outcome = Outcome::Held(format!("its session was ended: {excess}"));
+        }
+    }
+    (losses, outcomes)
 }
 
 fn policy(stage: &Stage) -> Policy {
@@ -62,8 +83,9 @@ fn planned(stage: &Stage, policy: &Policy, machine: &Machine) -> Plan {
     .unwrap()
 }
 
-/// Runs the stage's attempts, and gives what their program wrote.
-fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> String {
+/// Runs the stage's attempts, and gives what their program wrote, and why the session was ended if
+/// it was.
+fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> (String, Option<Excess>) {
     // A process has one session at a time.
     static SESSION: Mutex<()> = Mutex::new(());
     let _one_at_a_time = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +102,8 @@ fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> String {
         .map(Into::into)
         .collect();
     let session = launch(ahead(), plan, &command, stdio).unwrap().settle().unwrap();
-    session.run(&mut ByPolicy(policy)).unwrap();
+    let mut judge = ByPolicy(policy, None);
+    session.run(&mut judge).unwrap();
     let read = |file: &mut fs::File| {
         let mut text = Vec::new();
         file.rewind().unwrap();
@@ -91,11 +114,11 @@ fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> String {
     if std::env::var_os("ESCAPE_SHOW").is_some() {
         println!("{said}");
     }
-    read(&mut stdout)
+    (read(&mut stdout), judge.1)
 }
 
 /// Decides as a session's supervisor does where nobody attends.
-struct ByPolicy<'a>(&'a Policy);
+struct ByPolicy<'a>(&'a Policy, Option<Excess>);
 
 impl Judge for ByPolicy<'_> {
     fn exec(&mut self, _: ActionId, exec: &ObservedExec) -> Answer {
@@ -110,5 +133,8 @@ impl Judge for ByPolicy<'_> {
     fn connect(&mut self, _: i32, _: &Target) {}
     fn withdrawn(&mut self, _: ActionId) {}
     fn stopped(&mut self) {}
+    fn exceeded(&mut self, excess: &Excess) {
+        self.1 = Some(excess.clone());
+    }
     fn ended(&mut self) {}
 }
