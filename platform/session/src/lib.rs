@@ -8,7 +8,6 @@ pub mod desk;
 
 mod doctor;
 mod gaps;
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
 mod learn;
 mod load;
 mod memory;

@@ -2,7 +2,6 @@
 //! of packages, opening files, compiling, and starting programs one after the other.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,7 +91,12 @@ pub(super) fn work(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) ->
     prepare(project, &root)?;
     let reduced = dir.join("reduced");
     fs::write(&reduced, REDUCED)?;
-    fs::set_permissions(&reduced, fs::Permissions::from_mode(0o755))?;
+    // Sessions are measured where they run.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&reduced, fs::Permissions::from_mode(0o755))?;
+    }
     let chaperone =
         format!("{} run --unattended --", project.binary("release", "chaperone").display());
     for Piece { name, title, command, runs, full: bar, reduced: lower } in pieces {

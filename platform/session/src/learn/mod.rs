@@ -3,34 +3,19 @@
 //!
 //! `propose` makes the proposal of what was refused, `change` puts it into the user's file.
 
+#[cfg_attr(
+    not(any(target_os = "linux", test)),
+    expect(dead_code, reason = "no session runs there")
+)]
 mod change;
+#[cfg(target_os = "linux")]
 mod propose;
 
-pub(crate) use propose::propose;
+#[cfg(target_os = "linux")]
+pub(crate) use propose::{Refused, propose};
 
-use chaperone_policy::{Command, Decision};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-
-/// What was refused in one session, as it happened.
-#[derive(Debug, Default)]
-pub(crate) struct Refused {
-    /// Commands that were denied or asked about.
-    pub(crate) commands: Vec<(Command, Decision)>,
-    /// Addresses that were not reached: host and port.
-    pub(crate) addresses: BTreeSet<(String, u16)>,
-    /// Sockets of other programs.
-    pub(crate) sockets: BTreeSet<String>,
-    /// Names that run later outside of the sandbox, or govern it.
-    pub(crate) protected: BTreeSet<PathBuf>,
-    /// What no grant covers, to be written.
-    pub(crate) writes: BTreeSet<PathBuf>,
-    /// What no grant covers, to be read.
-    pub(crate) reads: BTreeSet<PathBuf>,
-    /// What cannot be told here of what was refused.
-    pub(crate) unseen: Vec<String>,
-}
 
 /// A proposal: what to change, and what was refused and is not for this user to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 //! changed file is not proposed.
 
 use super::change::{diff, with};
-use super::{Change, Left, Proposal, Refused};
+use super::{Change, Left, Proposal};
 use crate::load::{Loaded, Question, load};
 use crate::paths::Paths;
 use chaperone_policy::{
@@ -13,6 +13,25 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// What was refused in one session, as it happened.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// Commands that were denied or asked about.
+    pub(crate) commands: Vec<(Command, Decision)>,
+    /// Addresses that were not reached: host and port.
+    pub(crate) addresses: BTreeSet<(String, u16)>,
+    /// Sockets of other programs.
+    pub(crate) sockets: BTreeSet<String>,
+    /// Names that run later outside of the sandbox, or govern it.
+    pub(crate) protected: BTreeSet<PathBuf>,
+    /// What no grant covers, to be written.
+    pub(crate) writes: BTreeSet<PathBuf>,
+    /// What no grant covers, to be read.
+    pub(crate) reads: BTreeSet<PathBuf>,
+    /// What cannot be told here of what was refused.
+    pub(crate) unseen: Vec<String>,
+}
 
 /// What every program of the machine is made of, or governs it. Who may write there is outside of
 /// any sandbox in a moment, so it is never proposed to be written.
@@ -380,7 +399,6 @@ fn shown(command: &Command) -> String {
 }
 
 /// Whether this user may do it where no sandbox is in the way.
-#[cfg(unix)]
 fn may(path: &Path, access: Access) -> bool {
     use rustix::fs::Access as Wanted;
     let wanted = match access {
@@ -390,14 +408,7 @@ fn may(path: &Path, access: Access) -> bool {
     rustix::fs::access(path, wanted).is_ok()
 }
 
-/// Whether this user may do it where no sandbox is in the way: no session runs here.
-#[cfg(not(unix))]
-fn may(_: &Path, _: Access) -> bool {
-    true
-}
-
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

@@ -5,7 +5,7 @@
 
 use super::held::{Held, hold};
 use super::outside::{Ended, prove, prove_together};
-use super::report::{Counts, Host, InForce, Report, Verdict, Way, kernel};
+use super::report::{Counts, Host, InForce, KIND, Report, VERSION, Verdict, Way, kernel};
 use super::{PART, SelfTestError, Step};
 use crate::id::new_session_id;
 use crate::paths::Paths;
@@ -70,8 +70,8 @@ pub fn self_test(paths: &Paths, heard: &mut dyn FnMut(Step)) -> Result<Report, S
     };
     let counts = Counts::of(&ways);
     Ok(Report {
-        v: Report::VERSION,
-        kind: Report::KIND,
+        v: VERSION,
+        kind: KIND,
         time,
         seconds: begun.elapsed().as_secs(),
         chaperone: env!("CARGO_PKG_VERSION").to_owned(),

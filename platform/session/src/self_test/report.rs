@@ -15,7 +15,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The version of the report's form.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
+
+/// What a report says that it is.
+pub(super) const KIND: &str = "chaperone-self-test";
 
 /// So many reports are kept.
 const KEPT: usize = 5;
@@ -165,11 +168,6 @@ pub struct Report {
     pub key: Option<String>,
 }
 
-impl Report {
-    pub(super) const VERSION: u32 = VERSION;
-    pub(super) const KIND: &'static str = "chaperone-self-test";
-}
-
 /// A report on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -282,7 +280,7 @@ pub fn verify(text: &str, key: &PublicKey) -> Result<LastSelfTest, Altered> {
     let signature: String =
         serde_json::from_str(signature).map_err(|error| no(&error.to_string()))?;
     let told: Told = serde_json::from_str(text).map_err(|error| no(&error.to_string()))?;
-    if told.v != VERSION || told.kind != Report::KIND {
+    if told.v != VERSION || told.kind != KIND {
         return Err(no(&format!("it is version {} of `{}`", told.v, told.kind)));
     }
     if told.key != key.to_string() {
@@ -427,7 +425,7 @@ mod tests {
         };
         Report {
             v: VERSION,
-            kind: Report::KIND,
+            kind: KIND,
             time: time.parse().unwrap(),
             seconds: 1,
             chaperone: "0.1.0".into(),

@@ -92,11 +92,11 @@ impl Supervision {
             decision.verdict = Verdict::Allow;
             decision.reason = "It is the next step of what was allowed a moment ago.".into();
         }
+        self.learn(exec, &decision);
         if let Some(would) = observed(&policy, now, &action, &decision) {
             self.record(NewEvent::observed(&action, &decision, would))?;
             return Ok(Answer::Allow);
         }
-        self.learn(exec, &decision);
         let asked = self.asking.somebody_is_there() || self.asking.somebody_may_come();
         if decision.verdict == Verdict::Ask && !asked {
             decision = unattended(&policy, decision);
