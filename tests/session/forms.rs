@@ -341,6 +341,7 @@ fn the_machine_and_its_state_are_told_in_the_documented_keys() -> Result<()> {
             "policy",
             "agents",
             "exceptions",
+            "self_test",
         ];
         assert!(users.iter().all(|user| keys(user) == known), "{told}");
         let ordinary = users.iter().find(|user| user["user"] == "chaperone-test");

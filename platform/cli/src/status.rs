@@ -24,7 +24,7 @@ use std::process::{Command, ExitCode, Stdio};
 pub(crate) struct Arguments {
     /// {"version","governed","sentence","tier","mode","observe_until","policy","agents",
     /// "exceptions","last_checkpoint","self_test"}, and as root "users": [{"user","governed","sentence","mode",
-    /// "observe_until","policy","agents","exceptions"}]
+    /// "observe_until","policy","agents","exceptions","self_test"}]
     #[arg(long)]
     json: bool,
     /// Of this user alone, also as root
@@ -46,7 +46,7 @@ struct Status {
     /// None are made yet.
     last_checkpoint: Option<String>,
     /// Of whoever asks.
-    self_test: Option<LastSelfTest>,
+    self_test: Value,
     /// Root's answer for everybody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<Vec<User>>,
@@ -69,6 +69,9 @@ struct Own {
     deployed: Deployed,
     agents: Value,
     exceptions: Value,
+    /// Of that user.
+    #[serde(default)]
+    self_test: Value,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -80,19 +83,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let desk = Desk::of_this_user()?;
     let home = if for_others { desk.home_for_others() } else { desk.home() }.map_err(words)?;
     let policy = desk.policy_for(for_others).map_err(words)?.policy;
+    let self_test = self_test::last(&Paths::of_this_user()?);
     let own = Own {
         governed: home.protection.level,
         sentence: home.protection.sentence.clone(),
         deployed: deployed(&policy, Timestamp::now()),
         agents: serde_json::to_value(&home.agents)?,
         exceptions: serde_json::to_value(exceptions(&home.findings, &home.unreachable))?,
+        self_test: serde_json::to_value(&self_test)?,
     };
     let counts = !for_others || works(&home);
     let machine = machine(own, counts, others);
-    let self_test = self_test::last(&Paths::of_this_user()?);
     let level = machine.governed;
     if arguments.json {
-        print::json(&status(home, machine, users, self_test)?)?
+        print::json(&status(home, machine, users)?)?
     } else {
         show(&home, &machine, counts, self_test.as_ref())?;
         show_others(others)?;
@@ -131,7 +135,14 @@ fn machine(own: Own, counts: bool, others: &[User]) -> Own {
         Some(User { own, .. }) => (own.deployed.clone(), own.exceptions.clone()),
         None => (own.deployed, own.exceptions),
     };
-    Own { governed: least.own.governed, sentence, deployed, agents: own.agents, exceptions }
+    Own {
+        governed: least.own.governed,
+        sentence,
+        deployed,
+        agents: own.agents,
+        exceptions,
+        self_test: own.self_test,
+    }
 }
 
 fn words(failure: Failure) -> anyhow::Error {
@@ -154,6 +165,7 @@ fn of_another(person: Person) -> User {
         deployed: Deployed::default(),
         agents: Value::Array(Vec::new()),
         exceptions: Value::Array(Vec::new()),
+        self_test: Value::Null,
     });
     User { user: person.name, own }
 }
@@ -184,13 +196,8 @@ fn ask_as(person: &Person) -> Result<Own, String> {
     })
 }
 
-fn status(
-    home: Home,
-    machine: Own,
-    users: Option<Vec<User>>,
-    self_test: Option<LastSelfTest>,
-) -> anyhow::Result<Status> {
-    let Own { governed, sentence, deployed, agents, exceptions } = machine;
+fn status(home: Home, machine: Own, users: Option<Vec<User>>) -> anyhow::Result<Status> {
+    let Own { governed, sentence, deployed, agents, exceptions, self_test } = machine;
     Ok(Status {
         version: home.version,
         governed,

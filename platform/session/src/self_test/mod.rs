@@ -1,5 +1,6 @@
 //! `chaperone self-test`: the escape suite on this machine, under the policy in force, and the
-//! signed report of it. `linux` runs it; here are the report, where it lies and how it is verified.
+//! signed report of it. `linux` runs it; `report` is what it says, `signed` where
+//! it lies and how it is verified.
 
 #[cfg(target_os = "linux")]
 mod held;
@@ -11,11 +12,11 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod outside;
 mod report;
+mod signed;
 
 pub use linux::{part, self_test, title};
-pub use report::{
-    Altered, Counts, LastSelfTest, Report, SaveError, Verdict, Way, Written, last, save, verify,
-};
+pub use report::{Counts, Report, Verdict, Way};
+pub use signed::{Altered, LastSelfTest, SaveError, Written, last, save, verify};
 
 use crate::load::LoadError;
 use chaperone_sandbox::{LaunchError, Refusal, TraceError};
