@@ -2,6 +2,7 @@
 //! since absolute times drift on shared machines. The peers that are installed run along.
 
 mod policy;
+mod trees;
 mod work;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ struct Timing {
 pub(crate) enum Part {
     /// Start-up, against bubblewrap.
     Sessions,
+    /// Starts in large trees, against one in an empty folder.
+    Trees,
     /// What agents do all day, in both tiers, against the same without a sandbox.
     Work,
     /// Merging, explaining and trying large policies, against Codex.
@@ -137,6 +140,9 @@ pub(crate) fn bench(
     }
     if wanted(Part::Sessions) {
         sessions(project, &dir, runs, &mut bars)?;
+    }
+    if wanted(Part::Trees) {
+        trees::trees(project, &dir, runs, &mut bars)?;
     }
     if wanted(Part::Work) {
         work::work(project, &dir, runs, &mut bars)?;

@@ -14,8 +14,9 @@ pub struct Glob {
 
 #[derive(Debug, Clone)]
 enum How {
-    /// Names of this kind at any depth beneath this folder.
-    AnyDepth(PathBuf, Name),
+    /// Names of these kinds, each at any depth beneath the one before, the first beneath this
+    /// folder.
+    AnyDepth(PathBuf, Vec<Name>),
     /// Anything else.
     Whole(GlobMatcher),
 }
@@ -42,18 +43,25 @@ impl Glob {
                 .map(|glob| glob.compile_matcher())
                 .map_err(|_| text.to_owned())
         };
-        let how = match text.split_once("/**/") {
-            Some((folder, name)) if !folder.contains(SPECIAL) && !name.contains('/') => {
-                let name = match name.split_once('*') {
-                    None if !name.contains(SPECIAL) => Name::Exact(name.to_owned()),
-                    Some((start, end)) if !start.contains(SPECIAL) && !end.contains(SPECIAL) => {
-                        Name::Around(start.to_owned(), end.to_owned())
-                    }
-                    Some(_) | None => Name::Like(compile(name)?),
-                };
-                How::AnyDepth(PathBuf::from(if folder.is_empty() { "/" } else { folder }), name)
+        let name = |name: &str| {
+            Ok(match name.split_once('*') {
+                None if !name.contains(SPECIAL) => Name::Exact(name.to_owned()),
+                Some((start, end)) if !start.contains(SPECIAL) && !end.contains(SPECIAL) => {
+                    Name::Around(start.to_owned(), end.to_owned())
+                }
+                Some(_) | None => Name::Like(compile(name)?),
+            })
+        };
+        let mut parts = text.split("/**/");
+        let folder = parts.next().unwrap_or_default();
+        let names: Vec<&str> = parts.collect();
+        let plain = |name: &&str| !name.contains('/') && *name != "**";
+        let how = match !names.is_empty() && names.iter().all(plain) && !folder.contains(SPECIAL) {
+            true => {
+                let folder = PathBuf::from(if folder.is_empty() { "/" } else { folder });
+                How::AnyDepth(folder, names.into_iter().map(name).collect::<Result<_, String>>()?)
             }
-            _ => How::Whole(compile(text)?),
+            false => How::Whole(compile(text)?),
         };
         Ok(Self { text: text.to_owned(), how })
     }
@@ -66,7 +74,12 @@ impl Glob {
     /// Whether it names this entry of a folder; what is named above is not asked.
     pub fn names(&self, folder: &Path, name: &OsStr) -> bool {
         match &self.how {
-            How::AnyDepth(top, like) => like.is(name) && folder.starts_with(top),
+            How::AnyDepth(top, names) => names.split_last().is_some_and(|(last, above)| {
+                last.is(name)
+                    && folder
+                        .strip_prefix(top)
+                        .is_ok_and(|beneath| one_after_another(above, beneath))
+            }),
             How::Whole(matcher) => matcher.is_match(folder.join(name)),
         }
     }
@@ -74,12 +87,18 @@ impl Glob {
     /// Whether it names this path, or a folder above it.
     pub fn covers(&self, path: &Path) -> bool {
         match &self.how {
-            How::AnyDepth(top, like) => path
-                .strip_prefix(top)
-                .is_ok_and(|beneath| beneath.components().any(|part| like.is(part.as_os_str()))),
+            How::AnyDepth(top, names) => {
+                path.strip_prefix(top).is_ok_and(|beneath| one_after_another(names, beneath))
+            }
             How::Whole(matcher) => path.ancestors().any(|path| matcher.is_match(path)),
         }
     }
+}
+
+/// Whether parts of a path are of these kinds, in this order, with whatever between them.
+fn one_after_another(names: &[Name], path: &Path) -> bool {
+    let mut parts = path.components();
+    names.iter().all(|name| parts.any(|part| name.is(part.as_os_str())))
 }
 
 /// What begins something other than itself.
@@ -120,6 +139,10 @@ mod tests {
             "/w/**/*.*",
             "/w/**/.env.*.a",
             "/w/**/a*a",
+            "/w/**/a/**/.env*",
+            "/w/**/a/**/b/**/*.c",
+            "/w/**/a/**",
+            "/w/**/**/a",
             "/w/**/*",
         ];
         let paths = [
@@ -144,6 +167,9 @@ mod tests {
             "/w/.env.a.a",
             "/w/a",
             "/w/aa",
+            "/w/a/b/c/.env",
+            "/w/b/a/q/b/x.c",
+            "/w/b/a/x.c",
             "/w/env",
         ];
         for pattern in patterns {

@@ -159,6 +159,8 @@ fn environment_files_of_the_workspace_are_denied_but_for_templates_and_what_is_n
         (".env.examples", denied),
         ("env", None),
         ("src/main.env", None),
+        ("web/node_modules/x/.env", allow),
+        ("web/node_modules", None),
     ] {
         assert_eq!(decided(&[], path), expected, "{path}");
     }

@@ -195,7 +195,7 @@ pub(super) fn make_link(content: &CStr, place: &Place) -> Result<()> {
 }
 
 /// More names than this in a folder that moves are not looked through.
-pub(super) const MOST_ENTRIES: usize = 20_000;
+pub(super) const MOST_ENTRIES: usize = 200_000;
 
 /// Calls `see` for every path beneath a folder, until it says `false` or `left` names have been
 /// seen; whether everything was seen. Links are not followed.

@@ -29,11 +29,12 @@ type See<'s> = &'s (dyn Fn(Seen<'_>) -> Next + Sync);
 /// gone through by two threads, of which one has ended when this returns.
 pub(crate) fn walk(top: &Path, see: See<'_>) -> bool {
     // Level by level, until one is wide.
+    let mut walk = Walk::new(see);
     let mut level = vec![top.to_path_buf()];
     while !level.is_empty() && level.len() < WORTH_SHARING {
         let mut next = Vec::new();
         for folder in level {
-            let mut walk = Walk::new(folder, see);
+            walk.path = folder;
             if !walk.level(&mut next) {
                 return false;
             }
@@ -44,18 +45,21 @@ pub(crate) fn walk(top: &Path, see: See<'_>) -> bool {
         return true;
     }
     let (next, goes_on) = (AtomicUsize::new(0), AtomicBool::new(true));
-    let work = || {
+    let work = |mut walk: Walk<'_>| {
         while goes_on.load(Ordering::Relaxed)
             && let Some(folder) = level.get(next.fetch_add(1, Ordering::Relaxed))
         {
-            if !Walk::new(folder.clone(), see).all() {
+            walk.path.clone_from(folder);
+            if !walk.all() {
                 goes_on.store(false, Ordering::Relaxed);
             }
         }
     };
     std::thread::scope(|scope| {
-        let other = std::thread::Builder::new().name("walk".into()).spawn_scoped(scope, work);
-        work();
+        let other = std::thread::Builder::new()
+            .name("walk".into())
+            .spawn_scoped(scope, || work(Walk::new(see)));
+        work(walk);
         // A scope's own end comes a little before the thread's. It has nothing to say.
         let _ = other.map(std::thread::ScopedJoinHandle::join);
     });
@@ -72,8 +76,8 @@ struct Walk<'s> {
 }
 
 impl<'s> Walk<'s> {
-    fn new(path: PathBuf, see: See<'s>) -> Self {
-        Self { buffer: vec![0; BUFFER], names: Vec::new(), path, see }
+    fn new(see: See<'s>) -> Self {
+        Self { buffer: vec![0; BUFFER], names: Vec::new(), path: PathBuf::new(), see }
     }
 
     fn open(&self) -> sys::Result<OwnedFd> {
@@ -82,7 +86,7 @@ impl<'s> Walk<'s> {
     }
 
     /// Everything beneath the folder.
-    fn all(mut self) -> bool {
+    fn all(&mut self) -> bool {
         let folder = self.open();
         self.enter(folder)
     }
@@ -92,7 +96,8 @@ impl<'s> Walk<'s> {
         let listed = self.open().and_then(|folder| self.list(&folder));
         match listed {
             Ok(goes_on) => {
-                let names = self.names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+                let names = std::mem::take(&mut self.names);
+                let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
                 next.extend(names.map(|name| self.path.join(OsStr::from_bytes(name))));
                 goes_on
             }

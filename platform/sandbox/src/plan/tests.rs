@@ -570,10 +570,11 @@ mod denied {
         let hidden = ["/h/w/.env", "/h/w/.envs", "/h/w/apps/web/.env.local"];
         assert_eq!(paths(&plan.hidden), hidden);
         let reach = |plan: &Plan, path: &str| plan.reach(&Path::new("/h/w").join(path));
-        for template in [".env.example", "apps/web/.env.local.sample", "new/.env.dist"] {
+        let packages = "node_modules/x/.env";
+        for template in [".env.example", "apps/web/.env.local.sample", "new/.env.dist", packages] {
             assert_eq!(reach(&plan, template), Reach::Write, "{template}");
         }
-        for new in ["new/.env", ".env.new", "node_modules/x/.env"] {
+        for new in ["new/.env", ".env.new", ".envy/node_modules/x"] {
             assert_eq!(reach(&plan, new), Reach::Protected, "{new}");
         }
         let named = "[filesystem]\nread = [\".env\"]\nwrite = [\"apps/**/.env.local\"]\n";

@@ -15,8 +15,8 @@ const MOST_FOLDERS: usize = 400_000;
 /// Not searched: the kernel's own trees hold no files of anyone's.
 const KERNEL: &[&str] = &["/proc", "/sys", "/dev"];
 
-/// Folders that package managers fill with what anybody can download, and nobody edits. Their
-/// content is not searched for what only the built-in defaults name.
+/// Folders that package managers fill with what anybody can download, and nobody edits. The built-in
+/// defaults name nothing in them, so they are not searched for what only those name.
 const FILLED: &[&[u8]] = &[b"node_modules"];
 /// The same for git's own storage, whose names are hashes: a folder and the one that it lies in.
 const STORAGE: [&[u8]; 2] = [b".git", b"objects"];

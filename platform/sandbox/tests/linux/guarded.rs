@@ -1,7 +1,7 @@
 //! Guarded paths: what must not come into being, be changed or be moved, by any name.
 
 use crate::world::{BOTH, Ended, World, as_each_user};
-use chaperone_sandbox::{Exit, Tier};
+use chaperone_sandbox::{Exit, GuardedBut, Tier};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -119,6 +119,29 @@ fn a_folder_is_not_renamed_into_or_around_something_guarded() {
             let script = format!("mkdir {temp}/y && echo > {temp}/y/a.secret && mv {temp}/y z");
             assert_ne!(world.sh(&script).exit, Exit::Code(0));
             assert!(!world.workspace.join("z/a.secret").exists());
+        }
+    });
+}
+
+#[test]
+fn a_folder_that_holds_a_guarded_name_is_moved_neither_to_an_exception_nor_out_of_one() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let mut world = World::new(tier);
+            let top = world.workspace.display().to_string();
+            let but = vec![format!("{top}/**/node_modules/**/.env*")];
+            world.plan.guarded_but = vec![GuardedBut { glob: format!("{top}/**/.env*"), but }];
+            world.file("apps/web/.env", "hush");
+            let made = world.sh("mkdir -p node_modules/x && echo y > node_modules/x/.env");
+            assert_eq!(made.exit, Exit::Code(0), "{tier:?}: {}", made.stderr);
+            for script in
+                ["mv apps node_modules/apps", "mv node_modules/x x", "mv node_modules other"]
+            {
+                assert_ne!(world.sh(script).exit, Exit::Code(0), "{tier:?}: {script}");
+            }
+            let moved = world.sh("mv node_modules/x node_modules/y && cat node_modules/y/.env");
+            assert_eq!(moved.stdout, "y\n", "{tier:?}: {}", moved.stderr);
+            assert!(world.workspace.join("apps/web/.env").exists());
         }
     });
 }

@@ -118,16 +118,16 @@ impl Work {
         }
     }
 
-    /// Looks through a folder that is about to become `target`. One that is too large is answered
+    /// Looks through a folder that is about to become `target`, for what is guarded there, and for
+    /// what is guarded where it is now: that stays where it will be looked for. One that is too large is answered
     /// as if it were on another file system, so that programs copy it name by name.
     fn no_pattern_matches(&self, from: &Place, target: &Path) -> Outcome<()> {
+        let source = from.path();
         let mut left = paths::MOST_ENTRIES;
         let mut guarded = None;
         let complete = paths::walk(from, &mut left, &mut |below| {
-            let path = target.join(below);
-            if self.guard.covers(&path) {
-                guarded = Some(path);
-            }
+            let mut ends = [target, source.as_path()].into_iter().map(|top| top.join(below));
+            guarded = ends.find(|path| self.guard.covers(path));
             guarded.is_none()
         })?;
         match (guarded, complete) {
