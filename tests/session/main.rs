@@ -72,6 +72,19 @@ fn a_command_that_policy_denies_says_so_and_the_same_is_done_where_policy_allows
     Ok(())
 }
 
+#[test]
+fn after_three_identical_refusals_the_agent_is_told_to_stop() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[[commands.rule]]\nprefix = [\"uname\"]\ndecision = \"deny\"\n")?;
+    let done = place.run("for n in 1 2; do uname 2>>said; done; uname 2>last; uname -a 2>other")?;
+    let said = |file: &str| fs::read_to_string(place.work().join(file));
+    let stop = "refused 3 times in this session";
+    assert!(said("said")?.contains("denied") && !said("said")?.contains("Stop here"));
+    assert!(said("last")?.contains(stop), "{}{}", said("last")?, text(&done.stderr));
+    assert!(said("other")?.contains("denied") && !said("other")?.contains("Stop here"));
+    Ok(())
+}
+
 /// `chaperone approvals list --follow`: somebody who attends.
 struct Attendant {
     child: Child,

@@ -2,6 +2,7 @@
 
 use super::announce::Announcer;
 use super::live::Live;
+use super::refusals::Refusals;
 use super::words;
 use crate::shell::programs;
 use chaperone_approvals::{
@@ -114,6 +115,7 @@ pub(crate) struct Asking {
     waiting: Mutex<HashMap<ActionId, Waiting>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
     allowed: Mutex<HashMap<Vec<String>, u32>>,
+    refusals: Refusals,
 }
 
 impl Asking {
@@ -140,6 +142,7 @@ impl Asking {
             opened: Instant::now(),
             waiting: Mutex::default(),
             allowed: Mutex::default(),
+            refusals: Refusals::default(),
         });
         let weak = Arc::downgrade(&asking);
         asking.approvals.on_attendance(move |somebody| {
@@ -225,6 +228,11 @@ impl Asking {
             .collect()
     }
 
+    /// What the agent reads of a refusal, which counts as one more of the same.
+    pub(crate) fn refused(&self, command: &Command, message: &str) -> String {
+        self.refusals.count(command, message.to_owned())
+    }
+
     /// Records a request and asks it; the program waits.
     ///
     /// # Errors
@@ -264,15 +272,16 @@ impl Asking {
             let recorded = this.record(&name, &action, &outcome, overruled.as_ref());
             let answer = match (recorded, &overruled) {
                 (Err(refusal), _) => refusal,
-                (Ok(()), Some(decision)) => {
-                    Answer::Deny { message: words::overruled(&command, decision) }
-                }
+                (Ok(()), Some(decision)) => Answer::Deny {
+                    message: this.refused(&command, &words::overruled(&command, decision)),
+                },
                 (Ok(()), None) if outcome.verdict == AnswerVerdict::Allow => {
                     this.count_allowed(covered);
                     Answer::Allow
                 }
                 (Ok(()), None) => {
-                    Answer::Deny { message: words::answered(&command, &asked, &outcome.words()) }
+                    let message = words::answered(&command, &asked, &outcome.words());
+                    Answer::Deny { message: this.refused(&command, &message) }
                 }
             };
             this.control.answer(id, answer);

@@ -108,7 +108,8 @@ impl Supervision {
             }
             Verdict::Deny => {
                 self.record(NewEvent::decided(&action, &decision))?;
-                Ok(Answer::Deny { message: words::denied(&exec.command, &decision) })
+                let denied = words::denied(&exec.command, &decision);
+                Ok(Answer::Deny { message: self.asking.refused(&exec.command, &denied) })
             }
             Verdict::Ask => {
                 self.asking.ask(id, exec, &decision, &policy)?;

@@ -9,6 +9,7 @@ mod bundle;
 mod judge;
 mod learning;
 mod live;
+mod refusals;
 mod relay;
 mod signals;
 pub(crate) mod temp;
