@@ -102,6 +102,9 @@ fn an_environment_file_is_neither_read_nor_made_and_its_template_is_both() -> Re
     let done = place.run(script)?;
     let out = text(&done.stdout);
     assert!(out.starts_with("KEY=") && out.contains(".env.sample"), "{}", text(&done.stderr));
+    let why = place.chaperone(["why", "apps/web/.env.local"])?.output()?;
+    let why = text(&why.stdout);
+    assert!(why.contains("filesystem.read = [") && why.contains("built-in defaults"), "{why}");
     Ok(())
 }
 

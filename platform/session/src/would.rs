@@ -3,8 +3,8 @@
 use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
-    Access, Action, Class, Command, Decision, Facts, Origin, Verdict, changes_meaning, decide,
-    decide_file, observed,
+    Access, Action, Class, Command, Decision, Facts, Origin, SourceKind, Verdict, changes_meaning,
+    decide, decide_file, observed,
 };
 use chaperone_sandbox::{AgentAccess, PlanInput, Reach, RealDisk, assume, plan};
 use jiff::Timestamp;
@@ -138,23 +138,33 @@ pub fn change(action: &Action, decision: &Decision) -> String {
                 prefix.join(", ")
             )
         }
-        Action::Read { path } => match decision.rule.as_deref() {
-            Some(rule) if rule.starts_with("filesystem.deny") => {
-                format!("Remove the entry at {}.", decision.origin)
-            }
-            _ => format!("filesystem.read = [{:?}] in {config}, from the next session on.", path),
-        },
-        Action::Write { path } => match decision.rule.as_deref() {
-            Some(rule) if rule.starts_with("filesystem.deny") => {
-                format!("Remove the entry at {}.", decision.origin)
-            }
-            _ => format!("filesystem.write = [{:?}] in {config}, from the next session on.", path),
-        },
+        Action::Read { .. } | Action::Write { .. } if is_to_be_removed(decision) => {
+            format!("Remove the entry at {}.", decision.origin)
+        }
+        Action::Read { path } => {
+            format!("filesystem.read = [{path:?}] in {config}, from the next session on.")
+        }
+        Action::Write { path } => {
+            format!("filesystem.write = [{path:?}] in {config}, from the next session on.")
+        }
         Action::Connect { host, port } => {
             let pair = format!("{host}:{port}");
             format!("network.allow = [{pair:?}] in {config}, from the next session on.")
         }
     }
+}
+
+/// Whether a denial of a file is lifted by taking it away; the built-in and recommended ones give
+/// way to a grant that names the file.
+fn is_to_be_removed(decision: &Decision) -> bool {
+    let is_own = || {
+        use SourceKind::{CommandLine, UserFile, UserPreference};
+        matches!(decision.origin.kind, UserFile | UserPreference | CommandLine)
+    };
+    decision.rule.as_deref().is_some_and(|rule| {
+        rule.starts_with("filesystem.deny_write ")
+            || rule.starts_with("filesystem.deny ") && is_own()
+    })
 }
 
 /// The command that the kernel would see if these words were run here: the program is looked up in
