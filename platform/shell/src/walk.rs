@@ -1,7 +1,7 @@
 //! Collects what is found, follows programs that start others, and keeps the limits.
 
 use crate::wrappers::{self, Starts};
-use crate::{Dialect, Found, LONGEST, Reading, Redirection, Unread, Way, What, Word, bash};
+use crate::{Dialect, Found, LONGEST, Reading, Redirection, Unread, Way, What, Word, bash, cmd};
 use std::ops::Range;
 
 /// Texts in texts: `bash -c "bash -c '…'"`.
@@ -126,7 +126,7 @@ impl Walker {
         match dialect {
             Dialect::Sh | Dialect::Bash | Dialect::Zsh => bash::walk(self, text, dialect, &base),
             Dialect::PowerShell => self.unread(at, "a text for PowerShell"),
-            Dialect::Cmd => self.unread(at, "a text for cmd"),
+            Dialect::Cmd => cmd::walk(self, text, &base),
         }
         self.depth -= 1;
     }

@@ -126,3 +126,8 @@ fn sh() {
 fn zsh() {
     hold("zsh.txt", Dialect::Zsh, 5);
 }
+
+#[test]
+fn cmd() {
+    hold("cmd.txt", Dialect::Cmd, 40);
+}
