@@ -266,6 +266,11 @@ impl Parser<'_> {
         while let Some(byte) = self.peek() {
             self.step();
             match byte {
+                // It quotes where the parentheses are counted, and not where commands are put in.
+                b'\'' => {
+                    self.fail("a single quote in arithmetic");
+                    return true;
+                }
                 b'(' => open += 1,
                 b')' if open > 0 => open -= 1,
                 b')' => {
@@ -300,7 +305,6 @@ impl Parser<'_> {
                 self.bump();
                 self.bump();
             }
-            // A single quote quotes nothing here: bash(1), "Arithmetic Expansion".
             b'$' => self.dollar(out, true),
             b'`' => self.backquoted(out, true),
             _ => self.bump(),
