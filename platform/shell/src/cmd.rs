@@ -18,10 +18,24 @@ const DEEPEST: usize = 40;
 /// Reads a text and walks through it.
 pub(crate) fn walk(walker: &mut Walker, text: &str, base: &Base) {
     let mut cmd = Cmd { walker, text, base, at: 0, open: 0, piped: false, variables: Vec::new() };
+    if quotes_may_go(text) {
+        return cmd.unread(0, "a quote at the beginning, which cmd takes away with the last one");
+    }
     cmd.list();
     if cmd.open > 0 {
         cmd.unread(text.len(), "a parenthesis that is not closed");
     }
+}
+
+/// A text that begins with a quote loses it and the last one, unless they are the only two and stand
+/// around a program's path (`cmd /?`).
+fn quotes_may_go(text: &str) -> bool {
+    let Some((inside, after)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
+        return text.starts_with('"');
+    };
+    let lower = inside.to_ascii_lowercase();
+    let is_path = [".exe", ".com", ".bat", ".cmd"].iter().any(|end| lower.ends_with(end));
+    after.contains('"') || !is_path || inside.contains(['&', '<', '>', '(', ')', '@', '^', '|'])
 }
 
 struct Cmd<'w, 't> {
