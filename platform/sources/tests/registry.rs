@@ -121,7 +121,7 @@ fn every_kind_of_value_that_reg_writes_is_read() {
     store.add("HKLM", "network!allow", "REG_MULTI_SZ", r"a.example\0b.example:443");
     store.add("HKLM", r"network\deny!10", "REG_SZ", "ten.example");
     store.add("HKLM", r"network\deny!2", "REG_SZ", "two.example");
-    store.add("HKLM", r"filesystem\deny!1", "REG_EXPAND_SZ", r"%USERPROFILE%\.kube");
+    store.add("HKLM", r"filesystem\deny_write!1", "REG_EXPAND_SZ", r"%USERPROFILE%\.kube");
     store.add("HKLM", "limits!memory", "REG_QWORD", "8589934592");
     store.add("HKLM", "limits!processes", "REG_DWORD", "4096");
     store.add("HKLM", r"commands\rule\1!decision", "REG_SZ", "ask");
@@ -158,7 +158,7 @@ fn every_kind_of_value_that_reg_writes_is_read() {
             r#"["two.example","ten.example"]"#,
             &[r"…\network\deny!2", r"…\network\deny!10"],
         ),
-        ("filesystem.deny", r#"["C:\\Users\\Ada\\.kube"]"#, &[r"…\filesystem\deny!1"]),
+        ("filesystem.deny_write", r#"["C:\\Users\\Ada\\.kube"]"#, &[r"…\filesystem\deny_write!1"]),
         ("limits.memory", r#""8 GiB""#, &[r"…\limits!memory"]),
         ("limits.processes", "4096", &[r"…\limits!processes"]),
         ("approvals.expires", r#""9m""#, &["…!Settings#/approvals/expires"]),

@@ -25,6 +25,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 /// A call to carry out. Paths are absolute as the agent sees them, and may hold links and dots.
 #[derive(Debug, Clone)]
@@ -141,9 +142,27 @@ pub(super) enum Word {
 #[derive(Debug)]
 pub(super) enum Broker {
     Waiting(Box<Work>),
-    Working(Sender<Job>),
+    Working(Working),
     /// The thread could not be started, or not be confined: it takes no call.
     Failed(Errno),
+}
+
+/// The thread at work. Dropping this waits until it has ended: the process that a later session
+/// begins with is a plain clone, in which whatever another thread holds stays held.
+#[derive(Debug)]
+pub(super) struct Working {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        // It ends when no more jobs can come.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it does not panic, and nothing is left to be done if it did
+        }
+    }
 }
 
 /// What the thread works with.
@@ -176,7 +195,10 @@ impl Broker {
             *self = start(*work).map_or_else(Self::Failed, Self::Working);
         }
         match self {
-            Self::Working(jobs) => jobs.send(job).map_err(|_| Errno(libc::EIO)),
+            Self::Working(Working { jobs, thread: _ }) => {
+                let sent = jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
+                sent.ok_or(Errno(libc::EIO))
+            }
             Self::Failed(errno) => Err(*errno),
             Self::Waiting(_) => Err(Errno(libc::EIO)),
         }
@@ -184,7 +206,7 @@ impl Broker {
 }
 
 /// Starts the thread, and waits until it has confined itself as the agent is.
-fn start(work: Work) -> Result<Sender<Job>> {
+fn start(work: Work) -> Result<Working> {
     let (sender, jobs) = channel();
     let (report, confined) = channel();
     let run = move || {
@@ -198,9 +220,10 @@ fn start(work: Work) -> Result<Sender<Job>> {
     };
     let _signals = sys::block_signals();
     let started = std::thread::Builder::new().name("broker".into()).spawn(run);
-    started.map_err(|_| Errno(libc::EAGAIN))?;
+    let thread = started.map_err(|_| Errno(libc::EAGAIN))?;
+    let working = Working { jobs: Some(sender), thread: Some(thread) };
     confined.recv().unwrap_or(Err(Errno(libc::EIO)))?;
-    Ok(sender)
+    Ok(working)
 }
 
 /// Confines the calling thread as the agent is confined.

@@ -226,7 +226,10 @@ fn it_accepts_what_the_reader_takes_and_refuses_what_it_finds_wrong() {
     // A bracket that nothing closes: no pattern counts them.
     let paths = keys.iter().filter(|key| key.takes == Type::Paths);
     let unclosed = paths.map(|key| policy(key, json!(["[::1"])));
-    assert_eq!(disputed(policies), disputed(unclosed));
+    // Nor does one tell how long a time is.
+    let long = |key: &&&Key| matches!(key.takes, Type::Duration { least: 2.., .. });
+    let short = keys.iter().filter(long).map(|key| policy(key, json!("1500ms")));
+    assert_eq!(disputed(policies), disputed(unclosed.chain(short)));
 }
 
 #[test]
