@@ -271,11 +271,11 @@ describe('rules', () => {
   it('shows what nobody sets only when it is wanted', async () => {
     await show('busy', 'rules');
     const keys = () => screen.getAllByTestId('value-row').map((row) => row.textContent);
-    expect(keys().join()).not.toContain('remote.url');
+    expect(keys().join()).not.toContain('not set');
     expect(screen.getByTestId('hidden-keys').textContent).toContain('11 more keys are not set');
     await fireEvent.click(screen.getByTestId('show-unset'));
     await settle();
-    expect(keys().join()).toContain('remote.url');
+    expect(keys().join()).toContain('organisation not set');
     expect(screen.queryByTestId('hidden-keys')).toBeNull();
   });
 
