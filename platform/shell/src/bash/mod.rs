@@ -6,9 +6,13 @@
 //! `3<>file` and a second here-document. A command that it does not see would be allowed.
 
 mod builtins;
+mod compound;
 mod expansion;
+mod lists;
 mod parser;
 mod quoting;
+mod redirections;
+mod simple;
 mod syntax;
 mod walk;
 
