@@ -1,7 +1,8 @@
 //! `chaperone learn`: a session, and what it would take for nothing of it to be refused.
 
 use crate::print::{self, BAD, CAUTION, QUIET, STRONG, visible};
-use chaperone_session::{Left, Paths, Proposal, Question, RunOptions};
+use crate::run::{self, SessionArguments};
+use chaperone_session::{Left, Paths, Proposal};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -22,18 +23,8 @@ The diff can be applied by hand:
   chaperone learn --output change.diff -- CMD
   patch ~/.config/chaperone/config.toml change.diff")]
 pub(crate) struct Arguments {
-    /// The folder to work in [default: the current one]
-    #[arg(long, value_name = "DIR")]
-    workspace: Option<PathBuf>,
-    /// Which agent file to use [default: told from the command; see `chaperone agents`]
-    #[arg(long, value_name = "NAME")]
-    agent: Option<String>,
-    /// Add a policy file, below everything that is managed; may be given more than once
-    #[arg(long, value_name = "FILE")]
-    policy: Vec<PathBuf>,
-    /// Never prompt: what would ask becomes what the policy says for unattended sessions
-    #[arg(long)]
-    unattended: bool,
+    #[command(flatten)]
+    session: SessionArguments,
     /// Write the diff to a file, instead of standard error
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -48,20 +39,8 @@ pub(crate) struct Arguments {
     command: Vec<OsString>,
 }
 
-/// The session could not be started.
-const NOT_STARTED: u8 = 125;
-
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let options = RunOptions {
-        question: Question {
-            workspace: arguments.workspace.clone(),
-            agent: arguments.agent.clone(),
-            policy: arguments.policy.clone(),
-            command: arguments.command.clone(),
-            ..Question::default()
-        },
-        unattended: arguments.unattended,
-    };
+    let options = arguments.session.options(&arguments.command);
     let mut failed = false;
     let mut offer = |proposal: &Proposal| match offered(arguments, proposal) {
         Ok(applied) => applied,
@@ -77,11 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match ended {
         // What the command did is one thing; that nothing could be learned from it another.
         Ok(0) if failed => ExitCode::FAILURE,
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            print::error(&error);
-            ExitCode::from(NOT_STARTED)
-        }
+        ended => run::status(ended),
     }
 }
 

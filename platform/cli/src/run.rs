@@ -1,4 +1,4 @@
-//! `chaperone run`: one session.
+//! `chaperone run`: one session, and what is said of any session that is started from here.
 
 use crate::print;
 use chaperone_session::{Paths, Question, RunOptions};
@@ -18,6 +18,16 @@ Exit status:
   126  the command itself was denied, or cannot be executed
   127  the command was not found")]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    session: SessionArguments,
+    /// The agent and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// How a session is started, whatever it is for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SessionArguments {
     /// The folder to work in [default: the current one]
     #[arg(long, value_name = "DIR")]
     workspace: Option<PathBuf>,
@@ -30,33 +40,40 @@ pub(crate) struct Arguments {
     /// Never prompt: what would ask becomes what the policy says for unattended sessions
     #[arg(long)]
     unattended: bool,
-    /// The agent and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    command: Vec<OsString>,
+}
+
+impl SessionArguments {
+    /// A session of this command.
+    pub(crate) fn options(&self, command: &[OsString]) -> RunOptions {
+        let Self { workspace, agent, policy, unattended } = self;
+        RunOptions {
+            question: Question {
+                workspace: workspace.clone(),
+                agent: agent.clone(),
+                policy: policy.clone(),
+                command: command.to_vec(),
+                ..Question::default()
+            },
+            unattended: *unattended,
+        }
+    }
 }
 
 /// The session could not be started.
 const NOT_STARTED: u8 = 125;
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let options = RunOptions {
-        question: Question {
-            workspace: arguments.workspace.clone(),
-            agent: arguments.agent.clone(),
-            policy: arguments.policy.clone(),
-            command: arguments.command.clone(),
-            ..Question::default()
-        },
-        unattended: arguments.unattended,
-    };
+    let options = arguments.session.options(&arguments.command);
     let ended = Paths::of_this_user()
         .map_err(anyhow::Error::from)
         .and_then(|paths| Ok(chaperone_session::run(&options, &paths)?));
-    match ended {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            print::error(&error);
-            ExitCode::from(NOT_STARTED)
-        }
-    }
+    status(ended)
+}
+
+/// The exit status of a session, or of one that was not started: then the reason is printed.
+pub(crate) fn status(ended: anyhow::Result<u8>) -> ExitCode {
+    ExitCode::from(ended.unwrap_or_else(|error| {
+        print::error(&error);
+        NOT_STARTED
+    }))
 }
