@@ -10,6 +10,8 @@ mod export;
 mod history;
 mod import;
 mod learn;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod linked;
 mod policy;
 mod print;
 mod run;

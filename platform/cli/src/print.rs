@@ -34,9 +34,9 @@ pub(crate) fn until_closed(
 
 /// One value as JSON on a line of its own, indented for people when they look at it.
 pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut out = out();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    out().write_all(text.as_bytes())?;
     Ok(())
 }
 
