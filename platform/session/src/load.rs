@@ -75,8 +75,7 @@ impl Ground {
     /// Hears of changes of the sources, and of the bundle that the policy names.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no session runs there"))]
     pub(crate) fn watcher(&self, policy: &Policy) -> Result<Watcher, WatchError> {
-        let bundle = self.bundle(policy).map(|bundle| bundle.folder().to_path_buf());
-        Watcher::new(&self.locations, bundle)
+        Watcher::new(&self.locations, self.bundle(policy).iter().flat_map(Bundle::places))
     }
 
     /// The signed bundle that the policy names.

@@ -88,7 +88,7 @@ impl Desk {
         })?;
         let machine = Locations::system(&self.paths.home, None, None, Vec::new());
         let mut others = vec![self.paths.config.clone(), self.paths.bundles()];
-        others.extend(bundle(&self.paths).map(|bundle| bundle.folder().to_path_buf()));
+        others.extend(bundle(&self.paths).iter().flat_map(Bundle::places));
         let mut policy = Sources::new(&machine, others)
             .map_err(|error| Failure::plain(format!("The policy cannot be watched: {error}.")))?;
         let (sender, heard) = channel();

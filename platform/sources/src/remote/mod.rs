@@ -19,7 +19,7 @@ use bundle::{Unbelievable, Verified};
 use cache::{Cache, NotKept, Refreshes};
 use chaperone_policy::{Layer, LayerStatus, OnExpiry, Reading, Remote, RemoteSettings, SourceKind};
 use jiff::Timestamp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use url::Url;
 
@@ -63,9 +63,10 @@ impl Bundle {
         &self.remote.url.value
     }
 
-    /// The folder in which the bundle's file lies, which is replaced with each new version.
-    pub fn folder(&self) -> &Path {
-        self.cache.folder()
+    /// What to watch for changes of it: the folder in which its file lies, which is replaced with
+    /// each new version, and the root's file, where there is one.
+    pub fn places(&self) -> impl Iterator<Item = PathBuf> {
+        [self.cache.folder()].into_iter().chain(self.root_file()).map(Path::to_path_buf)
     }
 
     /// A stamp that is outdated, too, once this bundle changes. Take it before reading the bundle.

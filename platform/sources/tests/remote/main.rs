@@ -13,7 +13,7 @@ use chaperone_policy::{
     decide, merge,
 };
 use chaperone_sources::remote::{Bundle, Patience, RefreshError, Refreshed};
-use chaperone_sources::{Locations, Stamp, Trust, stamp};
+use chaperone_sources::{Locations, Stamp, Trust, Watcher, stamp};
 use host::Host;
 use jiff::Timestamp;
 use publisher::Publisher;
@@ -129,10 +129,10 @@ impl Laptop {
         self.policy_at(Timestamp::now())
     }
 
-    /// A stamp of sources of which there are none.
-    fn other_sources(&self) -> Stamp {
+    /// Other sources, of which there are none.
+    fn elsewhere(&self) -> Locations {
         let nowhere = self.top().join("nowhere");
-        stamp(&Locations {
+        Locations {
             managed: nowhere.clone(),
             recommended: nowhere.clone(),
             user: nowhere,
@@ -140,7 +140,12 @@ impl Laptop {
             command_line: Vec::new(),
             trust: self.trust.clone(),
             store: None,
-        })
+        }
+    }
+
+    /// A stamp of those.
+    fn other_sources(&self) -> Stamp {
+        stamp(&self.elsewhere())
     }
 
     /// The bundle's file, byte for byte.
@@ -295,6 +300,21 @@ fn the_root_may_stand_in_the_managed_layer_itself() {
     let laptop = laptop.with(&format!("root = {inline}"));
     laptop.refresh().unwrap();
     assert_eq!(laptop.layer().status, LayerStatus::Present);
+}
+
+#[test]
+fn a_bundle_that_is_fetched_and_a_root_that_is_shipped_anew_are_told() {
+    /// What is promised is a second; a busy machine may need more.
+    const SOON: Duration = Duration::from_secs(60);
+    let (publisher, _host, laptop) = scene();
+    let fetch = || drop(laptop.refresh().unwrap());
+    let ship = || laptop.ship_root(&publisher.root());
+    let changes: [(&str, &dyn Fn()); 2] = [("fetched", &fetch), ("shipped", &ship)];
+    for (what, change) in changes {
+        let mut watcher = Watcher::new(&laptop.elsewhere(), laptop.bundle().places()).unwrap();
+        change();
+        assert!(watcher.wait(SOON), "{what}");
+    }
 }
 
 fn toml_string(text: &str) -> String {
