@@ -1,11 +1,12 @@
-//! What a shell string would start, told without running anything: bash and its relatives, and
-//! cmd. A text for another shell is told as one that is not read.
+//! What a shell string would start, told without running anything: bash and its relatives,
+//! PowerShell and cmd. A text for another shell is told as one that is not read.
 //!
 //! A pure function from a text to the commands in it. What cannot be told is never left out: it
 //! stands in [`Reading::unread`], with its place and the reason.
 
 mod bash;
 mod cmd;
+mod powershell;
 
 mod walk;
 mod wrappers;

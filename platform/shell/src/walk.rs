@@ -1,7 +1,9 @@
 //! Collects what is found, follows programs that start others, and keeps the limits.
 
 use crate::wrappers::{self, Starts};
-use crate::{Dialect, Found, LONGEST, Reading, Redirection, Unread, Way, What, Word, bash, cmd};
+use crate::{
+    Dialect, Found, LONGEST, Reading, Redirection, Unread, Way, What, Word, bash, cmd, powershell,
+};
 use std::ops::Range;
 
 /// Texts in texts: `bash -c "bash -c '…'"`.
@@ -125,7 +127,7 @@ impl Walker {
         self.depth += 1;
         match dialect {
             Dialect::Sh | Dialect::Bash | Dialect::Zsh => bash::walk(self, text, dialect, &base),
-            Dialect::PowerShell => self.unread(at, "a text for PowerShell"),
+            Dialect::PowerShell => powershell::walk(self, text, &base),
             Dialect::Cmd => cmd::walk(self, text, &base),
         }
         self.depth -= 1;

@@ -67,6 +67,11 @@ pub(crate) fn starts(name: &str, words: &[Word]) -> Vec<Starts> {
         "parallel" | "rush" => one(arguments.first().map(|first| {
             Starts::Unread(span(first, arguments), format!("what `{name}` makes of its input"))
         })),
+        // Programs of Windows, each of which has its own way to be told what it starts.
+        "conhost" | "forfiles" | "mshta" | "psexec" | "rundll32" | "runas" | "winrs" | "wmic"
+        | "wsl" => one(arguments.first().map(|first| {
+            Starts::Unread(span(first, arguments), format!("what `{name}` makes of its arguments"))
+        })),
         _ => match WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name)) {
             Some(wrapper) => one(wrapper.starts(arguments)),
             None => Vec::new(),

@@ -128,6 +128,11 @@ fn zsh() {
 }
 
 #[test]
+fn powershell() {
+    hold("powershell.txt", Dialect::PowerShell, 200);
+}
+
+#[test]
 fn cmd() {
     hold("cmd.txt", Dialect::Cmd, 40);
 }

@@ -45,59 +45,85 @@ pub(super) fn other_shell(name: &str, arguments: &[Word]) -> Option<Starts> {
     }
 }
 
-/// PowerShell's parameters may be cut short as long as they are clear, and in either case.
+/// What follows an option of PowerShell's.
+#[derive(Clone, Copy)]
+enum Follows {
+    /// Nothing that belongs to it.
+    Nothing,
+    /// A value.
+    Value,
+    /// The text, to the last word.
+    Text,
+    /// The text, in one word.
+    TextWithArguments,
+    /// The text in base64.
+    Encoded,
+    /// A script and its arguments.
+    Script,
+}
+
+/// The options, with the shortest form of each. What is left out here starts something else (as
+/// `-ServerMode` and `-ConfigurationFile` do), and is unclear.
+const POWERSHELL: &[(&str, &str, Follows)] = &[
+    ("commandwithargs", "commandwithargs", Follows::TextWithArguments),
+    ("cwa", "cwa", Follows::TextWithArguments),
+    ("command", "c", Follows::Text),
+    ("encodedcommand", "e", Follows::Encoded),
+    ("ec", "ec", Follows::Encoded),
+    ("file", "f", Follows::Script),
+    ("custompipename", "cus", Follows::Value),
+    ("executionpolicy", "ex", Follows::Value),
+    ("ep", "ep", Follows::Value),
+    ("inputformat", "inp", Follows::Value),
+    ("if", "if", Follows::Value),
+    ("outputformat", "o", Follows::Value),
+    ("of", "of", Follows::Value),
+    ("settingsfile", "settings", Follows::Value),
+    ("version", "v", Follows::Value),
+    ("windowstyle", "w", Follows::Value),
+    ("workingdirectory", "wo", Follows::Value),
+    ("wd", "wd", Follows::Value),
+    ("interactive", "i", Follows::Nothing),
+    ("login", "l", Follows::Nothing),
+    ("mta", "mta", Follows::Nothing),
+    ("noexit", "noe", Follows::Nothing),
+    ("nologo", "nol", Follows::Nothing),
+    ("noninteractive", "noni", Follows::Nothing),
+    ("noprofile", "nop", Follows::Nothing),
+    ("noprofileloadtime", "noprofileloadtime", Follows::Nothing),
+    ("sta", "sta", Follows::Nothing),
+];
+
+/// PowerShell's options may be cut short as long as they are clear, in either case and with any
+/// dash.
 pub(super) fn powershell(name: &str, arguments: &[Word]) -> Option<Starts> {
-    const VALUED: [&str; 13] = [
-        "configurationname",
-        "configurationfile",
-        "custompipename",
-        "executionpolicy",
-        "ep",
-        "inputformat",
-        "outputformat",
-        "psconsolefile",
-        "settingsfile",
-        "version",
-        "windowstyle",
-        "workingdirectory",
-        "wd",
-    ];
-    const FLAGS: [&str; 9] = [
-        "interactive",
-        "login",
-        "mta",
-        "noexit",
-        "nologo",
-        "noninteractive",
-        "noprofile",
-        "sta",
-        "noprofileloadtime",
-    ];
     let mut rest = arguments;
     while let [word, after @ ..] = rest {
         let Some(token) = word.known() else { return Some(unclear(word)) };
         if token == "-" {
             return Some(Starts::Input(Dialect::PowerShell));
         }
-        let Some(option) = token.strip_prefix(['-', '/']) else { break };
-        let option = option.trim_start_matches('-').to_ascii_lowercase();
-        let is = |whole: &str| !option.is_empty() && whole.starts_with(&option);
-        let any = |known: &[&str]| known.iter().any(|whole| is(whole));
-        if is("command") || option == "cwa" || is("commandwithargs") {
-            return joined(Dialect::PowerShell, after);
-        }
-        if is("encodedcommand") || option == "ec" || option == "enc" {
-            return after.first().map(encoded);
-        }
-        if is("file") {
-            return script(after.first());
-        }
-        if any(&VALUED) && !any(&FLAGS) {
-            rest = after.get(1..).unwrap_or_default();
-        } else if any(&FLAGS) {
-            rest = after;
-        } else {
-            return Some(unclear(word));
+        let dashes = ['-', '\u{2013}', '\u{2014}', '\u{2015}'];
+        let option = token.strip_prefix(dashes).map(|rest| rest.trim_start_matches(dashes));
+        // Where there is a folder in it, it is a path.
+        let option = option.or_else(|| token.strip_prefix('/').filter(|own| !own.contains('/')));
+        let Some(option) = option.map(str::to_ascii_lowercase) else { break };
+        let found = POWERSHELL.iter().find(|(whole, shortest, _)| {
+            whole.starts_with(&option) && option.starts_with(shortest)
+        });
+        let Some((_, _, follows)) = found else { return Some(unclear(word)) };
+        match (follows, after.first().and_then(Word::known)) {
+            (Follows::Nothing, _) => rest = after,
+            (Follows::Value, _) => rest = after.get(1..).unwrap_or_default(),
+            (Follows::Text | Follows::Script, Some("-")) => {
+                return Some(Starts::Input(Dialect::PowerShell));
+            }
+            (Follows::Text, _) => return joined(Dialect::PowerShell, after),
+            (Follows::TextWithArguments, _) => {
+                return joined(Dialect::PowerShell, after.get(..1).unwrap_or_default());
+            }
+            (Follows::Encoded, _) => return after.first().map(encoded),
+            (Follows::Script, _) => return script(after.first()),
         }
     }
     match rest {
