@@ -18,6 +18,8 @@ pub(crate) struct Agent {
     outside: Outside,
     /// Files of the user's, relative to home.
     files: Vec<(&'static str, String)>,
+    /// Where the user's own instructions for it stand, relative to home.
+    instructions: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ impl Agent {
                 ..Outside::default()
             },
             files: Vec::new(),
+            instructions: ".claude/CLAUDE.md",
         })
     }
 
@@ -62,6 +65,7 @@ impl Agent {
                 ..Outside::default()
             },
             files: vec![(".codex/config.toml", settings)],
+            instructions: ".codex/AGENTS.md",
         })
     }
 
@@ -88,6 +92,7 @@ impl Agent {
                 ..Outside::default()
             },
             files: vec![(".gemini/settings.json", settings.to_string())],
+            instructions: ".gemini/GEMINI.md",
         })
     }
 
@@ -117,7 +122,19 @@ impl Agent {
                 ..Outside::default()
             },
             files: vec![(".config/opencode/opencode.json", settings.to_string())],
+            instructions: ".config/opencode/AGENTS.md",
         })
+    }
+
+    /// Gives the user instructions of their own for it: the file.
+    pub(crate) fn instruct(&mut self, place: &Place, words: &str) -> PathBuf {
+        self.files.push((self.instructions, words.to_owned()));
+        place.home().join(self.instructions)
+    }
+
+    /// Puts words right behind the program.
+    pub(crate) fn with_arguments(&mut self, words: &[&str]) {
+        self.command.splice(1..1, words.iter().map(|word| (*word).to_owned()));
     }
 
     /// Takes a variable away.

@@ -24,6 +24,11 @@ const REMOVE_HOOK: &str = "rm -f .git/hooks/pre-commit";
 const COMMIT: &str = "git add out.txt && git commit -q -m 'By the agent' && git log --format=%s";
 const PUSH: &str = "git push origin main";
 
+/// How the words begin that an agent hears of its session.
+const BRIEFING: &str = "You run inside Chaperone";
+/// What its user has told it.
+const OWN: &str = "Speak of turnips.";
+
 /// What came back, one for each command of the script.
 fn results<const N: usize>(model: &Model, said: &str) -> Result<[ToolResult; N]> {
     let results = model.results();
@@ -53,7 +58,8 @@ fn claude_code_works_and_is_kept_from_secrets_hooks_and_publishing() -> Result<(
         ["while ! [ -e go ]; do sleep 0.1; done", WRITE, READ_KEY, WRITE_HOOK, COMMIT, PUSH];
     let place = Place::new()?;
     let model = Model::that_runs(&script)?;
-    let agent = Agent::claude_code(&model)?;
+    let mut agent = Agent::claude_code(&model)?;
+    agent.instruct(&place, OWN);
     place.allow(&model)?;
     // Somebody attends: what nobody could answer would be denied at once.
     let mut attendant = place.chaperone(&["approvals", "list", "--follow"])?;
@@ -79,6 +85,8 @@ fn claude_code_works_and_is_kept_from_secrets_hooks_and_publishing() -> Result<(
     let status = session.0.wait()?;
     let [_, write, key, hook, commit, push] = results(&model, "")?;
     assert!(status.success(), "{status}");
+    assert_eq!(model.heard(BRIEFING), [1; 7], "{}", model.log());
+    assert_eq!(model.heard(OWN), [1; 7], "{}", model.log());
     assert_eq!((write.text.as_str(), write.failed), ("written", false));
     assert!(key.failed && key.text.contains("Permission denied"), "{key:?}");
     assert!(hook.failed && is_refused(&hook), "{hook:?}");
@@ -117,8 +125,13 @@ fn inside_it_works_and_is_kept_from_the_rest(
     let place = Place::new()?;
     let model = Model::that_runs(&[WRITE, READ_KEY, WRITE_HOOK, COMMIT, PUSH])?;
     place.allow(&model)?;
-    let output = agent(&model)?.inside(&place)?.output()?;
+    let mut agent = agent(&model)?;
+    let instructions = agent.instruct(&place, OWN);
+    let output = agent.inside(&place)?.output()?;
     let [write, key, hook, commit, push] = results(&model, &said(&output))?;
+    assert_eq!(model.heard(BRIEFING), [1; 6], "{}", model.log());
+    assert!(model.heard(OWN).iter().all(|times| *times > 0), "{:?}", model.heard(OWN));
+    assert_eq!(fs::read_to_string(instructions)?, OWN);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(write.text.contains("written"), "{write:?}");
     assert!(key.text.contains("Permission denied") && !key.text.contains(place::KEY), "{key:?}");
@@ -164,6 +177,30 @@ fn opencode_outside_does_all_of_it() -> Result<()> {
 #[test]
 fn opencode_works_inside() -> Result<()> {
     inside_it_works_and_is_kept_from_the_rest(Agent::opencode)
+}
+
+/// In the ways of which only the last counts: the briefing comes beside the user's own.
+#[test]
+fn what_the_user_says_in_the_same_way_as_the_briefing_is_heard_too() -> Result<()> {
+    let developer = "developer_instructions=\"Speak of turnips.\"";
+    for (agent, own) in [
+        (Agent::claude_code as fn(&Model) -> Result<Agent>, ["--append-system-prompt", OWN]),
+        (Agent::codex, ["-c", developer]),
+    ] {
+        let place = Place::new()?;
+        let model = Model::that_runs(&[WRITE])?;
+        place.allow(&model)?;
+        let mut agent = agent(&model)?;
+        agent.with_arguments(&own);
+        let output = agent.inside(&place)?.output()?;
+        let [write] = results(&model, &said(&output))?;
+        assert!(write.text.contains("written"), "{write:?}");
+        assert_eq!((model.heard(BRIEFING), model.heard(OWN)), (vec![1; 2], vec![1; 2]));
+        // The history has the command as it was given.
+        let list = place.chaperone(&["history", "list"])?.output()?;
+        assert!(!text(&list.stdout).contains(BRIEFING), "{}", text(&list.stdout));
+    }
+    Ok(())
 }
 
 #[test]

@@ -85,6 +85,15 @@ fn after_three_identical_refusals_the_agent_is_told_to_stop() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_agent_finds_its_limits_in_its_environment_where_nothing_else_is_known_of_it() -> Result<()> {
+    let place = Place::new()?;
+    let told = text(&place.run("printf %s \"$CHAPERONE_BRIEFING\"")?.stdout);
+    assert!(told.starts_with("You run inside Chaperone"), "{told}");
+    assert!(told.contains("git push") && told.len() < 1300, "{told}");
+    Ok(())
+}
+
 /// `chaperone approvals list --follow`: somebody who attends.
 struct Attendant {
     child: Child,

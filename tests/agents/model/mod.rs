@@ -35,6 +35,8 @@ struct Shared {
     commands: Vec<String>,
     results: Mutex<Vec<ToolResult>>,
     log: Mutex<Vec<String>>,
+    /// What the model was sent where it had tools.
+    sent: Mutex<Vec<String>>,
 }
 
 /// What the model answers with.
@@ -55,6 +57,7 @@ impl Model {
             commands: commands.iter().map(|command| (*command).to_owned()).collect(),
             results: Mutex::default(),
             log: Mutex::default(),
+            sent: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
@@ -81,6 +84,11 @@ impl Model {
         lock(&self.shared.results).clone()
     }
 
+    /// How often these words stood in each request of the conversation so far.
+    pub(crate) fn heard(&self, words: &str) -> Vec<usize> {
+        lock(&self.shared.sent).iter().map(|sent| sent.matches(words).count()).collect()
+    }
+
     /// Every request's first line with the key that it brought.
     pub(crate) fn log(&self) -> String {
         lock(&self.shared.log).join("\n")
@@ -99,6 +107,9 @@ impl Shared {
         }
         if request.method != "POST" {
             return http::Response::not_found();
+        }
+        if body["tools"].as_array().is_some_and(|tools| !tools.is_empty()) {
+            lock(&self.sent).push(body.to_string());
         }
         if path.ends_with("/messages/count_tokens") {
             return http::Response::json(&serde_json::json!({ "input_tokens": 1 }));

@@ -66,15 +66,16 @@ pub fn command(
             });
         }
     }
-    let Some((program, rest)) = command.split_first() else { return Ok(Vec::new()) };
-    // Behind an interpreter the script is the program.
-    let is_script = super::detect(&command[..1]).is_none()
-        && rest.first().is_some_and(|script| super::detect(std::slice::from_ref(script)).is_some());
-    let (before, after) = rest.split_at(usize::from(is_script));
+    let (before, after) = command.split_at(arguments_at(command));
     let own = arguments.iter().map(OsString::from);
-    Ok(std::iter::once(program.clone())
-        .chain(before.iter().cloned())
-        .chain(own)
-        .chain(after.iter().cloned())
-        .collect())
+    Ok(before.iter().cloned().chain(own).chain(after.iter().cloned()).collect())
+}
+
+/// Where the agent's own arguments begin: behind the program, or behind an interpreter's script.
+pub(super) fn arguments_at(command: &[OsString]) -> usize {
+    let is_agent = |word: usize| {
+        command.get(word).is_some_and(|word| super::detect(std::slice::from_ref(word)).is_some())
+    };
+    let is_script = !is_agent(0) && is_agent(1);
+    command.len().min(1 + usize::from(is_script))
 }

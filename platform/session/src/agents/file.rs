@@ -27,6 +27,9 @@ pub struct AgentFile {
     /// How long it waits.
     #[serde(default)]
     pub patience: Patience,
+    /// How it takes instructions beside the user's own; by an environment variable where nothing is
+    /// known.
+    pub briefing: Option<Briefing>,
 }
 
 /// How an agent is found.
@@ -170,6 +173,47 @@ pub struct ForcedBy {
 pub struct Patience {
     /// After so many seconds it ends a command that it runs, unless the model asks for longer.
     pub command: Option<u64>,
+}
+
+/// How an agent takes instructions of one session, beside those that the user has for it. None of
+/// these changes a file of the user's, and what the user gives in the same way is joined with it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "how")]
+pub enum Briefing {
+    /// An option whose value is the text.
+    Option {
+        /// Such as `--append-system-prompt`.
+        option: String,
+    },
+    /// A setting that an option gives, as TOML: `-c KEY="TEXT"`. It counts over the file's.
+    Setting {
+        /// The option's names; the first is the one that is put in.
+        options: Vec<String>,
+        /// The setting.
+        key: String,
+        /// The settings file, in the agent's state: what it says of the key is joined.
+        file: String,
+    },
+    /// A file of its own, in a folder of the session's state that the agent does not write.
+    File {
+        /// In the agent's state; `{session}` stands for the session's id.
+        path: String,
+        /// What else lies in its folder, by name: the same for every session.
+        #[serde(default)]
+        beside: BTreeMap<String, String>,
+        /// The variable that names the file to the agent, where the place alone does not.
+        listed: Option<Listed>,
+    },
+}
+
+/// A variable that holds settings as JSON, in which a list names files of instructions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// The variable.
+    pub variable: String,
+    /// The list's key.
+    pub key: String,
 }
 
 impl AgentFile {

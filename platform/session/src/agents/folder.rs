@@ -73,6 +73,13 @@ impl Folder {
         Err(io::Error::other("the folder is being changed by somebody else"))
     }
 
+    /// The same for a path of several names.
+    pub(super) fn enter_all(&self, path: &Path) -> io::Result<Self> {
+        let mut parts = path.iter();
+        let first = self.enter(parts.next().unwrap_or_default())?;
+        parts.try_fold(first, |folder, part| folder.enter(part))
+    }
+
     /// What stands at a name, a link itself included.
     pub(super) fn see(&self, name: &OsStr) -> io::Result<Option<Seen>> {
         match sys::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -3,6 +3,7 @@
 //!
 //! Nothing here runs an agent, and nothing reaches the network.
 
+mod brief;
 mod command;
 mod file;
 mod find;
@@ -15,9 +16,13 @@ mod folder;
 #[cfg(test)]
 mod tests;
 
+pub use brief::{BRIEFING, Briefed, brief};
+#[cfg(unix)]
+pub use brief::{Written, write};
 pub use command::{Insists, command};
 pub use file::{
-    AgentFile, Environment, Find, ForcedBy, How, Item, Mirror, Network, OwnSandbox, Patience, State,
+    AgentFile, Briefing, Environment, Find, ForcedBy, How, Item, Listed, Mirror, Network,
+    OwnSandbox, Patience, State,
 };
 pub use find::{Found, detect, find_installed, program};
 pub use seed::{SeedError, seed};

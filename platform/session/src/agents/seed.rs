@@ -66,7 +66,7 @@ mod unix {
     use super::super::find::expand;
     use super::super::folder::{Changed, Folder};
     use super::super::keys::Document;
-    use super::super::{AgentFile, How, Item, Mirror};
+    use super::super::{AgentFile, Briefing, How, Item, Mirror};
     use super::SeedError;
     use chaperone_sandbox::AgentAccess;
     use rustix::fs::FileType;
@@ -113,12 +113,34 @@ mod unix {
             let within = within.into_iter().find(|folder| is_beneath(folder)).unwrap_or(&user);
             let within = within.canonicalize().unwrap_or_else(|_| within.to_owned());
             let user = User { within, path: user };
-            bring(&state, item, &user).map_err(at(&path))?;
+            let kept = kept(agent, item);
+            bring(&state, item, &user, kept).map_err(at(&path))?;
             if item.how == How::Refreshed {
                 protect(item, &path, access);
             }
         }
+        if let Some(Briefing::File { path, beside, listed: _ }) = &agent.briefing {
+            let Some(folder) = Path::new(path).parent() else { return Ok(()) };
+            let path = state_dir.join(folder);
+            prepare(&state, folder, beside).map_err(at(&path))?;
+            if !access.read_only.iter().any(|own| path.starts_with(own)) {
+                access.read_only.push(path);
+            }
+        }
         Ok(())
+    }
+
+    /// What in a refreshed folder is neither the user's nor the agent's: where briefings lie.
+    fn kept<'a>(agent: &'a AgentFile, item: &Item) -> Option<&'a OsStr> {
+        let Some(Briefing::File { path, .. }) = &agent.briefing else { return None };
+        Path::new(path).strip_prefix(&item.path).ok()?.iter().next()
+    }
+
+    fn prepare(state: &Folder, folder: &Path, beside: &BTreeMap<String, String>) -> io::Result<()> {
+        let folder = state.enter_all(folder)?;
+        beside
+            .iter()
+            .try_for_each(|(name, text)| write_if_new(&folder, OsStr::new(name), text.as_bytes()))
     }
 
     /// Something of the user's, as far as it may be followed.
@@ -135,7 +157,7 @@ mod unix {
         }
     }
 
-    fn bring(state: &Folder, item: &Item, user: &User) -> io::Result<()> {
+    fn bring(state: &Folder, item: &Item, user: &User, kept: Option<&OsStr>) -> io::Result<()> {
         let path = Path::new(&item.path);
         let name = path.file_name().unwrap_or(OsStr::new(&item.path));
         let real = user.real();
@@ -143,7 +165,7 @@ mod unix {
         let into = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             None => state,
             Some(parent) => {
-                folder = enter(state, parent)?;
+                folder = state.enter_all(parent)?;
                 &folder
             }
         };
@@ -151,23 +173,21 @@ mod unix {
             (How::SignIn, Some(real)) => sign_in(into, name, &real),
             (How::SignIn, None) => Ok(()),
             (How::Mixed, real) => mix(into, name, item, real.as_deref()),
+            (How::Refreshed, None) if kept.is_some() => {
+                remove_but(&into.enter(name)?, kept.as_slice())
+            }
             (How::Refreshed, None) if item.set.is_empty() => into.remove(name),
             (How::Refreshed, real) if !item.set.is_empty() => {
                 set(into, name, item, real.as_deref())
             }
             (How::Refreshed, Some(real)) if real.is_dir() => {
-                let except = item.except.iter().map(|name| name.as_ref()).collect::<Vec<_>>();
+                let except = item.except.iter().map(|name| name.as_ref()).chain(kept);
+                let except = except.collect::<Vec<_>>();
                 refresh_folder(into, name, &real, user, &except, DEPTH)
             }
             (How::Refreshed, Some(real)) => refresh_file(into, name, &real),
             (How::Refreshed, None) => Ok(()),
         }
-    }
-
-    fn enter(state: &Folder, path: &Path) -> io::Result<Folder> {
-        let mut parts = path.iter();
-        let first = parts.next().unwrap_or_default();
-        parts.try_fold(state.enter(first)?, |folder, part| folder.enter(part))
     }
 
     /// The newer of the two counts: the agent renews what it signed in with.
@@ -225,9 +245,14 @@ mod unix {
             }
             wanted.push(name);
         }
-        for (name, _) in own.list()? {
-            if !wanted.contains(&name) && !except.contains(&name.as_os_str()) {
-                own.remove(&name)?;
+        wanted.extend(except.iter().map(|name| name.to_os_string()));
+        remove_but(&own, &wanted)
+    }
+
+    fn remove_but(folder: &Folder, kept: &[impl AsRef<OsStr>]) -> io::Result<()> {
+        for (name, _) in folder.list()? {
+            if !kept.iter().any(|kept| kept.as_ref() == name) {
+                folder.remove(&name)?;
             }
         }
         Ok(())
@@ -291,7 +316,7 @@ mod unix {
         let user = moved
             .filter(|path| path.is_absolute())
             .unwrap_or_else(|| expand(&mirror.user, user_home));
-        let own = enter(state, Path::new(&mirror.path))?;
+        let own = state.enter_all(Path::new(&mirror.path))?;
         let is_own = |name: &OsStr| mirror.own.iter().any(|own| name == OsStr::new(own));
         let mut wanted = Vec::new();
         for entry in fs::read_dir(&user).into_iter().flatten().flatten() {

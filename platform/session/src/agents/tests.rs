@@ -170,6 +170,42 @@ mod seeding {
     }
 
     #[test]
+    fn a_briefing_lies_where_the_agent_does_not_write_and_goes_with_its_session() {
+        let setting = Setting::new();
+        let folder = ".gemini/extensions/chaperone-briefing";
+        let names = || {
+            let mut names: Vec<String> = fs::read_dir(setting.state(folder))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let access = setting.seed("gemini-cli");
+        let path = setting.state(folder);
+        assert!(access.read_only.iter().any(|own| path.starts_with(own)), "{access:?}");
+        let write = |session: &str| {
+            let file = format!("{folder}/{session}.md");
+            write(&setting.state(""), Path::new(&file), session, |other| other == "dead").unwrap()
+        };
+        let (first, dead) = (write("first"), write("dead"));
+        std::mem::forget(dead);
+        // Another session of the same agent begins, whether the user has extensions or not.
+        setting.seed("gemini-cli");
+        setting.write("home/.gemini/extensions/mine/GEMINI.md", "mine").seed("gemini-cli");
+        assert_eq!(setting.text(".gemini/extensions/mine/GEMINI.md"), "mine");
+        assert_eq!(names(), ["dead.md", "first.md", "gemini-extension.json"]);
+        let second = write("second");
+        assert_eq!(names(), ["first.md", "gemini-extension.json", "second.md"]);
+        drop(first);
+        drop(second);
+        assert_eq!(names(), ["gemini-extension.json"]);
+
+        let access = setting.seed("opencode");
+        assert!(access.read_only.contains(&setting.state("briefing")), "{access:?}");
+    }
+
+    #[test]
     fn of_two_sign_ins_the_newer_counts() {
         let setting = Setting::new();
         setting.write("home/.codex/auth.json", "first");

@@ -59,7 +59,7 @@ fn scopes(policy: &Policy) -> Vec<Scope> {
 }
 
 /// How long a request waits: no longer than the policy says, and than the agent does (in seconds).
-fn expiry(policy: &Policy, patience: Option<u64>) -> Duration {
+pub(crate) fn expiry(policy: &Policy, patience: Option<u64>) -> Duration {
     before_giving_up(policy.approvals().expires.value, patience)
 }
 

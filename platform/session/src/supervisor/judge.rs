@@ -16,6 +16,7 @@ use chaperone_policy::{
 use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, ObservedExec, Target};
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) struct Supervision {
     /// What was asked last in each process: the program that `env` starts for a script is the same
     /// wish, and is not asked about again.
     pub(crate) asked: HashMap<i32, Command>,
+    /// The agent's command as it was given.
+    pub(crate) given: Given,
     /// Why the session was ended before its time.
     pub(crate) excess: Option<String>,
     /// What was refused so far, where that is to be learned from.
@@ -44,6 +47,39 @@ pub(crate) struct Learned {
     pub(crate) refused: Refused,
     /// The process that became the agent: it has confined itself.
     pub(crate) agent: Option<i32>,
+}
+
+/// The agent's command as it was given, where its briefing stands in the one that is started: rules
+/// are about what a person wrote, and that is what people are shown.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    started: Vec<String>,
+    given: Vec<String>,
+}
+
+impl Given {
+    pub(crate) fn new(given: &[OsString], started: &[OsString]) -> Self {
+        if given == started {
+            return Self::default();
+        }
+        let same = given.iter().zip(started).take_while(|(given, started)| given == started);
+        let same = same.count();
+        let text = |words: &[OsString]| {
+            words.iter().skip(same).map(|word| word.to_string_lossy().into_owned()).collect()
+        };
+        Self { started: text(started), given: text(given) }
+    }
+
+    /// What was given, where this is what was started for it: the agent itself, or an interpreter
+    /// or another program that it consists of.
+    fn of(&self, exec: &ObservedExec) -> Option<ObservedExec> {
+        let argv = &exec.command.argv;
+        let before =
+            argv.strip_suffix(self.started.as_slice()).filter(|_| !self.started.is_empty())?;
+        let argv = before.iter().chain(&self.given).cloned().collect();
+        let command = Command { argv, ..exec.command.clone() };
+        Some(ObservedExec { command, ..exec.clone() })
+    }
 }
 
 impl Supervision {
@@ -125,7 +161,8 @@ impl Judge for Supervision {
         if let Some(learned) = &mut self.learned {
             learned.agent.get_or_insert(exec.pid);
         }
-        self.judge(id, exec).unwrap_or_else(|refusal| refusal)
+        let given = self.given.of(exec);
+        self.judge(id, given.as_ref().unwrap_or(exec)).unwrap_or_else(|refusal| refusal)
     }
 
     fn unreadable(&mut self, pid: i32, reason: &str) {

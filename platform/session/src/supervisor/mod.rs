@@ -5,6 +5,7 @@
 
 mod announce;
 mod asking;
+mod briefing;
 mod bundle;
 mod judge;
 mod learning;
@@ -16,7 +17,7 @@ pub(crate) mod temp;
 mod terminal;
 mod words;
 
-use crate::agents;
+use crate::agents::{self, Briefed};
 use crate::git::branch;
 use crate::id::new_session_id;
 use crate::learn::{Proposal, propose};
@@ -25,6 +26,7 @@ use crate::memory::prepare_memory;
 use crate::paths::{Paths, private_dir};
 use announce::Announcer;
 use asking::{Asking, Ground, open};
+use briefing::{About, briefing};
 use chaperone_approvals::{Approvals, Began, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Action, Decision, Facts, Mode, Policy, Verdict, decide, observed};
@@ -34,7 +36,7 @@ use chaperone_sandbox::{
     launch, plan, probe,
 };
 use jiff::Timestamp;
-use judge::{Learned, Supervision};
+use judge::{Given, Learned, Supervision};
 use learning::{offered, refused};
 use live::Live;
 use relay::Connections;
@@ -179,7 +181,8 @@ fn run_session(
 
     let mut plan = prepared.plan(&assume())?;
     warn(&loaded.policy, &plan);
-    let starting = start(ahead, &plan, &command, streams);
+    let mut told = prepared.brief(&mut plan, &command, options)?;
+    let starting = start(ahead, &plan, &told.command, streams);
     // While the sandbox is set up, the disk keeps the beginning and the socket is made.
     let segment = Arc::new(begin(&id, &loaded, &plan, options, paths, offer.is_some())?);
     let opening = |plan: &Plan| {
@@ -193,6 +196,7 @@ fn run_session(
             prepared.plan(&probe()).map_err(StartError::from).and_then(|anew| {
                 plan = anew;
                 warn(&loaded.policy, &plan);
+                told = prepared.brief(&mut plan, &command, options)?;
                 if let Ok(untrue) = &opened {
                     untrue.end();
                 }
@@ -200,13 +204,15 @@ fn run_session(
                 let event = NewEvent::finding("The full set-up failed; planned anew.")
                     .detail("tier", plan.tier.to_string());
                 segment.append(event)?;
-                start(None, &plan, &command, streams).and_then(settle)
+                start(None, &plan, &told.command, streams).and_then(settle)
             })
         }
         other => other,
     };
-    let ended = launched
-        .and_then(|session| supervise(session, opened?, &plan, &id, &loaded, options, &segment));
+    let ended = launched.and_then(|session| {
+        let given = Given::new(&command, &told.command);
+        supervise(session, opened?, &plan, given, &prepared, options, &segment)
+    });
     match ended {
         Ok((status, learned)) => {
             if let (Some(learned), Some(offer)) = (learned, offer) {
@@ -229,12 +235,14 @@ fn run_session(
 struct Prepared<'a> {
     id: &'a str,
     loaded: &'a Loaded,
-    home: &'a Path,
+    paths: &'a Paths,
     access: AgentAccess,
     environment: BTreeMap<String, String>,
     temp: temp::Temp,
     cache: PathBuf,
     control: Vec<PathBuf>,
+    /// How the agent calls this program.
+    program: String,
     learns: bool,
 }
 
@@ -257,6 +265,10 @@ impl<'a> Prepared<'a> {
             None => AgentAccess::default(),
         };
         access.read.extend(agents::program(command, loaded.agent, &environment, &paths.home));
+        let program = own_program();
+        if Path::new(&program).is_absolute() {
+            access.read.push(program.clone().into());
+        }
         let cache = paths.agent_cache(loaded.agent.map_or("any", |agent| &agent.name));
         private_dir(&cache).map_err(own(format!("the cache folder {}", cache.display())))?;
         let temp = temp::Temp::create(&paths.temp(), id)
@@ -264,12 +276,13 @@ impl<'a> Prepared<'a> {
         Ok(Self {
             id,
             loaded,
-            home: &paths.home,
+            paths,
             access,
             environment,
             temp,
             cache,
             control: paths.own(),
+            program,
             learns,
         })
     }
@@ -279,7 +292,7 @@ impl<'a> Prepared<'a> {
             policy: &self.loaded.policy,
             machine,
             session: self.id,
-            home: self.home,
+            home: &self.paths.home,
             workspace: &self.loaded.workspace,
             temp: self.temp.path(),
             cache: &self.cache,
@@ -290,6 +303,50 @@ impl<'a> Prepared<'a> {
         })?;
         Ok(Plan { tells_refusals: self.learns, ..plan })
     }
+
+    /// Tells the agent what holds: the command that is to be started for it.
+    fn brief(
+        &self,
+        plan: &mut Plan,
+        command: &[OsString],
+        options: &RunOptions,
+    ) -> Result<Told, StartError> {
+        let about = About {
+            home: &self.paths.home,
+            program: &self.program,
+            unattended: options.unattended,
+            patience: patience(self.loaded),
+        };
+        let text = briefing(&self.loaded.policy, plan, &about);
+        let agent = self.loaded.agent;
+        let state = self.paths.agent_state(agent.map_or("any", |agent| &agent.name));
+        let Briefed { command, environment, file } =
+            agents::brief(agent, command, &plan.environment, self.id, &state, &text);
+        plan.environment.extend(environment);
+        let written = file.map(|file| {
+            let is_over = |session: &str| !self.paths.temp().join(session).exists();
+            agents::write(&state, &file, &text, is_over).map_err(|source| StartError::State {
+                agent: agent.map(|agent| agent.title.clone()).unwrap_or_default(),
+                source,
+            })
+        });
+        Ok(Told { command, _written: written.transpose()? })
+    }
+}
+
+/// This program, as the agent can start it: by its name where it was started so, for then it lies
+/// in a folder of `PATH`, which every session reads.
+fn own_program() -> String {
+    let is_path = |name: OsString| name.as_encoded_bytes().contains(&b'/');
+    let path = std::env::args_os().next().is_some_and(is_path).then(std::env::current_exe);
+    let path = path.and_then(|path| path.ok()?.into_os_string().into_string().ok());
+    path.unwrap_or_else(|| "chaperone".to_owned())
+}
+
+/// What the agent is started with, once it has been told of its session.
+struct Told {
+    command: Vec<OsString>,
+    _written: Option<agents::Written>,
 }
 
 /// Until when decisions are only observed, where they are now.
@@ -444,11 +501,12 @@ fn supervise(
     mut session: Session,
     approvals: Approvals,
     plan: &Plan,
-    id: &str,
-    loaded: &Loaded,
+    given: Given,
+    prepared: &Prepared<'_>,
     options: &RunOptions,
     segment: &Arc<Segment>,
 ) -> Result<(u8, Option<Learned>), StartError> {
+    let &Prepared { id, loaded, .. } = prepared;
     let control = session.control();
     let streams = Streams::of_this_process();
     let terminal = match session.take_terminal() {
@@ -511,6 +569,7 @@ fn supervise(
         control,
         terminal: terminal.clone(),
         asked: HashMap::new(),
+        given,
         learned: plan.tells_refusals.then(Learned::default),
         excess: None,
     };
