@@ -13,6 +13,7 @@ mod managed;
 mod place;
 mod probes;
 mod self_test;
+mod signing;
 
 use anyhow::{Context, Result};
 use chaperone_tests::eventually;

@@ -26,6 +26,8 @@ pub enum EventKind {
     Write,
     /// A connection was about to be opened.
     Connect,
+    /// A signature was about to be made with one of the user's keys.
+    Sign,
     /// A person is asked.
     Request,
     /// A request was answered, or expired.
@@ -55,6 +57,7 @@ impl EventKind {
             Self::Read => "read",
             Self::Write => "write",
             Self::Connect => "connect",
+            Self::Sign => "sign",
             Self::Request => "request",
             Self::Answer => "answer",
             Self::Withdrawn => "withdrawn",
@@ -250,6 +253,16 @@ impl NewEvent {
     /// A connection was about to be opened.
     pub fn connect(host: &str, port: u16, decision: &Decision) -> Self {
         Self::new(EventKind::Connect).about(address(host, port)).with(decision)
+    }
+
+    /// A signature was about to be made with the key of this fingerprint; `namespace` says what for,
+    /// where it is one of a file.
+    pub fn sign(key: &str, namespace: Option<&str>, decision: &Decision) -> Self {
+        let about = match namespace {
+            Some(namespace) => format!("{key} for {namespace}"),
+            None => key.to_owned(),
+        };
+        Self::new(EventKind::Sign).about(about).with(decision).detail("namespace", namespace)
     }
 
     /// A person is asked, under this request's id.

@@ -139,6 +139,16 @@ const LIMITS: [&str; 5] = [
 ];
 
 impl Job<'_> {
+    /// No agent filters what is asked of an SSH agent.
+    pub(crate) fn signing(&mut self) {
+        let why = "Without Chaperone nothing stands between the agent and the SSH agent.";
+        self.lost.whole("signing.ssh_keys", Effect::Missing, why);
+        self.lost.done(&["signing.closed"]);
+        if self.policy.signing().closed.is_some() {
+            self.lost.whole("signing.closed", Effect::Missing, why);
+        }
+    }
+
     /// Everything that is not said is held by Chaperone around the agent.
     pub(crate) fn hold(&mut self, what: &str) {
         self.lost.held();
@@ -155,6 +165,7 @@ impl Job<'_> {
             "commands.rule",
             "environment.pass",
             "environment.deny",
+            "signing.ssh_keys",
             "approvals.scopes",
             "approvals.expires",
             "approvals.unattended",
@@ -167,6 +178,7 @@ impl Job<'_> {
         let closed = [
             ("network.closed", self.policy.network().closed.is_some()),
             ("commands.closed", self.policy.commands_closed().is_some()),
+            ("signing.closed", self.policy.signing().closed.is_some()),
         ];
         for (key, set) in closed {
             self.lost.done(&[key]);

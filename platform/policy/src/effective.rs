@@ -4,8 +4,8 @@ use crate::origin::Places;
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
     Class, Finding, HostPattern, KEYS, Layer, LayerSummary, MinimumTier, Mode, NamePattern,
-    NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, UnknownKey, Value,
-    ValueStatus, Verdict, explain,
+    NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, SshKey, UnknownKey,
+    Value, ValueStatus, Verdict, explain,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -54,6 +54,7 @@ pub struct Policy {
     pub(crate) network: NetworkPolicy,
     pub(crate) commands: CommandsPolicy,
     pub(crate) environment: EnvironmentPolicy,
+    pub(crate) signing: SigningPolicy,
     pub(crate) approvals: ApprovalsPolicy,
     pub(crate) limits: LimitsPolicy,
     pub(crate) remote: Option<Remote>,
@@ -170,6 +171,15 @@ pub struct EnvironmentPolicy {
     pub(crate) pass_ranks: Vec<Rank>,
     /// `None` for an entry that bounds whatever the base says.
     pub(crate) deny_ranks: Vec<Option<Rank>>,
+}
+
+/// What the policy says of signing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SigningPolicy {
+    /// Git may sign with these; only managed entries where the list is closed.
+    pub ssh_keys: Vec<Sourced<SshKey>>,
+    /// Set where a managed layer closes the list.
+    pub closed: Option<Origin>,
 }
 
 /// What the policy says of approvals.
@@ -314,6 +324,11 @@ impl Policy {
     /// What holds of environment variables.
     pub fn environment(&self) -> &EnvironmentPolicy {
         &self.environment
+    }
+
+    /// What holds of signing.
+    pub fn signing(&self) -> &SigningPolicy {
+        &self.signing
     }
 
     /// What holds of approvals.

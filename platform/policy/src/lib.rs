@@ -29,6 +29,7 @@ mod registry;
 mod rules;
 mod said;
 mod schema;
+mod signing;
 mod tools;
 mod units;
 mod value;
@@ -44,7 +45,7 @@ pub use defaults::built_in;
 pub use describe::{CommandFact, CommandFacts, facts, sentence};
 pub use effective::{
     ApprovalsPolicy, Blocked, EnvironmentPolicy, Filesystem, LimitsPolicy, NetworkPolicy, Policy,
-    Remote, Sourced,
+    Remote, SigningPolicy, Sourced,
 };
 pub use finding::{Finding, FindingStatus, Problem};
 pub use glob::Glob;
@@ -64,9 +65,10 @@ pub use said::Said;
 pub use schema::{
     ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,
     LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry,
-    RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape, Type,
-    Version, When,
+    RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape,
+    SigningSettings, Type, Version, When,
 };
+pub use signing::{ALGORITHMS, GIT_NAMESPACE, PublicKey, SshKey, decide_signature, fingerprint};
 pub use tools::{ShellReads, shell_reads};
 pub use value::{Loser, Running, Show, UnknownKey, Value, ValueStatus};
 pub use words::KeyWords;

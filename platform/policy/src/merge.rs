@@ -11,8 +11,8 @@ use crate::{
     ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, EnvironmentSettings,
     FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy, LimitsSettings, Located,
     Loser, MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings, OnExpiry, Origin, Policy,
-    Remote, RemoteSettings, SandboxSettings, Scopes, Settings, SourceKind, Sourced, Value,
-    ValueStatus, Verdict, units,
+    Remote, RemoteSettings, SandboxSettings, Scopes, Settings, SigningSettings, SourceKind,
+    Sourced, Value, ValueStatus, Verdict, units,
 };
 use ordered::{bounded, choose};
 use serde_json::{Value as Json, json};
@@ -103,10 +103,13 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         MinimumTier::cmp,
         |tier| json!(tier),
     );
-    let filesystem = lists::filesystem(&parts, context, &mut merged);
+    let closed = lists::closed(&parts, |settings| settings.signing.closed.as_ref());
+    let keys = lists::ssh_keys(&parts, closed.as_ref());
+    let filesystem = lists::filesystem(&parts, context, &keys, &mut merged);
     let network = network(&parts, &mut merged);
     let commands = commands(&parts, context, &mut merged);
     let environment = lists::environment(&parts, &mut merged);
+    let signing = lists::signing(&parts, keys, closed, &mut merged);
     let approvals = approvals(&parts, &mut merged);
     let limits = limits(&parts, &mut merged);
     let remote = effective_remote(&parts, &mut merged);
@@ -129,6 +132,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         network,
         commands,
         environment,
+        signing,
         approvals,
         limits,
         remote,
@@ -448,6 +452,7 @@ fn _every_key_is_merged(settings: &Settings) {
         network: NetworkSettings { mode: _, allow: _, deny: _, closed: _ },
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
+        signing: SigningSettings { ssh_keys: _, closed: _ },
         approvals: ApprovalsSettings { scopes: _, expires: _, unattended: _ },
         limits: LimitsSettings { memory: _, processes: _, open_files: _, cpu_time: _, wall_time: _ },
         remote: RemoteSettings { url: _, root: _, on_expiry: _ },

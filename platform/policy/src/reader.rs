@@ -18,7 +18,7 @@ use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
     NetworkSettings, PathText, Problem, Property, RegistryKey, SandboxSettings, Scopes, Settings,
-    Verdict, Version,
+    SigningSettings, SshKey, Verdict, Version,
 };
 use std::cell::Cell;
 use std::ops::RangeInclusive;
@@ -60,7 +60,7 @@ const TIME: RangeInclusive<Duration> =
 const EXPIRES: RangeInclusive<Duration> =
     Duration::from_secs(EXPIRES_SECONDS.0)..=Duration::from_secs(EXPIRES_SECONDS.1);
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "revision",
     "organisation",
     "when",
@@ -74,6 +74,7 @@ const SECTIONS: [&str; 15] = [
     "network",
     "commands",
     "environment",
+    "signing",
     "approvals",
     "limits",
 ];
@@ -392,6 +393,7 @@ impl<'t> Reader<'t> {
                 "network" => settings.network = self.network(value, repaired),
                 "commands" => settings.commands = self.commands(value, repaired),
                 "environment" => settings.environment = self.environment(value, repaired),
+                "signing" => settings.signing = self.signing(value, repaired),
                 "approvals" => settings.approvals = self.approvals(value, repaired),
                 _ => settings.limits = self.limits(value, repaired),
             }
@@ -554,6 +556,27 @@ impl<'t> Reader<'t> {
                         NamePattern::salvage,
                     );
                 }
+            }
+        }
+        settings
+    }
+
+    fn signing(&mut self, value: &Node<'t>, repaired: bool) -> SigningSettings {
+        let mut settings = SigningSettings::default();
+        let Some(entries) = self.section("signing", value, &["ssh_keys", "closed"]) else {
+            if self.managed() {
+                settings.closed = Some(self.located(value, false, true));
+            }
+            return settings;
+        };
+        for Entry { name, repaired: own, value } in entries {
+            let repaired = repaired || own;
+            match name {
+                "ssh_keys" => {
+                    settings.ssh_keys =
+                        self.grants("signing.ssh_keys", value, repaired, SshKey::parse);
+                }
+                _ => settings.closed = self.closed("signing.closed", value, repaired),
             }
         }
         settings

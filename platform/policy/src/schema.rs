@@ -7,7 +7,7 @@ pub(crate) use keys::{
 };
 pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Shape, Type};
 
-use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, Verdict};
+use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, SshKey, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub commands: CommandSettings,
     /// `[environment]`.
     pub environment: EnvironmentSettings,
+    /// `[signing]`.
+    pub signing: SigningSettings,
     /// `[approvals]`.
     pub approvals: ApprovalsSettings,
     /// `[limits]`.
@@ -112,6 +114,15 @@ pub struct EnvironmentSettings {
     pub pass: Vec<Located<NamePattern>>,
     /// `deny`: a restriction.
     pub deny: Vec<Located<NamePattern>>,
+}
+
+/// `[signing]` of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SigningSettings {
+    /// `ssh_keys`: a grant.
+    pub ssh_keys: Vec<Located<SshKey>>,
+    /// `closed`: managed layers only.
+    pub closed: Option<Located<bool>>,
 }
 
 /// `[approvals]` of one layer.

@@ -90,6 +90,9 @@ impl Type {
             Self::Paths => "a list of paths and globs".to_owned(),
             Self::Hosts => "a list of hosts".to_owned(),
             Self::Names => "a list of names, in which * stands for anything".to_owned(),
+            Self::SshKeys => {
+                "a list of public keys of SSH, or of the files that hold them".to_owned()
+            }
             Self::Keys => "a list of keys".to_owned(),
             Self::Command => "the words of a command, as a list".to_owned(),
             Self::Commands => "a list of commands, each the list of its words".to_owned(),

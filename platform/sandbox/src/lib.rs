@@ -28,4 +28,6 @@ pub use plan::{
     plan, refused_network,
 };
 pub use refusal::{FileRefusal, Unreported, unreported};
-pub use system::{Ahead, Control, Refusals, Session, Starting, ahead, assume, launch, probe};
+pub use system::{
+    Ahead, Control, Refusals, Session, Starting, ahead, argv0, assume, launch, probe,
+};

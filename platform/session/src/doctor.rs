@@ -5,6 +5,7 @@ use crate::agents;
 use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
 use crate::self_test::{self, LastSelfTest};
+use crate::supervisor::check_signing;
 use chaperone_policy::{LayerStatus, MinimumTier, Mode, Policy};
 use chaperone_sandbox::{Machine, Tier, Unreported, probe, refused_network, unreported};
 use jiff::Timestamp;
@@ -131,6 +132,8 @@ fn policy_checks(paths: &Paths, question: &Question, tier: Tier) -> Vec<Check> {
         });
     }
     checks.extend(demands(policy, tier));
+    let context = &loaded.ground.context;
+    checks.extend(check_signing(policy, context, &crate::load::environment()));
     checks
 }
 

@@ -1,7 +1,10 @@
 //! Systems on which no session can be enforced yet: none starts, and the reason is said.
 
+use crate::doctor::Check;
 use crate::load::Question;
 use crate::paths::Paths;
+use chaperone_policy::{Context, Policy};
+use std::collections::BTreeMap;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
@@ -35,4 +38,13 @@ pub fn learn(
 /// Always.
 pub fn run(_: &RunOptions, _: &Paths) -> Result<u8, StartError> {
     Err(StartError)
+}
+
+/// No session signs anything.
+pub(crate) fn check_signing(
+    _: &Policy,
+    _: &Context,
+    _: &BTreeMap<String, String>,
+) -> Option<Check> {
+    None
 }

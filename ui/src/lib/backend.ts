@@ -281,6 +281,7 @@ export type EventKind =
   | 'connect'
   | 'read'
   | 'write'
+  | 'sign'
   | 'request'
   | 'answer'
   | 'withdrawn'

@@ -153,6 +153,7 @@ impl Root {
             Type::Paths
             | Type::Hosts
             | Type::Names
+            | Type::SshKeys
             | Type::Keys
             | Type::Command
             | Type::Commands

@@ -82,6 +82,7 @@ fn value(takes: Type) -> Value {
         Type::Paths => list(text(patterns::PATH)),
         Type::Hosts => list(text(patterns::HOST)),
         Type::Names => list(text(patterns::NAME)),
+        Type::SshKeys => list(text(patterns::SSH_KEY)),
         Type::Keys | Type::Command => list(json!({"type": "string"})),
         Type::Commands => list(value(Type::Command)),
         Type::Rules => {

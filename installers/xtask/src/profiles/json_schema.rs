@@ -92,6 +92,7 @@ fn value(takes: Type) -> Value {
         Type::Paths => list("path"),
         Type::Hosts => list("host"),
         Type::Names => list("name"),
+        Type::SshKeys => list("ssh_key"),
         Type::Rules => list("rule"),
         Type::Commands => list("command"),
         Type::Command => json!({
@@ -140,6 +141,10 @@ fn definitions() -> Result<Value> {
             patterns::HOST,
         ),
         "name": text("The name of a variable, in which * stands for anything.", patterns::NAME),
+        "ssh_key": text(
+            "The file of a public key (absolute or from ~, ending in .pub), or its line.",
+            patterns::SSH_KEY,
+        ),
         "command": {
             "description": "The words of a command.",
             "type": "array",

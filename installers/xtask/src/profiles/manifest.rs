@@ -122,6 +122,7 @@ fn field(name: &str, title: &str, takes: Type) -> Dictionary {
         Type::Paths => list(anonymous(text(patterns::PATH))),
         Type::Hosts => list(anonymous(text(patterns::HOST))),
         Type::Names => list(anonymous(text(patterns::NAME))),
+        Type::SshKeys => list(anonymous(text(patterns::SSH_KEY))),
         Type::Keys | Type::Command => list(anonymous(entry(name, title, "string"))),
         Type::Commands => list(anonymous(field(name, title, Type::Command))),
         Type::Rules => list(anonymous(dictionary(name, title, rule()))),

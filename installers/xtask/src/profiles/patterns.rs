@@ -35,6 +35,15 @@ pub(super) const PATH: &str = concat!(
 /// The name of an environment variable, with `*`.
 pub(super) const NAME: &str = r"^[A-Za-z0-9_*.()-]+$";
 
+/// The file of a public key, or its line.
+pub(super) const SSH_KEY: &str = concat!(
+    r"^(?:(?![^\x00]*%[A-Za-z][A-Za-z0-9_()]{2,}%)(?!(?:[^\x00]*/)?\.\.(?:/|$))",
+    r"~?/[^\x00*?\[\]{}]*\.pub|",
+    r" *(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|",
+    r"sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)",
+    r" +[A-Za-z0-9+/]+={0,2}(?: [^\x00-\x1F\x7F-\x9F]*)?)$",
+);
+
 /// A program's name or its whole path.
 pub(super) const PROGRAM: &str = r"^(?:/|[^/]+$)";
 

@@ -129,6 +129,7 @@ fn registry(key: &Key) -> String {
         | Type::Paths
         | Type::Hosts
         | Type::Names
+        | Type::SshKeys
         | Type::Keys
         | Type::Command
         | Type::Commands => format!(r"`{path}\{last}`, a list"),

@@ -5,7 +5,7 @@ use crate::effective::{EffectiveRule, LostRule, Rank, RuleLayer, RulePlace};
 use crate::rules::RuleIndex;
 use crate::{
     Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
-    NamePattern, Origin, PathPattern, Settings, Sourced, Verdict,
+    NamePattern, Origin, PathPattern, Settings, SigningPolicy, Sourced, SshKey, Verdict,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -112,7 +112,73 @@ fn within(denial: &Entry<PathPattern>, grants: &[Entry<PathPattern>]) -> Vec<Pat
     grants.iter().filter(names).map(|grant| grant.value.clone()).collect()
 }
 
-pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Filesystem {
+/// The keys that may sign, and those that may not.
+pub(super) struct Keys {
+    entries: Vec<Entry<SshKey>>,
+    losers: Vec<Loser>,
+}
+
+impl Keys {
+    /// The files of public halves: what names a key lets it be read.
+    fn files(&self, context: &Context) -> impl Iterator<Item = Entry<PathPattern>> {
+        self.entries.iter().filter_map(|entry| {
+            let Entry { value: SshKey::File(path), origin, rank, ceiling } = entry else {
+                return None;
+            };
+            let (value, origin) = (path.expand(context), origin.clone());
+            Some(Entry { value, origin, rank: *rank, ceiling: *ceiling })
+        })
+    }
+}
+
+pub(super) fn ssh_keys(parts: &Parts<'_>, closed: Option<&Origin>) -> Keys {
+    let show = |key: &SshKey| json!(key.to_string());
+    let mut losers = Vec::new();
+    let entries = gather(parts, |s| &s.signing.ssh_keys, true, SshKey::clone, show, &mut losers);
+    let entries = keep_managed(entries, closed, show, &mut losers);
+    Keys { entries, losers }
+}
+
+pub(super) fn signing(
+    parts: &Parts<'_>,
+    Keys { entries, losers }: Keys,
+    closed: Option<Origin>,
+    merged: &mut Merged,
+) -> SigningPolicy {
+    let ssh_keys = sourced(entries);
+    show_list("signing.ssh_keys", &ssh_keys, losers, merged);
+    show_closed("signing.closed", parts, &closed, merged, |settings| {
+        settings.signing.closed.as_ref()
+    });
+    SigningPolicy { ssh_keys, closed }
+}
+
+/// The entries of a list that a managed layer may have closed.
+fn keep_managed<T>(
+    mut entries: Vec<Entry<T>>,
+    closed: Option<&Origin>,
+    show: impl Fn(&T) -> Json,
+    losers: &mut Vec<Loser>,
+) -> Vec<Entry<T>> {
+    if let Some(closed) = closed {
+        entries.retain(|Entry { value, origin, rank: _, ceiling: _ }| {
+            let managed = origin.kind.class() == Class::Managed;
+            if !managed {
+                let reason = format!("the list is closed by {closed}");
+                losers.push(Loser::new(show(value), origin.clone(), reason));
+            }
+            managed
+        });
+    }
+    entries
+}
+
+pub(super) fn filesystem(
+    parts: &Parts<'_>,
+    context: &Context,
+    keys: &Keys,
+    merged: &mut Merged,
+) -> Filesystem {
     let list = |get: fn(&Settings) -> &Vec<Located<crate::PathText>>, grants, losers: &mut _| {
         let make = |text: &crate::PathText| text.expand(context);
         gather(parts, get, grants, make, |text| json!(text.as_str()), losers)
@@ -130,7 +196,7 @@ pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merg
             &part.settings().filesystem;
         unread.map(|line| part.layer.origin(line))
     });
-    if let Some(origin) = unread {
+    if let Some(origin) = &unread {
         for (list, lost) in [(&mut read, &mut *lost_read), (&mut write, &mut *lost_write)] {
             for entry in list.drain(..) {
                 let value = json!(entry.value.as_str());
@@ -138,6 +204,11 @@ pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merg
                 lost.push(Loser::new(value, entry.origin, reason));
             }
         }
+    }
+
+    let said = read.len();
+    if unread.is_none() {
+        read.extend(keys.files(context));
     }
 
     // In the base the later layer decides where both name the same path. What is named more
@@ -183,7 +254,7 @@ pub(super) fn filesystem(parts: &Parts<'_>, context: &Context, merged: &mut Merg
         deny_write: sourced(deny_write),
     };
     let [lost_read, lost_write, lost_deny, lost_deny_write] = lost;
-    show_list("filesystem.read", &out.read, lost_read, merged);
+    show_list("filesystem.read", &out.read[..said], lost_read, merged);
     show_list("filesystem.write", &out.write, lost_write, merged);
     show_list("filesystem.deny", &out.deny, lost_deny, merged);
     show_list("filesystem.deny_write", &out.deny_write, lost_deny_write, merged);
@@ -197,22 +268,14 @@ pub(super) fn hosts(
 ) -> (Vec<Sourced<HostPattern>>, Vec<Sourced<HostPattern>>) {
     let show = |host: &HostPattern| json!(host.to_string());
     let (mut lost_allow, mut lost_deny) = (Vec::new(), Vec::new());
-    let mut allow =
+    let allow =
         gather(parts, |s| &s.network.allow, true, HostPattern::clone, show, &mut lost_allow);
+    let allow = keep_managed(allow, closed, show, &mut lost_allow);
     let mut deny =
         gather(parts, |s| &s.network.deny, false, HostPattern::clone, show, &mut lost_deny);
     let lose = |entry: &Entry<HostPattern>, reason: String| {
         Loser::new(show(&entry.value), entry.origin.clone(), reason)
     };
-    if let Some(closed) = closed {
-        allow.retain(|entry| {
-            let managed = entry.origin.kind.class() == Class::Managed;
-            if !managed {
-                lost_allow.push(lose(entry, format!("the list is closed by {closed}")));
-            }
-            managed
-        });
-    }
     let allowed = grants(&allow);
     deny.retain(|entry| {
         let by = overruled(entry, &allowed);

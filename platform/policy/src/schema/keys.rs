@@ -43,6 +43,8 @@ pub enum Type {
     Hosts,
     /// A list of names, which may hold `*`.
     Names,
+    /// A list of public keys of SSH, or of the files that hold them.
+    SshKeys,
     /// A list of keys' names.
     Keys,
     /// The words of a command; the first is a program's name or its whole path.
@@ -63,6 +65,7 @@ impl Type {
             | Self::Paths
             | Self::Hosts
             | Self::Names
+            | Self::SshKeys
             | Self::Keys
             | Self::Command
             | Self::Commands
@@ -167,19 +170,20 @@ pub(crate) const LEAST_OPEN_FILES: u64 = 64;
 pub(crate) const TIME_SECONDS: (u64, u64) = (60, 365 * 24 * 3600);
 
 /// The sections that keys stand in, each with what a settings page calls it.
-pub const SECTIONS: [(&str, &str); 8] = [
+pub const SECTIONS: [(&str, &str); 9] = [
     ("sandbox", "Sandbox"),
     ("filesystem", "Files"),
     ("network", "Network"),
     ("commands", "Commands"),
     ("environment", "Environment"),
+    ("signing", "Signing"),
     ("approvals", "Approvals"),
     ("limits", "Limits"),
     ("remote", "Remote policy"),
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 28] = [
+pub const KEYS: [Key; 30] = [
     Key::new(
         "revision",
         "Revision",
@@ -334,6 +338,27 @@ pub const KEYS: [Key; 28] = [
         r#"["*TOKEN*"]"#,
     )
     .at_start(),
+    Key::new(
+        "signing.ssh_keys",
+        "Keys that sign",
+        Shape::Rules,
+        Type::SshKeys,
+        "SSH keys with which git may sign through the user's SSH agent: public keys, or their files.",
+        r#"["~/.ssh/id_ed25519.pub"]"#,
+    )
+    .grants()
+    .at_start()
+    .on(&[Os::Linux]),
+    Key::new(
+        "signing.closed",
+        "Only managed keys",
+        Shape::Ordered,
+        Type::Boolean,
+        "Whether git may sign only with keys that a managed layer names.",
+        "false",
+    )
+    .managed()
+    .on(&[Os::Linux]),
     Key::new(
         "approvals.scopes",
         "Scopes of approvals",

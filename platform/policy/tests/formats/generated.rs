@@ -46,6 +46,7 @@ fn value(takes: Type) -> BoxedStrategy<Value> {
         Type::Paths => texts("(~/|~bob/|/|\\*\\*/)?[a-z*.?]{0,6}(/[a-zö*]{1,5})?"),
         Type::Hosts => texts("(\\*\\.)?[a-z*]{0,6}(\\.example)?(:[0-9]{1,5})?"),
         Type::Names => texts("[A-Z*_=]{0,6}"),
+        Type::SshKeys => texts("(~/|/|ssh-rsa )?[A-Za-z*/]{0,6}(.pub)?"),
         Type::Keys | Type::Command => texts("[a-z./ -]{0,6}"),
         Type::Commands => vec(texts("[a-z./-]{1,6}"), 0..3).prop_map(Value::Array).boxed(),
         Type::Rules => {

@@ -97,6 +97,20 @@ fn registry() -> RegistryKey {
                 vec![numbered("deny", &["*_TOKEN"])],
             ),
             key(
+                "signing",
+                vec![
+                    list(
+                        "ssh_keys",
+                        &[
+                            "~/.ssh/id_ed25519.pub",
+                            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada",
+                        ],
+                    ),
+                    number("closed", 1),
+                ],
+                Vec::new(),
+            ),
+            key(
                 "approvals",
                 vec![
                     list("scopes", &["once", "session"]),

@@ -2,7 +2,7 @@
 
 use chaperone_policy::{
     ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, LimitsSettings,
-    Located, NetworkSettings, RemoteSettings, SandboxSettings, Settings,
+    Located, NetworkSettings, RemoteSettings, SandboxSettings, Settings, SigningSettings,
 };
 
 /// Something that knows its place.
@@ -43,11 +43,12 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         network: NetworkSettings { mode: network, allow, deny, closed },
         commands: CommandSettings { rules, closed: commands },
         environment: EnvironmentSettings { pass, deny: environment },
+        signing: SigningSettings { ssh_keys, closed: signing },
         approvals: ApprovalsSettings { scopes, expires, unattended },
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 29] = [
+    let placed: [&mut dyn Placed; 31] = [
         revision,
         organisation,
         min_version,
@@ -66,6 +67,8 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         commands,
         pass,
         environment,
+        ssh_keys,
+        signing,
         scopes,
         expires,
         unattended,

@@ -32,6 +32,8 @@ pub(super) struct Reach {
     /// Folders whose socket files are the session's own.
     writable: Vec<PathBuf>,
     hidden: Vec<PathBuf>,
+    /// The supervisor's own, held so that no other file gets their numbers.
+    sockets: Vec<OwnedFd>,
     uid: u32,
     /// The session's first process.
     top: i32,
@@ -92,6 +94,8 @@ impl Reach {
             inet,
             writable,
             hidden: plan.hidden.clone(),
+            // One that cannot be opened is not reached.
+            sockets: plan.sockets.iter().filter_map(|path| hold(path).ok()).collect(),
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
             top,
@@ -185,6 +189,9 @@ impl Reach {
         let refused =
             |errno| Refused { errno: Errno(errno), target: Some(Target::Socket(absolute.clone())) };
         let file = paths::open_in(&root, &absolute, libc::O_PATH)?;
+        if self.is_supervisors(&file)? {
+            return Ok(file);
+        }
         let found = paths::real(&file)?;
         let within = |folders: &[PathBuf]| folders.iter().any(|folder| found.starts_with(folder));
         if !within(&self.writable) || within(&self.hidden) {
@@ -202,6 +209,19 @@ impl Reach {
             return Err(refused(libc::EACCES));
         }
         Ok(file)
+    }
+
+    /// Whether it is the very file that the supervisor made for the session, by whatever name.
+    fn is_supervisors(&self, file: &OwnedFd) -> Result<bool> {
+        if self.sockets.is_empty() {
+            return Ok(false);
+        }
+        let found = sys::stat(file.as_raw_fd())?;
+        let is = |own: &OwnedFd| {
+            sys::stat(own.as_raw_fd())
+                .is_ok_and(|own| (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino))
+        };
+        Ok(self.sockets.iter().any(is))
     }
 
     /// Whether a server of the session, and nobody else, listens at this address of the machine's
@@ -304,6 +324,11 @@ fn parse(bytes: &[u8]) -> Result<Parsed> {
         },
         _ => Err(Errno(libc::EAFNOSUPPORT)),
     }
+}
+
+fn hold(path: &Path) -> Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno(libc::EINVAL))?;
+    sys::open(&path, libc::O_PATH | libc::O_NOFOLLOW)
 }
 
 /// The address of a socket file that is held open.

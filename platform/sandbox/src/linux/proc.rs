@@ -15,8 +15,9 @@ pub(super) fn stat_field(pid: i32, index: usize) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(index)?.parse().ok()
 }
 
-/// The first argument of a process, or its name where it has none.
-pub(super) fn argv0(pid: i32) -> String {
+/// The first argument of a process as it stands in its memory, which the process may have rewritten;
+/// its name where it has none. Empty where there is no such process.
+pub fn argv0(pid: i32) -> String {
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let first = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
     if first.is_empty() {

@@ -175,6 +175,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         guarded: files.guarded,
         guarded_but: files.guarded_but,
         temp: temp.to_owned(),
+        sockets: Vec::new(),
         network,
         environment,
         limits: limits(policy),

@@ -90,6 +90,7 @@ impl World {
             .into();
         let plan = Plan {
             tells_refusals: false,
+            sockets: Vec::new(),
             tier,
             landlock_abi: assume().landlock_abi,
             workspace: workspace.clone(),

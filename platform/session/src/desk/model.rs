@@ -568,6 +568,7 @@ pub enum EventKind {
     Connect,
     Read,
     Write,
+    Sign,
     Request,
     Answer,
     Withdrawn,

@@ -69,6 +69,10 @@ fn line(event: &Event) -> Option<StoryLine> {
             }
             _ => (About::Reached, "Opened a connection".to_owned(), exact()),
         },
+        EventKind::Sign => match event.decision {
+            Some(Verdict::Deny) => (About::Reached, refused("was refused", event), exact()),
+            _ => (About::Reached, "Signed for git with a key of yours".to_owned(), exact()),
+        },
         EventKind::Request => (About::Decided, asked(event), exact()),
         EventKind::Answer => (About::Decided, answered(event), exact()),
         EventKind::Withdrawn => {
@@ -184,6 +188,7 @@ fn files(verb: &str, event: &Event) -> String {
 fn refused(how: &str, event: &Event) -> String {
     let what = match event.kind {
         EventKind::Connect => "connect".to_owned(),
+        EventKind::Sign => "use a key of yours".to_owned(),
         _ => format!("run {}", program(event.action.as_deref())),
     };
     format!("Tried to {what}, and {how}. {}", reason(event)).trim_end().to_owned()

@@ -1,7 +1,7 @@
 //! One session from start to end: policy, plan, history, sandbox, requests, terminal.
 //!
-//! `judge` decides and records, `asking` asks, `relay` carries the network, `terminal`, `signals`
-//! and `announce` stand between the agent and the person.
+//! `judge` decides and records, `asking` asks, `relay` carries the network, `signing` lets git sign,
+//! `terminal`, `signals` and `announce` stand between the agent and the person.
 
 mod announce;
 mod asking;
@@ -13,6 +13,7 @@ mod live;
 mod refusals;
 mod relay;
 mod signals;
+mod signing;
 pub(crate) mod temp;
 mod terminal;
 mod words;
@@ -40,6 +41,8 @@ use judge::{Given, Learned, Supervision};
 use learning::{offered, refused};
 use live::Live;
 use relay::Connections;
+pub(crate) use signing::check as check_signing;
+use signing::{Signatures, Signing};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
@@ -176,11 +179,12 @@ fn run_session(
         None => options.question.command.clone(),
     };
     let refusals = offer.is_some().then(Refusals::watch);
-    let prepared = Prepared::new(&id, &loaded, &command, paths, offer.is_some())?;
+    let mut prepared = Prepared::new(&id, &loaded, &command, paths, offer.is_some())?;
     let streams = Streams::of_this_process();
 
     let mut plan = prepared.plan(&assume())?;
     warn(&loaded.policy, &plan);
+    say(&prepared.troubles);
     let mut told = prepared.brief(&mut plan, &command, options)?;
     let starting = start(ahead, &plan, &told.command, streams);
     // While the sandbox is set up, the disk keeps the beginning and the socket is made.
@@ -211,7 +215,7 @@ fn run_session(
     };
     let ended = launched.and_then(|session| {
         let given = Given::new(&command, &told.command);
-        supervise(session, opened?, &plan, given, &prepared, options, &segment)
+        supervise(session, opened?, &plan, given, &mut prepared, options, &segment)
     });
     match ended {
         Ok((status, learned)) => {
@@ -243,6 +247,9 @@ struct Prepared<'a> {
     control: Vec<PathBuf>,
     /// How the agent calls this program.
     program: String,
+    signing: Option<Signing>,
+    /// What a person should know before the agent starts.
+    troubles: Vec<String>,
     learns: bool,
 }
 
@@ -273,6 +280,10 @@ impl<'a> Prepared<'a> {
         private_dir(&cache).map_err(own(format!("the cache folder {}", cache.display())))?;
         let temp = temp::Temp::create(&paths.temp(), id)
             .map_err(own(format!("a temporary folder in {}", paths.temp().display())))?;
+        let context = &loaded.ground.context;
+        let signing::Prepared { signing, troubles } =
+            signing::prepare(&loaded.policy, context, &environment, temp.path())
+                .map_err(own("the socket for signatures"))?;
         Ok(Self {
             id,
             loaded,
@@ -283,12 +294,14 @@ impl<'a> Prepared<'a> {
             cache,
             control: paths.own(),
             program,
+            signing,
+            troubles,
             learns,
         })
     }
 
     fn plan(&self, machine: &Machine) -> Result<Plan, Refusal> {
-        let plan = plan(PlanInput {
+        let mut plan = plan(PlanInput {
             policy: &self.loaded.policy,
             machine,
             session: self.id,
@@ -301,7 +314,12 @@ impl<'a> Prepared<'a> {
             environment: &self.environment,
             disk: &RealDisk,
         })?;
-        Ok(Plan { tells_refusals: self.learns, ..plan })
+        plan.tells_refusals = self.learns;
+        if let Some(signing) = &self.signing {
+            plan.sockets.push(signing.socket().to_owned());
+            signing.name_in(&mut plan.environment);
+        }
+        Ok(plan)
     }
 
     /// Tells the agent what holds: the command that is to be started for it.
@@ -377,6 +395,10 @@ fn warn(policy: &Policy, plan: &Plan) {
              or denied are recorded and pass; files and secrets stay guarded"
         ));
     }
+    say(&lines);
+}
+
+fn say(lines: &[String]) {
     let mut err = io::stderr().lock();
     for line in lines {
         let _ = writeln!(err, "chaperone: {line}");
@@ -502,11 +524,11 @@ fn supervise(
     approvals: Approvals,
     plan: &Plan,
     given: Given,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     options: &RunOptions,
     segment: &Arc<Segment>,
 ) -> Result<(u8, Option<Learned>), StartError> {
-    let &Prepared { id, loaded, .. } = prepared;
+    let &mut Prepared { id, loaded, .. } = prepared;
     let control = session.control();
     let streams = Streams::of_this_process();
     let terminal = match session.take_terminal() {
@@ -561,6 +583,10 @@ fn supervise(
         bundle::keep_fresh(&live, segment).map_err(own("the bundle's thread"))?;
     }
     serve_relays(&mut session, &live, segment, &connections)?;
+    if let Some(signing) = prepared.signing.take() {
+        let signatures = Signatures { live: Arc::clone(&live), segment: Arc::clone(segment) };
+        signing::serve(signing, Arc::new(signatures)).map_err(own("the signing thread"))?;
+    }
 
     let mut supervision = Supervision {
         live,

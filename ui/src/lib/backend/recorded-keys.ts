@@ -158,6 +158,24 @@ const KEYS = {
     merge: 'rules',
     live: false,
   },
+  'signing.ssh_keys': {
+    title: 'Keys that sign',
+    about:
+      "SSH keys with which git may sign through the user's SSH agent: public keys, or their files.",
+    takes: 'a list of public keys of SSH, or of the files that hold them',
+    example: '["~/.ssh/id_ed25519.pub"]',
+    merge: 'rules',
+    live: false,
+    systems: ['linux'],
+  },
+  'signing.closed': {
+    title: 'Only managed keys',
+    about: 'Whether git may sign only with keys that a managed layer names.',
+    takes: 'true or false',
+    example: 'false',
+    merge: 'ordered',
+    systems: ['linux'],
+  },
   'approvals.scopes': {
     title: 'Scopes of approvals',
     about: 'How far an approval may reach: ["once"] or ["once", "session"].',

@@ -306,6 +306,8 @@ fn text() -> impl Strategy<Value = String> {
         "s",
         "ms",
         "hours",
+        ".pub",
+        "ssh-rsa ",
         "mins",
         "GiB",
         "MB",
@@ -332,6 +334,9 @@ fn text() -> impl Strategy<Value = String> {
 fn only_the_reader_tells(takes: Type, text: &str) -> bool {
     match takes {
         Type::Paths => text.contains(['[', '{', '}']),
+        Type::SshKeys => {
+            text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")
+        }
         Type::Hosts => text.matches(':').count() > 1 || text.starts_with('['),
         Type::Date => text.contains("-02-30"),
         Type::Duration { .. } | Type::Size(_) | Type::Version => {
