@@ -6,8 +6,8 @@ use crate::print::{self, CAUTION, QUIET, STRONG, visible};
 use anyhow::Context;
 use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value, Verdict};
 use chaperone_session::{
-    Judged, JudgedCommand, Loaded, Paths, Question, Refreshed, Report, Started, Unread, explain,
-    load, prepare_memory, report, resolved, running, show, would, would_start,
+    Judged, JudgedCommand, Loaded, Paths, Question, Refreshed, Report, Started, Target, Unread,
+    explain, load, prepare_memory, report, resolved, running, show, would, would_start,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -185,15 +185,9 @@ impl Asked {
 
 /// `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`; HTTPS where no port is given.
 pub(crate) fn connect(text: &str) -> anyhow::Result<Action> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            let port = port.parse().with_context(|| format!("{port} is not a port"))?;
-            (host, port)
-        }
-        _ => (text, 443),
-    };
-    let host = host.trim_matches(['[', ']']).to_lowercase();
-    Ok(Action::Connect { host, port })
+    // In the spelling that the proxy judges.
+    let target = Target::parse(text, Some(443)).with_context(|| format!("`{text}`"))?;
+    Ok(Action::Connect { host: target.host.to_string(), port: target.port })
 }
 
 /// As the kernel would resolve it, as far as it exists.

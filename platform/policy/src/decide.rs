@@ -1,17 +1,19 @@
 //! Decides an action: a pure function of the policy, the facts and the action.
 
+use crate::address::decide_address;
 use crate::effective::EffectiveRule;
 use crate::identity::{Identity, git_aliases, identities};
 use crate::{
     Action, Class, Command, Decision, Mode, NetworkMode, NetworkPolicy, Origin, Policy, SourceKind,
     Sourced, Verdict,
 };
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 mod scope;
 
 pub(crate) use scope::overwrites;
-pub use scope::session_scope;
+pub use scope::{connection_scope, session_scope};
 
 /// What is true at the time of a decision, beside the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +36,8 @@ impl Facts {
 pub struct SessionApproval {
     /// The approval's id.
     pub id: String,
-    /// What [`session_scope`] said of the command that was approved. It answers every command of
-    /// which `session_scope` says the same.
+    /// What [`session_scope`] said of the command that was approved, or [`connection_scope`] of the
+    /// connection. It answers all of which they say the same.
     pub prefix: Vec<String>,
     /// Who approved.
     pub by: String,
@@ -78,7 +80,7 @@ pub fn decide(policy: &Policy, facts: &Facts, action: &Action) -> Decision {
         Action::Run(command) => decide_command(policy, facts, command),
         Action::Read { path } => file(Access::Read, path),
         Action::Write { path } => file(Access::Write, path),
-        Action::Connect { host, port } => decide_connect(policy, host, *port),
+        Action::Connect { host, port } => decide_connect(policy, facts, host, *port),
     }
 }
 
@@ -155,7 +157,7 @@ pub fn decide_file(policy: &Policy, access: Access, path: &Path) -> Option<Decis
     find(denials, Verdict::Deny).or_else(|| find(grants, Verdict::Allow))
 }
 
-fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
+fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Decision {
     let network = policy.network();
     let named = |list: &[Sourced<crate::HostPattern>]| {
         list.iter().find(|own| own.value.matches(host, port)).cloned()
@@ -171,6 +173,12 @@ fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
         return decision(Verdict::Deny, format!("network.deny {value}"), &origin, reason);
     }
     let mode = &network.mode;
+    if mode.value == NetworkMode::Proxy
+        && let Some(address) = literal(host)
+        && let Some(decision) = decide_address(policy, address, port, false)
+    {
+        return decision;
+    }
     if let Some(Sourced { value, origin }) = named(&network.allow) {
         // Without a proxy only a pair can be relayed.
         if mode.value == NetworkMode::None && !relayed(network, host, port) {
@@ -198,12 +206,18 @@ fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
                  and {host}:{port} is none of them."
             ),
         ),
-        NetworkMode::Proxy => decision(
-            Verdict::Ask,
-            rule,
-            &mode.origin,
-            format!("{host} is not among the hosts that are allowed."),
-        ),
+        NetworkMode::Proxy => {
+            let scope = || connection_scope(policy, host, port);
+            match scope::approval(facts, scope) {
+                Some(approval) => by_approval(Some(rule), approval),
+                None => decision(
+                    Verdict::Ask,
+                    rule,
+                    &mode.origin,
+                    format!("{host} is not among the hosts that are allowed."),
+                ),
+            }
+        }
         NetworkMode::Direct => decision(
             Verdict::Allow,
             rule,
@@ -211,6 +225,12 @@ fn decide_connect(policy: &Policy, host: &str, port: u16) -> Decision {
             "The session has the machine's own network.".to_owned(),
         ),
     }
+}
+
+/// The address that a host is by itself (RFC 6761, section 6.3, for `localhost`).
+fn literal(host: &str) -> Option<IpAddr> {
+    let localhost = || (host == "localhost").then_some(Ipv4Addr::LOCALHOST.into());
+    host.parse().ok().or_else(localhost)
 }
 
 fn relayed(network: &NetworkPolicy, host: &str, port: u16) -> bool {
@@ -231,20 +251,21 @@ fn decide_command(policy: &Policy, facts: &Facts, command: &Command) -> Decision
         decision = floor;
     }
     if decision.verdict == Verdict::Ask
-        && let Some(approval) = scope::approval(policy, facts, command)
+        && let Some(approval) = scope::approval(facts, || session_scope(policy, command))
     {
-        return Decision {
-            verdict: Verdict::Allow,
-            rule: decision.rule,
-            origin: Origin { kind: SourceKind::Grant, locator: approval.id.clone() },
-            reason: format!(
-                "{} allowed `{}` for this session.",
-                approval.by,
-                approval.prefix.join(" ")
-            ),
-        };
+        return by_approval(decision.rule, approval);
     }
     decision
+}
+
+fn by_approval(rule: Option<String>, approval: &SessionApproval) -> Decision {
+    let SessionApproval { id, prefix, by, expires: _ } = approval;
+    Decision {
+        verdict: Verdict::Allow,
+        rule,
+        origin: Origin { kind: SourceKind::Grant, locator: id.clone() },
+        reason: format!("{by} allowed `{}` for this session.", prefix.join(" ")),
+    }
 }
 
 /// The strictest of the ceilings, the closed list and the base.

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or the network; facts come in as arguments.
 
 mod action;
+mod address;
 mod context;
 mod decide;
 mod decision;
@@ -36,9 +37,11 @@ mod value;
 mod words;
 
 pub use action::{Action, Command};
+pub use address::{decide_address, near};
 pub use context::{Context, Os};
 pub use decide::{
-    Access, Facts, SessionApproval, decide, decide_file, observed, session_scope, unattended,
+    Access, Facts, SessionApproval, connection_scope, decide, decide_file, observed, session_scope,
+    unattended,
 };
 pub use decision::{Decision, Verdict};
 pub use defaults::built_in;

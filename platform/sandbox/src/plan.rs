@@ -29,7 +29,7 @@ pub use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,6 +89,14 @@ pub struct Relay {
     pub listen: SocketAddrV4,
 }
 
+impl Relay {
+    /// Whether the target is itself on loopback, and so found at the same address inside.
+    pub fn is_of_loopback(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
 /// A glob that is guarded with exceptions. All are globs over absolute paths, and each covers
 /// everything beneath what it names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,8 +116,34 @@ pub enum Network {
         /// In the policy's order.
         relays: Vec<Relay>,
     },
+    /// The session's proxy, which judges each host, and these relays for what does not use it.
+    Proxy {
+        /// In the policy's order.
+        relays: Vec<Relay>,
+        /// Where the agent finds the proxy: in the full tier an address of the session's own
+        /// loopback, in the reduced tier one of the machine's, where the supervisor listens.
+        listen: SocketAddrV4,
+    },
     /// The machine's own network, unmediated.
     Direct,
+}
+
+impl Network {
+    /// What appears on loopback inside.
+    pub fn relays(&self) -> &[Relay] {
+        match self {
+            Self::None { relays } | Self::Proxy { relays, .. } => relays,
+            Self::Direct => &[],
+        }
+    }
+
+    /// Where the agent finds the session's proxy, if there is one.
+    pub fn proxy(&self) -> Option<SocketAddrV4> {
+        match self {
+            Self::Proxy { listen, .. } => Some(*listen),
+            Self::None { .. } | Self::Direct => None,
+        }
+    }
 }
 
 /// Bounds on what a session may use.

@@ -118,6 +118,11 @@ impl Session {
         match *self {}
     }
 
+    /// The socket that the session's proxy listens on, inside.
+    pub fn take_proxy(&mut self) -> Option<Descriptor> {
+        match *self {}
+    }
+
     /// Watches over the session until nothing of it is left.
     ///
     /// # Errors

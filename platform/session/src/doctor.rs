@@ -149,15 +149,12 @@ fn demands(policy: &Policy, tier: Tier) -> Vec<Check> {
             fix: "Do what the warnings above say, or lower sandbox.minimum_tier.".into(),
         });
     }
-    checks.extend(
-        refused_network(policy).map(|refusal| Check {
-            id: "network-mode".into(),
-            status: CheckStatus::Fail,
-            detail: format!("No agent starts: {refusal}."),
-            fix: "Use \"none\" with network.allow = [\"host:port\"], or \"direct\" without lists."
-                .into(),
-        }),
-    );
+    checks.extend(refused_network(policy).map(|refusal| Check {
+        id: "network-mode".into(),
+        status: CheckStatus::Fail,
+        detail: format!("No agent starts: {refusal}."),
+        fix: "Use \"proxy\", or \"direct\" without lists.".into(),
+    }));
     if let Some(until) = policy.observed_until()
         && policy.mode(Timestamp::now()) == Mode::Observe
     {
@@ -302,7 +299,7 @@ mod tests {
         assert_eq!(demanded("[network]\nmode = \"direct\"\n"), []);
         let unenforced = "[network]\nmode = \"direct\"\ndeny = [\"paste.example\"]\n";
         assert_eq!(demanded(unenforced), fail("network-mode"));
-        assert_eq!(demanded("[network]\nmode = \"proxy\"\n"), fail("network-mode"));
+        assert_eq!(demanded("[network]\nmode = \"proxy\"\ndeny = [\"paste.example\"]\n"), []);
         let observe = |until: &str| format!("mode = \"observe\"\nuntil = \"{until}\"\n");
         let warned = vec![("mode".to_owned(), CheckStatus::Warn)];
         assert_eq!(demanded(&observe("2999-12-31")), warned);

@@ -32,6 +32,7 @@ mod supervisor;
 
 pub use chaperone_approvals as approvals;
 pub use chaperone_audit as audit;
+pub use chaperone_egress::Target;
 pub use chaperone_policy as policy;
 pub use chaperone_sources::remote::{Bundle, RefreshError, Refreshed};
 pub use doctor::{Check, CheckStatus, Examination, examine};

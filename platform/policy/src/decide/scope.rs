@@ -1,4 +1,4 @@
-//! What a session-wide approval of a command covers.
+//! What a session-wide approval of a command or a connection covers.
 
 use super::{Facts, SessionApproval};
 use crate::identity::{git_aliases, identities, subject};
@@ -47,6 +47,14 @@ pub fn session_scope(policy: &Policy, command: &Command) -> Option<Vec<String>> 
     }
 }
 
+/// What a session-wide approval of this connection would cover: connections to the same host and
+/// port. `None` where the policy allows no such approval. A command never has these words: the name
+/// of a program has no slash.
+pub fn connection_scope(policy: &Policy, host: &str, port: u16) -> Option<Vec<String>> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    policy.approvals().scopes.value.session.then(|| vec![format!("tcp://{host}:{port}")])
+}
+
 /// Variables that say who commits and how things are shown.
 fn is_personal(name: &str) -> bool {
     name.starts_with("GIT_AUTHOR_")
@@ -88,16 +96,15 @@ pub(crate) fn overwrites(arguments: &[String]) -> bool {
     })
 }
 
-/// The approval of this session that answers the command, if one does.
-pub(super) fn approval<'f>(
-    policy: &Policy,
-    facts: &'f Facts,
-    command: &Command,
-) -> Option<&'f SessionApproval> {
+/// The approval of this session that covers what has this scope, if one does.
+pub(super) fn approval(
+    facts: &Facts,
+    scope: impl FnOnce() -> Option<Vec<String>>,
+) -> Option<&SessionApproval> {
     if facts.approvals.is_empty() {
         return None;
     }
-    let scope = session_scope(policy, command)?;
+    let scope = scope()?;
     facts.approvals.iter().find(|approval| {
         approval.prefix == scope && approval.expires.is_none_or(|expires| expires > facts.now)
     })

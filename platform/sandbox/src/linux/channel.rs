@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Message {
     /// Namespaces, mounts and sockets stand. Descriptors: the terminal's master if there is one,
-    /// then the relays' sockets.
+    /// then the sockets of the relays and the proxy.
     Ready,
     /// The agent's process stands before its exec. Descriptors: the filter's listener, and the
     /// Landlock rules that confine it.

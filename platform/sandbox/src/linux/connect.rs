@@ -10,7 +10,7 @@ use super::notify::{Listener, Question};
 use super::paths;
 use super::sys::{self, Errno, Result};
 use crate::enforce::Target;
-use crate::plan::{Access, Network, Plan, Tier};
+use crate::plan::{Access, Network, Plan, Relay, Tier};
 use std::ffi::{CString, OsStr};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -71,14 +71,13 @@ impl Reach {
         let full = plan.tier == Tier::Full;
         let inet = match &plan.network {
             Network::Direct => Inet::Anything,
-            Network::None { .. } if full => Inet::Loopback,
-            Network::None { relays } => Inet::Only(
-                relays
-                    .iter()
-                    .filter_map(|relay| (relay.host.as_str(), relay.port).to_socket_addrs().ok())
-                    .flatten()
-                    .collect(),
-            ),
+            Network::None { .. } | Network::Proxy { .. } if full => Inet::Loopback,
+            Network::None { relays } => Inet::Only(relays.iter().flat_map(dialled).collect()),
+            // Only what is on loopback is dialled: all else has the proxy.
+            Network::Proxy { relays, listen } => {
+                let here = relays.iter().filter(|relay| relay.is_of_loopback());
+                Inet::Only(here.flat_map(dialled).chain([SocketAddr::V4(*listen)]).collect())
+            }
         };
         let private: &[&str] = if full { &["/tmp", "/var/tmp", "/dev/shm"] } else { &[] };
         let writable = plan
@@ -269,6 +268,12 @@ impl Reach {
             listener.answer(&question, Err(errno));
         }
     }
+}
+
+/// The addresses that an agent dials which has no relay to dial for it.
+fn dialled(relay: &Relay) -> Vec<SocketAddr> {
+    let addresses = (relay.host.as_str(), relay.port).to_socket_addrs();
+    addresses.map(Iterator::collect).unwrap_or_default()
 }
 
 /// A judged connection.

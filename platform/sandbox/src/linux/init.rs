@@ -107,7 +107,7 @@ fn start(
     streams: Streams,
     size: Option<TerminalSize>,
 ) -> Result<(i32, Option<OwnedFd>), Failure> {
-    let mut relays = [-1; channel::MOST_DESCRIPTORS];
+    let mut listeners = [-1; channel::MOST_DESCRIPTORS];
     if p.tier == Tier::Full {
         mounts::set_up(p)?;
         mounts::processes()?;
@@ -116,7 +116,7 @@ fn start(
         }
         mounts::terminals()?;
         if p.own_network {
-            listen(p, &mut relays)?;
+            listen(p, &mut listeners)?;
         }
     } else {
         on(Stage::Process, sys::prctl(libc::PR_SET_DUMPABLE, 1, 0))?;
@@ -132,16 +132,16 @@ fn start(
     if main == 0 {
         agent::run(p, control, streams, pty.as_ref().map(|pty| pty.slave.as_fd()));
     }
-    ready(p, control, pty.as_ref(), &relays)?;
+    ready(p, control, pty.as_ref(), &listeners)?;
     Ok((main, pty.map(|pty| pty.slave)))
 }
 
-/// Passes the terminal and the relays' sockets to the supervisor.
+/// Passes the terminal and the sockets of the relays and the proxy to the supervisor.
 fn ready(
     p: &Prepared,
     control: BorrowedFd<'_>,
     pty: Option<&Pty>,
-    relays: &[RawFd],
+    listeners: &[RawFd],
 ) -> Result<(), Failure> {
     let mut passed = [-1; channel::MOST_DESCRIPTORS + 1];
     let mut count = 0;
@@ -149,8 +149,8 @@ fn ready(
         passed[0] = pty.master.as_raw_fd();
         count = 1;
     }
-    for relay in &relays[..p.relays.len()] {
-        passed[count] = *relay;
+    for listener in &listeners[..p.listeners.len()] {
+        passed[count] = *listener;
         count += 1;
     }
     on(Stage::Relays, channel::send(control, Message::Ready, &passed[..count]))
@@ -181,9 +181,9 @@ pub(super) fn loopback() -> sys::Result<()> {
     Ok(())
 }
 
-/// Binds the relays' sockets. They are left open: they are passed on and then closed with the rest.
+/// Binds the sockets of the relays and the proxy. They are left open: they are passed on and then closed with the rest.
 fn listen(p: &Prepared, sockets: &mut [RawFd]) -> Result<(), Failure> {
-    for (index, address) in p.relays.iter().enumerate() {
+    for (index, address) in p.listeners.iter().enumerate() {
         let Some(slot) = sockets.get_mut(index) else {
             return Err(at(Stage::Relays, index, Errno(libc::E2BIG)));
         };

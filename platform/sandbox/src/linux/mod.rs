@@ -68,7 +68,7 @@ pub struct Starting {
     /// What the broker judges by, until it has it.
     brokered: (Guard, Own, bool),
     has_terminal: bool,
-    relays: Vec<Relay>,
+    network: Network,
 }
 
 /// A session that has been set up. Its agent waits for [`Session::run`]; dropping it instead ends
@@ -84,6 +84,7 @@ pub struct Session {
     broker: Option<Broker>,
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
+    proxy: Option<OwnedFd>,
     /// Tracing belongs to a thread, so a session does not move to another.
     _thread: PhantomData<*const ()>,
 }
@@ -141,14 +142,12 @@ pub fn launch(
         broker: None,
         terminal: None,
         listeners: Vec::new(),
+        proxy: None,
         _thread: PhantomData,
     };
-    let relays = match &plan.network {
-        Network::None { relays } => relays.clone(),
-        Network::Direct => Vec::new(),
-    };
+    let network = plan.network.clone();
     let has_terminal = streams.size.is_some();
-    Ok(Starting { session, prepared, brokered, has_terminal, relays })
+    Ok(Starting { session, prepared, brokered, has_terminal, network })
 }
 
 /// Clones the first process into what the plan says: its id and the way to it.
@@ -170,7 +169,7 @@ impl Starting {
     /// # Errors
     /// [`LaunchError`]; nothing is left running.
     pub fn settle(self) -> Result<Session, LaunchError> {
-        let Self { mut session, prepared, brokered, has_terminal, relays } = self;
+        let Self { mut session, prepared, brokered, has_terminal, network } = self;
         let mut ready = false;
         let mut ruleset = None;
         while !(ready && session.listener.is_some()) {
@@ -182,7 +181,9 @@ impl Starting {
                     if has_terminal {
                         session.terminal = fds.next();
                     }
-                    session.listeners = relays.iter().cloned().zip(fds).collect();
+                    let relays = network.relays().iter().cloned();
+                    session.listeners = relays.zip(fds.by_ref()).collect();
+                    session.proxy = fds.next();
                 }
                 Some((Message::Listening, fds)) => {
                     let mut fds = fds.into_iter();
@@ -228,6 +229,12 @@ impl Session {
     /// connections of the agent. None in the reduced tier, where the agent dials for itself.
     pub fn take_listeners(&mut self) -> Vec<(Relay, OwnedFd)> {
         std::mem::take(&mut self.listeners)
+    }
+
+    /// The socket that the session's proxy listens on, inside. None in the reduced tier, where it
+    /// listens outside.
+    pub fn take_proxy(&mut self) -> Option<OwnedFd> {
+        self.proxy.take()
     }
 
     /// Watches over the session until nothing of it is left.

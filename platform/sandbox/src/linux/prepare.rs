@@ -8,7 +8,7 @@ use crate::plan::{Access, Limits, Network, Plan, Relay, Tier};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV4};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,8 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     /// The text of the session's own `/etc/hosts`, if relays need names.
     pub(super) hosts: Option<Vec<u8>>,
-    pub(super) relays: Vec<libc::sockaddr_in>,
+    /// Where the relays and then the proxy listen inside.
+    pub(super) listeners: Vec<libc::sockaddr_in>,
     pub(super) rules: Vec<Rule>,
     pub(super) landlock_abi: u32,
     /// Landlock's refusals go to the kernel's audit records.
@@ -126,11 +127,9 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// Prepares a plan and a command.
 pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, LaunchError> {
     let full = plan.tier == Tier::Full;
-    let relays: &[Relay] = match &plan.network {
-        Network::None { relays } => relays,
-        Network::Direct => &[],
-    };
-    let own_network = full && matches!(plan.network, Network::None { .. });
+    let relays = plan.network.relays();
+    let own_network = full && plan.network != Network::Direct;
+    let listeners = relays.iter().map(|relay| relay.listen).chain(plan.network.proxy());
     let landlock_abi = interface(plan)?;
     let covers = if full { covers(plan) } else { Vec::new() };
     let (uid_map, gid_map) = identity_maps();
@@ -154,7 +153,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
             .collect::<Result<_, LaunchError>>()?,
         mounts: if full { mounts(plan)? } else { Vec::new() },
         hosts: if own_network { hosts(relays) } else { None },
-        relays: if own_network { relays.iter().map(address).collect() } else { Vec::new() },
+        listeners: if own_network { listeners.map(address).collect() } else { Vec::new() },
         rules: rules(plan)?,
         landlock_abi,
         audited: plan.tells_refusals && landlock_abi >= landlock::AUDITS,
@@ -317,11 +316,11 @@ fn mounts(plan: &Plan) -> Result<Vec<Mount>, LaunchError> {
     chosen.into_iter().map(|(path, how)| Ok(Mount { path: text(path)?, how })).collect()
 }
 
-fn address(relay: &Relay) -> libc::sockaddr_in {
+fn address(listen: SocketAddrV4) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: relay.listen.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from(*relay.listen.ip()).to_be() },
+        sin_port: listen.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*listen.ip()).to_be() },
         sin_zero: [0; 8],
     }
 }
@@ -410,9 +409,9 @@ pub(super) fn explain(plan: &Prepared, stage: Stage, item: i32) -> Option<String
         Stage::Landlock => plan.rules.get(at).map(|rule| &rule.path),
         Stage::Process => Some(&plan.workspace),
         Stage::Relays => {
-            let relay = plan.relays.get(at)?;
-            let ip = std::net::Ipv4Addr::from(u32::from_be(relay.sin_addr.s_addr));
-            return Some(format!("{ip}:{}", u16::from_be(relay.sin_port)));
+            let listener = plan.listeners.get(at)?;
+            let ip = std::net::Ipv4Addr::from(u32::from_be(listener.sin_addr.s_addr));
+            return Some(format!("{ip}:{}", u16::from_be(listener.sin_port)));
         }
         _ => None,
     }?;

@@ -10,6 +10,7 @@ use super::{
 use crate::Machine;
 use chaperone_policy::{Glob, LimitsPolicy, MinimumTier, PathPattern, Policy, Sourced};
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 /// What an agent's file adds to a session: where its program and its redirected state lie.
@@ -47,6 +48,9 @@ pub struct PlanInput<'a> {
     pub control: &'a [PathBuf],
     /// What the agent's file adds.
     pub agent: &'a AgentAccess,
+    /// Where the supervisor would listen for a session that has no network of its own to hold its
+    /// proxy.
+    pub proxy: Option<SocketAddrV4>,
     /// The supervisor's environment.
     pub environment: &'a BTreeMap<String, String>,
     /// The file system.
@@ -63,8 +67,8 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     let PlanInput { policy, machine, home, disk, temp, .. } = input;
     let tier = tier(policy, machine)?;
     let workspace = workspace(&input)?;
-    let (network, mut losses) = network::network(policy)?;
-    let mut environment = environment::environment(&input);
+    let (network, mut losses) = network::network(policy, tier, input.proxy)?;
+    let mut environment = environment::environment(&input, network.proxy());
 
     let config_home = input
         .environment

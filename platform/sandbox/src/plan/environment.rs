@@ -2,10 +2,14 @@
 
 use super::PlanInput;
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 /// Nothing else of the supervisor's environment reaches the agent.
-pub(super) fn environment(input: &PlanInput<'_>) -> BTreeMap<String, String> {
+pub(super) fn environment(
+    input: &PlanInput<'_>,
+    proxy: Option<SocketAddrV4>,
+) -> BTreeMap<String, String> {
     let rules = input.policy.environment();
     let mut environment: BTreeMap<String, String> = input
         .environment
@@ -28,8 +32,35 @@ pub(super) fn environment(input: &PlanInput<'_>) -> BTreeMap<String, String> {
     if input.disk.kind(&browsers).is_some() {
         environment.entry("PLAYWRIGHT_BROWSERS_PATH".into()).or_insert_with(|| text(&browsers));
     }
+    if let Some(proxy) = proxy {
+        use_proxy(&mut environment, proxy);
+    }
     environment.extend(input.agent.environment.clone());
     environment
+}
+
+/// Names the proxy to the programs that a session runs. Most read the first six; Node reads them
+/// where the next says so, and Java has properties of its own. What is on the session's own loopback
+/// is reached without it.
+fn use_proxy(environment: &mut BTreeMap<String, String>, proxy: SocketAddrV4) {
+    let url = format!("http://{proxy}");
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        environment.insert(name.to_owned(), url.clone());
+        environment.insert(name.to_lowercase(), url.clone());
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        environment.insert(name.to_owned(), "localhost,127.0.0.1,::1".to_owned());
+    }
+    environment.insert("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
+    let (host, port) = (proxy.ip(), proxy.port());
+    let java = ["http", "https"]
+        .map(|of| format!("-D{of}.proxyHost={host} -D{of}.proxyPort={port}"))
+        .join(" ");
+    let options = environment.entry("JAVA_TOOL_OPTIONS".to_owned()).or_default();
+    if !options.is_empty() {
+        options.push(' ');
+    }
+    options.push_str(&java);
 }
 
 /// Names the session's temporary folder as it is called inside where it covers the machine's: a

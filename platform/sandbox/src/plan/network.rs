@@ -1,6 +1,6 @@
-//! What the session reaches: nothing but relays, or everything.
+//! What the session reaches: nothing but relays, what its proxy lets through, or everything.
 
-use super::{Loss, Network, Refusal, Relay};
+use super::{Loss, Network, Refusal, Relay, Tier};
 use chaperone_policy::{HostSpec, NetworkMode, Policy};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -8,8 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 /// Addresses of relays inside begin here: a part of loopback that nothing else uses.
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 
-/// The session's network, and what of the policy's list a relay cannot stand for.
-pub(super) fn network(policy: &Policy) -> Result<(Network, Vec<Loss>), Refusal> {
+/// Where the proxy listens in a network of the session's own: beside the relays, so that every port
+/// of the usual address is free for the session's own servers.
+const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 63, 0, 1), 3128);
+
+/// The session's network, and what of the policy's list a relay cannot stand for. `outside` is where
+/// the supervisor's proxy listens for a session of the reduced tier.
+pub(super) fn network(
+    policy: &Policy,
+    tier: Tier,
+    outside: Option<SocketAddrV4>,
+) -> Result<(Network, Vec<Loss>), Refusal> {
     let rules = policy.network();
     match rules.mode.value {
         // Nothing stands between a direct session and its hosts that could keep to a list.
@@ -22,17 +31,26 @@ pub(super) fn network(policy: &Policy) -> Result<(Network, Vec<Loss>), Refusal> 
             }
             (None, None) => Ok((Network::Direct, Vec::new())),
         },
-        NetworkMode::Proxy => Err(Refusal::NoProxy { origin: rules.mode.origin.clone() }),
-        NetworkMode::None => Ok(relays(policy)),
+        NetworkMode::Proxy => {
+            let listen = outside.filter(|_| tier != Tier::Full).unwrap_or(PROXY);
+            // What has no relay has the proxy.
+            let (relays, _) = relays(policy);
+            Ok((Network::Proxy { relays, listen }, Vec::new()))
+        }
+        NetworkMode::None => {
+            let (relays, left_out) = relays(policy);
+            Ok((Network::None { relays }, without_relay(&left_out).into_iter().collect()))
+        }
     }
 }
 
 /// Why no session has a network as this policy wants it, on whatever machine.
 pub fn refused_network(policy: &Policy) -> Option<Refusal> {
-    network(policy).err()
+    network(policy, Tier::Full, None).err()
 }
 
-fn relays(policy: &Policy) -> (Network, Vec<Loss>) {
+/// The relays, and the patterns that none can stand for.
+fn relays(policy: &Policy) -> (Vec<Relay>, Vec<String>) {
     let mut relays: Vec<Relay> = Vec::new();
     let mut addresses = BTreeMap::new();
     let mut left_out = Vec::new();
@@ -63,15 +81,18 @@ fn relays(policy: &Policy) -> (Network, Vec<Loss>) {
             relays.push(Relay { host, port, listen });
         }
     }
-    let losses = (!left_out.is_empty()).then(|| Loss {
+    (relays, left_out)
+}
+
+fn without_relay(left_out: &[String]) -> Option<Loss> {
+    (!left_out.is_empty()).then(|| Loss {
         id: "host-without-relay".into(),
         detail: format!(
             "With network.mode \"none\" only a host's name or loopback address with its port can be relayed; not relayed: {}.",
             left_out.join(", ")
         ),
-        fix: "Name each as host:port in network.allow.".into(),
-    });
-    (Network::None { relays }, losses.into_iter().collect())
+        fix: "Name each as host:port in network.allow, or set network.mode to \"proxy\".".into(),
+    })
 }
 
 /// The same address inside as outside, for what is on loopback already.

@@ -89,20 +89,12 @@ pub enum Refusal {
     },
     /// A list of hosts that nothing would enforce.
     #[error(
-        "network.mode is \"direct\", where nothing enforces {key} ({origin}); use mode \"none\" with the host:port pairs of network.allow, or take {key} away"
+        "network.mode is \"direct\", where nothing enforces {key} ({origin}); use mode \"proxy\", or take {key} away"
     )]
     DirectIgnores {
         /// What would not be enforced.
         key: &'static str,
         /// Where it was said.
-        origin: Origin,
-    },
-    /// A network mode that does not exist yet.
-    #[error(
-        "network.mode is \"proxy\" ({origin}), which this version does not have yet; the modes that exist are \"none\" (nothing but the host:port pairs of network.allow, relayed) and \"direct\" (the machine's whole network)"
-    )]
-    NoProxy {
-        /// Where the mode came from.
         origin: Origin,
     },
 }

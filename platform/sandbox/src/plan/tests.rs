@@ -116,6 +116,7 @@ impl Given {
         let environment =
             environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         plan(PlanInput {
+            proxy: None,
             policy: &self.policy(),
             machine: &self.machine,
             session: "s1",
@@ -652,10 +653,38 @@ mod network {
     }
 
     #[test]
-    fn direct_is_said_and_the_proxy_does_not_exist_yet() {
-        let mode = |mode| Given::says(&format!("[network]\nmode = \"{mode}\"\n")).plan();
-        assert_eq!(mode("direct").unwrap().network, Network::Direct);
-        insta::assert_snapshot!(mode("proxy").unwrap_err());
+    fn direct_is_said() {
+        let plan = Given::says("[network]\nmode = \"direct\"\n").plan().unwrap();
+        assert_eq!(plan.network, Network::Direct);
+        assert_eq!(plan.environment.get("HTTPS_PROXY"), None);
+    }
+
+    #[test]
+    fn a_proxy_is_named_to_programs_and_stands_beside_relays() {
+        let says =
+            "[network]\nmode = \"proxy\"\nallow = [\"api.example:443\", \"*.wild.example\"]\n";
+        let plan = Given::says(says).plan().unwrap();
+        let Network::Proxy { relays, listen } = &plan.network else { panic!("a proxy") };
+        let api = SocketAddrV4::new(Ipv4Addr::new(127, 64, 0, 1), 443);
+        let relay = Relay { host: "api.example".into(), port: 443, listen: api };
+        assert_eq!(
+            (relays.as_slice(), listen.to_string()),
+            (&[relay][..], "127.63.0.1:3128".into())
+        );
+        assert_eq!(plan.losses.iter().filter(|loss| loss.id.contains("relay")).count(), 0);
+        let set = |name: &str| plan.environment.get(name).map(String::as_str);
+        for name in ["HTTP_PROXY", "https_proxy", "all_proxy"] {
+            assert_eq!(set(name), Some("http://127.63.0.1:3128"), "{name}");
+        }
+        assert_eq!(set("NO_PROXY"), Some("localhost,127.0.0.1,::1"));
+        assert_eq!(set("NODE_USE_ENV_PROXY"), Some("1"));
+        assert_eq!(
+            set("JAVA_TOOL_OPTIONS"),
+            Some(
+                "-Dhttp.proxyHost=127.63.0.1 -Dhttp.proxyPort=3128 \
+                 -Dhttps.proxyHost=127.63.0.1 -Dhttps.proxyPort=3128"
+            )
+        );
     }
 }
 

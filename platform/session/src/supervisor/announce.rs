@@ -6,8 +6,7 @@
 use super::asking::Asking;
 use super::terminal::Terminal;
 use crate::prompt::ask_on;
-use chaperone_approvals::{Approvals, Outcome, shell_words};
-use chaperone_policy::Command;
+use chaperone_approvals::{Approvals, Outcome};
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -36,7 +35,7 @@ impl Announcer {
     }
 
     /// A request has been asked.
-    pub(crate) fn asked(&self, approvals: &Approvals, command: &Command) {
+    pub(crate) fn asked(&self, approvals: &Approvals, what: &str) {
         match self {
             Self::Silent => {}
             Self::Prompting(wake) => {
@@ -45,9 +44,8 @@ impl Announcer {
             }
             Self::Beside(_) if approvals.attended() => {}
             Self::Beside(terminal) if terminal.reads_lines() => say(&format!(
-                "`{}` waits for your answer: run `chaperone approvals` in another terminal, or \
-                 open the window.",
-                shell_words(&command.argv)
+                "`{what}` waits for your answer: run `chaperone approvals` in another terminal, or \
+                 open the window."
             )),
             // A full-screen interface: a line of ours would spoil it, the bell does not.
             Self::Beside(_) => {

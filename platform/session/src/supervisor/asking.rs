@@ -7,12 +7,13 @@ use super::words;
 use crate::shell::programs;
 use chaperone_approvals::{
     AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
-    Scope, SessionInfo, Ticket,
+    Scope, SessionInfo, Ticket, shell_words,
 };
 use chaperone_audit::{NewEvent, Segment};
+use chaperone_egress::Target;
 use chaperone_policy::{
     Action, Command, CommandFact, Decision, Facts as Moment, Policy, Scope as PolicyScope,
-    SessionApproval, Verdict, decide, facts, observed, sentence, session_scope,
+    SessionApproval, Verdict, connection_scope, decide, facts, observed, sentence, session_scope,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
 use jiff::Timestamp;
@@ -88,12 +89,50 @@ pub(crate) struct Ground {
     pub(crate) patience: Option<u64>,
 }
 
-/// One program that waits for an answer.
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Waiter {
+    /// A program that is about to start.
+    Program(ActionId),
+    /// A connection, by its number in this session.
+    Connection(u64),
+}
+
+impl Waiter {
+    /// What the history calls the request.
+    fn name(self, session: &str) -> String {
+        match self {
+            Self::Program(id) => format!("{session}.{id}"),
+            Self::Connection(number) => format!("{session}.c{number}"),
+        }
+    }
+}
+
+/// What came of a request, recorded.
+enum Settled<'a> {
+    Allowed,
+    Denied(&'a Outcome),
+    /// The policy denies it by now.
+    Overruled(&'a Decision),
+    /// It could not be recorded, so it does not happen.
+    Unrecorded(String),
+}
+
+/// One program or connection that waits for an answer.
 struct Waiting {
     ticket: Ticket,
-    command: Command,
+    action: Action,
     /// What the policy says by now, where that is no.
     overruled: Option<Decision>,
+}
+
+/// What is asked, and for whom.
+struct Wish {
+    waiter: Waiter,
+    action: Action,
+    /// On one line.
+    shown: String,
+    new: NewRequest,
 }
 
 /// A session's requests.
@@ -112,7 +151,7 @@ pub(crate) struct Asking {
     /// After so many seconds the agent gives a command up.
     patience: Option<u64>,
     opened: Instant,
-    waiting: Mutex<HashMap<ActionId, Waiting>>,
+    waiting: Mutex<HashMap<Waiter, Waiting>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
     allowed: Mutex<HashMap<Vec<String>, u32>>,
     refusals: Refusals,
@@ -167,11 +206,10 @@ impl Asking {
         self.approvals.limit(&scopes(policy), expiry(policy, self.patience));
         let now = Timestamp::now();
         let mut denied = Vec::new();
-        for Waiting { ticket, command, overruled } in self.waiting().values_mut() {
-            let action = Action::Run(command.clone());
-            let decision = decide(policy, &Moment::at(now), &action);
+        for Waiting { ticket, action, overruled } in self.waiting().values_mut() {
+            let decision = decide(policy, &Moment::at(now), action);
             let denies = decision.verdict == Verdict::Deny
-                && observed(policy, now, &action, &decision).is_none();
+                && observed(policy, now, action, &decision).is_none();
             *overruled = denies.then_some(decision);
             denied.extend(overruled.as_ref().map(|decision| (*ticket, decision.reason.clone())));
         }
@@ -244,13 +282,7 @@ impl Asking {
         decision: &Decision,
         policy: &Arc<Policy>,
     ) -> Result<(), Answer> {
-        self.live.watch();
         let action = Action::Run(exec.command.clone());
-        let name = format!("{}.{id}", self.session);
-        self.segment
-            .append(NewEvent::request(&name, &action, decision))
-            .map_err(|error| Answer::Deny { message: words::not_recorded(&error) })?;
-
         let covered = session_scope(policy, &exec.command);
         let new = NewRequest {
             action: Action::Run(self.as_shown(&exec.command)),
@@ -263,32 +295,125 @@ impl Asking {
             enforced: Enforced::Kernel,
             session_scope: covered.clone(),
         };
-        let this = Arc::clone(self);
         let (command, asked) = (exec.command.clone(), decision.clone());
-        // An answer may come before this returns; it waits for the entry that it takes away.
-        let mut waiting = self.waiting();
-        let ticket = self.approvals.ask(new, move |outcome| {
-            let overruled = this.waiting().remove(&id).and_then(|waited| waited.overruled);
-            let recorded = this.record(&name, &action, &outcome, overruled.as_ref());
-            let answer = match (recorded, &overruled) {
-                (Err(refusal), _) => refusal,
-                (Ok(()), Some(decision)) => Answer::Deny {
-                    message: this.refused(&command, &words::overruled(&command, decision)),
-                },
-                (Ok(()), None) if outcome.verdict == AnswerVerdict::Allow => {
+        let wish = Wish {
+            waiter: Waiter::Program(id),
+            action,
+            shown: shell_words(&exec.command.argv),
+            new,
+        };
+        let put = self.put(wish, policy, move |this, settled| {
+            let answer = match settled {
+                Settled::Unrecorded(message) => Answer::Deny { message },
+                Settled::Overruled(decision) => {
+                    let message = words::overruled(&words::command(&command), decision);
+                    Answer::Deny { message: this.refused(&command, &message) }
+                }
+                Settled::Allowed => {
                     this.count_allowed(covered);
                     Answer::Allow
                 }
-                (Ok(()), None) => {
-                    let message = words::answered(&command, &asked, &outcome.words());
+                Settled::Denied(outcome) => {
+                    let what = words::command(&command);
+                    let message = words::answered(&what, &asked, &outcome.words());
                     Answer::Deny { message: this.refused(&command, &message) }
                 }
             };
             this.control.answer(id, answer);
+        });
+        put.map_err(|message| Answer::Deny { message })
+    }
+
+    /// Records a request for a connection and asks it.
+    pub(crate) fn ask_connection(
+        self: &Arc<Self>,
+        number: u64,
+        target: &Target,
+        decision: &Decision,
+        policy: &Arc<Policy>,
+        answer: impl FnOnce(Result<(), String>) + Send + 'static,
+    ) {
+        let (host, port) = (target.host.to_string(), target.port);
+        let covered = connection_scope(policy, &host, port);
+        let unknown = |text: &str| Fact::new(FactAnswer::Unknown, text);
+        let sentence = format!("It connects to {host} on port {port}.");
+        let action = Action::Connect { host, port };
+        let new = NewRequest {
+            action: action.clone(),
+            sentence,
+            chain: Vec::new(),
+            programs: Vec::new(),
+            facts: Facts {
+                undoable: Fact::new(FactAnswer::No, "What was sent cannot be called back."),
+                leaves_laptop: Fact::new(
+                    FactAnswer::Yes,
+                    "Whatever the session can read can be sent there.",
+                ),
+                new_compared: unknown("Which program asks is not known."),
+            },
+            reported: None,
+            decision: decision.clone(),
+            enforced: Enforced::Kernel,
+            session_scope: covered,
+        };
+        let what = words::connection(target);
+        let (asked, waiter) = (decision.clone(), Waiter::Connection(number));
+        let wish = Wish { waiter, action, shown: target.to_string(), new };
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let once = Arc::clone(&answer);
+        let give = move |ruling| {
+            let answer = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(answer) = answer {
+                answer(ruling);
+            }
+        };
+        let refuse = give.clone();
+        let put = self.put(wish, policy, move |_, settled| {
+            give(match settled {
+                Settled::Allowed => Ok(()),
+                Settled::Unrecorded(message) => Err(message),
+                Settled::Overruled(decision) => Err(words::overruled(&what, decision)),
+                Settled::Denied(outcome) => Err(words::answered(&what, &asked, &outcome.words())),
+            });
+        });
+        if let Err(message) = put {
+            refuse(Err(message));
+        }
+    }
+
+    /// Records a request, asks it, and does this with what comes of it.
+    ///
+    /// # Errors
+    /// What the agent reads where it cannot be recorded.
+    fn put(
+        self: &Arc<Self>,
+        wish: Wish,
+        policy: &Arc<Policy>,
+        settle: impl FnOnce(&Self, Settled<'_>) + Send + 'static,
+    ) -> Result<(), String> {
+        self.live.watch();
+        let Wish { waiter, action, shown, new } = wish;
+        let name = waiter.name(&self.session);
+        self.segment
+            .append(NewEvent::request(&name, &action, &new.decision))
+            .map_err(|error| words::not_recorded(&error))?;
+        let this = Arc::clone(self);
+        let about = action.clone();
+        // An answer may come before this returns; it waits for the entry that it takes away.
+        let mut waiting = self.waiting();
+        let ticket = self.approvals.ask(new, move |outcome| {
+            let overruled = this.waiting().remove(&waiter).and_then(|waited| waited.overruled);
+            let recorded = this.record(&name, &about, &outcome, overruled.as_ref());
+            let settled = match (recorded, &overruled) {
+                (Err(message), _) => Settled::Unrecorded(message),
+                (Ok(()), Some(decision)) => Settled::Overruled(decision),
+                (Ok(()), None) if outcome.verdict == AnswerVerdict::Allow => Settled::Allowed,
+                (Ok(()), None) => Settled::Denied(&outcome),
+            };
+            settle(&this, settled);
             this.announcer.settled(&outcome);
         });
-        let command = exec.command.clone();
-        waiting.insert(id, Waiting { ticket, command, overruled: None });
+        waiting.insert(waiter, Waiting { ticket, action, overruled: None });
         drop(waiting);
         // It may have changed since this was decided.
         let latest = self.live.policy();
@@ -298,7 +423,7 @@ impl Asking {
         if !self.somebody_is_there() {
             self.unless_somebody_comes(ARRIVAL.saturating_sub(self.opened.elapsed()));
         }
-        self.announcer.asked(&self.approvals, &exec.command);
+        self.announcer.asked(&self.approvals, &shown);
         Ok(())
     }
 
@@ -315,7 +440,7 @@ impl Asking {
         action: &Action,
         outcome: &Outcome,
         overruled: Option<&Decision>,
-    ) -> Result<(), Answer> {
+    ) -> Result<(), String> {
         let answer = |verdict, by: &str, scope: &str, note: Option<&str>| {
             NewEvent::answer(name, action, verdict, by, scope, note)
         };
@@ -331,15 +456,15 @@ impl Asking {
         };
         match self.segment.append(event) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Answer::Deny { message: words::not_recorded(&error) }),
+            Err(error) => Err(words::not_recorded(&error)),
         }
     }
 
-    /// The program that asked was interrupted or has died.
-    pub(crate) fn withdraw(&self, id: ActionId) {
-        let Some(Waiting { ticket, .. }) = self.waiting().remove(&id) else { return };
+    /// Who asked was interrupted or has gone.
+    pub(crate) fn withdraw(&self, waiter: Waiter) {
+        let Some(Waiting { ticket, .. }) = self.waiting().remove(&waiter) else { return };
         self.approvals.withdraw(ticket);
-        let name = format!("{}.{id}", self.session);
+        let name = waiter.name(&self.session);
         let _ = self.segment.append(NewEvent::withdrawn(&name, "The agent has moved on."));
     }
 
@@ -416,7 +541,7 @@ impl Asking {
         }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<ActionId, Waiting>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<Waiter, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

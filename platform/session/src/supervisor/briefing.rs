@@ -38,7 +38,7 @@ pub(crate) fn briefing(policy: &Policy, plan: &Plan, about: &About<'_>) -> Strin
                     that you start, to these limits.\n"
         .to_owned();
     files(&mut text, policy, plan, about.home);
-    network(&mut text, plan);
+    network(&mut text, policy, plan, about);
     commands(&mut text, policy, about);
     limits(&mut text, policy.limits());
     let program = about.program;
@@ -75,12 +75,26 @@ fn files(text: &mut String, policy: &Policy, plan: &Plan, home: &Path) {
     );
 }
 
-fn network(text: &mut String, plan: &Plan) {
+fn network(text: &mut String, policy: &Policy, plan: &Plan, about: &About<'_>) {
     let _ = match &plan.network {
         Network::None { relays } if relays.is_empty() => writeln!(text, "Network: none."),
         Network::None { relays } => {
             let hosts = listed(relays.iter().map(|relay| format!("{}:{}", relay.host, relay.port)));
             writeln!(text, "Network: only {hosts}.")
+        }
+        Network::Proxy { .. } => {
+            let rules = policy.network();
+            let hosts = listed(rules.allow.iter().map(|own| own.value.to_string()));
+            let hosts = if hosts.is_empty() { "no host".to_owned() } else { hosts };
+            let others = match rules.closed {
+                Some(_) => "are denied".to_owned(),
+                None => answered(policy, about),
+            };
+            writeln!(
+                text,
+                "Network: through the proxy that HTTP_PROXY and HTTPS_PROXY name, to {hosts}. \
+                 Connections to other hosts {others}."
+            )
         }
         Network::Direct => writeln!(text, "Network: as the machine's own."),
     };
@@ -201,6 +215,7 @@ mod tests {
             .iter()
             .fold(disk, |disk, folder| disk.folder(folder));
         let plan = plan(PlanInput {
+            proxy: None,
             policy: &policy,
             machine: &assume(),
             session: "s1",

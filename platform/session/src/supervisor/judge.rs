@@ -3,7 +3,7 @@
 //! The order is always the same: decide, record, let it take effect. What cannot be recorded does
 //! not happen.
 
-use super::asking::Asking;
+use super::asking::{Asking, Waiter};
 use super::live::Live;
 use super::terminal::Terminal;
 use super::{signals, words};
@@ -144,7 +144,7 @@ impl Supervision {
             }
             Verdict::Deny => {
                 self.record(NewEvent::decided(&action, &decision))?;
-                let denied = words::denied(&exec.command, &decision);
+                let denied = words::denied(&words::command(&exec.command), &decision);
                 Ok(Answer::Deny { message: self.asking.refused(&exec.command, &denied) })
             }
             Verdict::Ask => {
@@ -228,7 +228,7 @@ impl Judge for Supervision {
     }
 
     fn withdrawn(&mut self, id: ActionId) {
-        self.asking.withdraw(id);
+        self.asking.withdraw(Waiter::Program(id));
     }
 
     fn exceeded(&mut self, excess: &Excess) {

@@ -1,6 +1,6 @@
 //! One session from start to end: policy, plan, history, sandbox, requests, terminal.
 //!
-//! `judge` decides and records, `asking` asks, `relay` carries the network, `signing` lets git sign,
+//! `judge` decides and records, `asking` asks, `network` lets out, `signing` lets git sign,
 //! `terminal`, `signals` and `announce` stand between the agent and the person.
 
 mod announce;
@@ -10,8 +10,8 @@ mod bundle;
 mod judge;
 mod learning;
 mod live;
+mod network;
 mod refusals;
-mod relay;
 mod signals;
 mod signing;
 pub(crate) mod temp;
@@ -30,19 +30,20 @@ use asking::{Asking, Ground, open};
 use briefing::{About, briefing};
 use chaperone_approvals::{Approvals, Began, SessionInfo};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
-use chaperone_policy::{Action, Decision, Facts, Mode, Policy, Verdict, decide, observed};
+use chaperone_policy::{Mode, NetworkMode, Policy};
 use chaperone_sandbox::{
     AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
-    Refusals, Relay, Session, Starting, Stdio, Stream, TerminalSize, TraceError, ahead, assume,
+    Refusals, Session, Starting, Stdio, Stream, TerminalSize, Tier, TraceError, ahead, assume,
     launch, plan, probe,
 };
 use jiff::Timestamp;
 use judge::{Given, Learned, Supervision};
 use learning::{offered, refused};
 use live::Live;
-use relay::Connections;
+use network::Gate;
 pub(crate) use signing::check as check_signing;
 use signing::{Signatures, Signing};
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
@@ -197,7 +198,7 @@ fn run_session(
     let launched = match starting.and_then(settle) {
         // What was assumed of the machine does not hold: find out what does, and plan anew.
         Err(StartError::Launch(LaunchError::Capability { .. })) => {
-            prepared.plan(&probe()).map_err(StartError::from).and_then(|anew| {
+            prepared.plan(&probe()).and_then(|anew| {
                 plan = anew;
                 warn(&loaded.policy, &plan);
                 told = prepared.brief(&mut plan, &command, options)?;
@@ -245,6 +246,8 @@ struct Prepared<'a> {
     temp: temp::Temp,
     cache: PathBuf,
     control: Vec<PathBuf>,
+    /// Where the proxy of a session without a network of its own listens, once that was planned.
+    proxy: Cell<Option<TcpListener>>,
     /// How the agent calls this program.
     program: String,
     signing: Option<Signing>,
@@ -293,6 +296,7 @@ impl<'a> Prepared<'a> {
             temp,
             cache,
             control: paths.own(),
+            proxy: Cell::default(),
             program,
             signing,
             troubles,
@@ -300,8 +304,14 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    fn plan(&self, machine: &Machine) -> Result<Plan, Refusal> {
+    fn plan(&self, machine: &Machine) -> Result<Plan, StartError> {
+        let mode = self.loaded.policy.network().mode.value;
+        let listens = mode == NetworkMode::Proxy && machine.tier() != Tier::Full;
+        let proxy = listens.then(network::listen).transpose()?;
+        let address = proxy.as_ref().map(|(_, address)| *address);
+        self.proxy.set(proxy.map(|(listener, _)| listener));
         let mut plan = plan(PlanInput {
+            proxy: address,
             policy: &self.loaded.policy,
             machine,
             session: self.id,
@@ -568,21 +578,22 @@ fn supervise(
     }
     let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
     signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
-    let connections = Arc::new(Connections::default());
+    let gate = Gate::new(&live, &asking, segment);
     live.follow({
-        let (asking, segment) = (Arc::downgrade(&asking), Arc::clone(segment));
-        let connections = Arc::clone(&connections);
+        let (asking, gate) = (Arc::downgrade(&asking), Arc::downgrade(&gate));
         move |policy| {
             if let Some(asking) = asking.upgrade() {
                 asking.follow(policy);
             }
-            connections.end_where(|relay| end_connection(policy, relay, &segment));
+            if let Some(gate) = gate.upgrade() {
+                gate.follow(policy);
+            }
         }
     });
     if loaded.policy.remote().is_some() {
         bundle::keep_fresh(&live, segment).map_err(own("the bundle's thread"))?;
     }
-    serve_relays(&mut session, &live, segment, &connections)?;
+    network::open(&gate, &mut session, prepared.proxy.take())?;
     if let Some(signing) = prepared.signing.take() {
         let signatures = Signatures { live: Arc::clone(&live), segment: Arc::clone(segment) };
         signing::serve(signing, Arc::new(signatures)).map_err(own("the signing thread"))?;
@@ -626,54 +637,4 @@ fn foreground_terminal() -> Option<File> {
     let tty = File::options().read(true).write(true).open("/dev/tty").ok()?;
     let foreground = rustix::termios::tcgetpgrp(&tty).ok()?;
     (foreground == rustix::process::getpgrp()).then_some(tty)
-}
-
-fn serve_relays(
-    session: &mut Session,
-    live: &Arc<Live>,
-    segment: &Arc<Segment>,
-    connections: &Arc<Connections>,
-) -> Result<(), StartError> {
-    for (relay, listener) in session.take_listeners() {
-        let (segment, live) = (Arc::clone(segment), Arc::clone(live));
-        let admit = move |relay: &Relay| {
-            live.watch();
-            let (decision, would) = judge_connection(&live.policy(), relay);
-            let event = match would {
-                Some(would) => NewEvent::observed(&connecting(relay), &decision, would),
-                None => NewEvent::decided(&connecting(relay), &decision),
-            };
-            // A refusal that cannot be recorded is one all the same.
-            segment.append(event).is_ok() && (would.is_some() || decision.verdict == Verdict::Allow)
-        };
-        let listener = TcpListener::from(listener);
-        relay::serve(relay, listener, Arc::new(admit), Arc::clone(connections))
-            .map_err(own("a relay's thread"))?;
-    }
-    Ok(())
-}
-
-fn connecting(relay: &Relay) -> Action {
-    Action::Connect { host: relay.host.clone(), port: relay.port }
-}
-
-/// What the policy says of a connection, and how it would say it where it only observes.
-fn judge_connection(policy: &Policy, relay: &Relay) -> (Decision, Option<Verdict>) {
-    let (action, now) = (connecting(relay), Timestamp::now());
-    let decision = decide(policy, &Facts::at(now), &action);
-    let would = observed(policy, now, &action, &decision);
-    (decision, would)
-}
-
-/// Whether an open connection is one that the policy would not let be opened any more. It is then
-/// recorded as ended.
-fn end_connection(policy: &Policy, relay: &Relay, segment: &Segment) -> bool {
-    let (mut decision, would) = judge_connection(policy, relay);
-    if would.is_some() || decision.verdict == Verdict::Allow {
-        return false;
-    }
-    decision.reason.push_str(" It was open when the policy changed, and has been ended.");
-    // There is nothing to hold back: it ends, recorded or not.
-    let _ = segment.append(NewEvent::decided(&connecting(relay), &decision));
-    true
 }

@@ -1,20 +1,31 @@
 //! What the agent reads when something did not happen: what, why, who decided, what to do instead.
 
 use chaperone_approvals::shell_words;
+use chaperone_egress::Target;
 use chaperone_policy::{Command, Decision};
 
 /// What happened to a request that nobody needs to answer any more.
 pub(crate) const CHANGED: &str = "The policy changed while this waited.";
 
-/// A command that was asked about, and that the policy denies by now.
-pub(crate) fn overruled(command: &Command, decision: &Decision) -> String {
-    let Decision { reason, .. } = decision;
-    denied(command, &Decision { reason: format!("{CHANGED} {reason}"), ..decision.clone() })
+/// A command, as it is written in a shell.
+pub(crate) fn command(command: &Command) -> String {
+    shell_words(&command.argv)
 }
 
-/// A command that policy denies.
-pub(crate) fn denied(command: &Command, decision: &Decision) -> String {
-    let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
+/// A connection.
+pub(crate) fn connection(target: &Target) -> String {
+    format!("a connection to {target}")
+}
+
+/// What was asked about, and the policy denies by now.
+pub(crate) fn overruled(what: &str, decision: &Decision) -> String {
+    let Decision { reason, .. } = decision;
+    denied(what, &Decision { reason: format!("{CHANGED} {reason}"), ..decision.clone() })
+}
+
+/// What the policy denies.
+pub(crate) fn denied(what: &str, decision: &Decision) -> String {
+    let mut text = format!("chaperone: denied: {what}\n");
     push(&mut text, &decision.reason);
     push_rule(&mut text, decision);
     push(
@@ -25,9 +36,9 @@ pub(crate) fn denied(command: &Command, decision: &Decision) -> String {
     text.trim_end().to_owned()
 }
 
-/// A command that was asked about, and denied by a person or because nobody answered.
-pub(crate) fn answered(command: &Command, decision: &Decision, outcome: &str) -> String {
-    let mut text = format!("chaperone: denied: {}\n", shell_words(&command.argv));
+/// What was asked about, and denied by a person or because nobody answered.
+pub(crate) fn answered(what: &str, decision: &Decision, outcome: &str) -> String {
+    let mut text = format!("chaperone: denied: {what}\n");
     push(&mut text, outcome);
     push(&mut text, &format!("It was asked because: {}", decision.reason));
     push_rule(&mut text, decision);

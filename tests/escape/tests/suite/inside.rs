@@ -68,6 +68,7 @@ fn planned(stage: &Stage, policy: &Policy, machine: &Machine) -> Plan {
             .into();
     let [temp, cache] = stage.own();
     plan(PlanInput {
+        proxy: None,
         policy,
         machine,
         session: "escape",

@@ -1,0 +1,252 @@
+//! HTTP/1.1 with one client: tunnels by `CONNECT`, and requests that are passed on, each judged by
+//! its own target. Bodies stream; connections to the other side are used again for the same target.
+
+use crate::connections::Open;
+use crate::dial::{Failure, Way};
+use crate::inspect;
+use crate::proxy::PATIENCE;
+use crate::request::{HTTP, Malformed, Wish, take_hop_by_hop, wish};
+use crate::serve::Permit;
+use crate::target::Target;
+use crate::tunnel::carry;
+use bytes::Bytes;
+use http_body_util::{Either, Empty, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1 as client;
+use hyper::ext::ReasonPhrase;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::server::conn::http1 as server;
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+/// Bytes of a head, of a request or a response: longer ones are refused.
+const LONGEST_HEAD: usize = 64 * 1024;
+/// A reason phrase is a line that some programs show.
+const LONGEST_PHRASE: usize = 300;
+
+type Body = Either<Incoming, Either<Full<Bytes>, Empty<Bytes>>>;
+
+/// Serves a client until it goes.
+pub(crate) async fn serve(way: Arc<Way>, inside: TcpStream, permit: Permit) {
+    let this = Arc::new(Client { way, permit, upstream: Mutex::new(None) });
+    let service = service_fn(move |request| {
+        let this = Arc::clone(&this);
+        async move { Ok::<_, Infallible>(this.answer(request).await) }
+    });
+    let connection = server::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(LONGEST_HEAD)
+        .preserve_header_case(true)
+        .serve_connection(TokioIo::new(inside), service)
+        .with_upgrades();
+    // What is wrong with it was said to the client, as far as there was one.
+    let _ = connection.await;
+}
+
+struct Client {
+    way: Arc<Way>,
+    permit: Permit,
+    /// What was used last, for the next request to the same target.
+    upstream: Mutex<Option<Upstream>>,
+}
+
+struct Upstream {
+    target: Target,
+    open: Arc<Open>,
+    sender: client::SendRequest<Incoming>,
+}
+
+impl Client {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let wish = wish(&head, None);
+        let request = Request::from_parts(head, body);
+        let answered = match wish {
+            Ok(Wish::Tunnel(target)) => self.tunnel(target, request).await,
+            Ok(Wish::Answer(target)) => self.pass(target, request).await,
+            Err(malformed) => return malformed_response(malformed),
+        };
+        answered.unwrap_or_else(failed)
+    }
+
+    async fn tunnel(
+        &self,
+        target: Target,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let (outside, open) = self.way.connect(&target).await?;
+        let (way, permit) = (Arc::clone(&self.way), Arc::clone(&self.permit));
+        tokio::spawn(async move {
+            let _permit = permit;
+            let upgraded = hyper::upgrade::on(request).await.ok().and_then(stream);
+            // A client that has gone needs no tunnel.
+            let Some((inside, first)) = upgraded else { return };
+            let first = inspect::agreeing(&way, &target, &inside, first);
+            carry(&open, &inside, &outside, first, &[]).await;
+        });
+        Ok(Response::new(Either::Right(Either::Right(Empty::new()))))
+    }
+
+    /// Passes a request on, over the connection of the one before where that led to the same target.
+    async fn pass(
+        &self,
+        target: Target,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let (mut request, upgrade) = prepared(&target, request);
+        let mut kept = self.upstream.lock().await;
+        let mut upstream = match kept.take().filter(|kept| kept.target == target) {
+            Some(kept) if !kept.open.is_ended() => kept,
+            _ => self.upstream(&target).await?,
+        };
+        let response = loop {
+            match upstream.sender.try_send_request(request).await {
+                Ok(response) => break response,
+                Err(mut error) => match error.take_message() {
+                    // It had been closed meanwhile, and nothing of this was sent.
+                    Some(unsent) => {
+                        request = unsent;
+                        upstream = self.upstream(&target).await?;
+                    }
+                    None => return Err(broken(&target, error.error())),
+                },
+            }
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.upgrade(&target, upgrade, response, &upstream.open);
+        }
+        *kept = Some(upstream);
+        let (mut head, body) = response.into_parts();
+        take_hop_by_hop(&mut head.headers);
+        head.version = Version::HTTP_11;
+        Ok(Response::from_parts(head, Either::Left(body)))
+    }
+
+    async fn upstream(&self, target: &Target) -> Result<Upstream, Failure> {
+        let (outside, open) = self.way.connect(target).await?;
+        let (sender, connection) = client::Builder::new()
+            .max_buf_size(LONGEST_HEAD)
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(outside))
+            .await
+            .map_err(|error| broken(target, &error))?;
+        let (held, permit) = (Arc::clone(&open), Arc::clone(&self.permit));
+        tokio::spawn(async move {
+            let _permit = permit;
+            // Dropped, it takes with it what is on its way.
+            tokio::select! {
+                _ = connection.with_upgrades() => {}
+                () = held.ended() => {}
+            }
+        });
+        Ok(Upstream { target: target.clone(), open, sender })
+    }
+
+    /// Both sides have agreed on another protocol: from here on bytes are carried.
+    fn upgrade(
+        &self,
+        target: &Target,
+        asked: Option<Asked>,
+        mut response: Response<Incoming>,
+        open: &Arc<Open>,
+    ) -> Result<Response<Body>, Failure> {
+        let Some(Asked { protocol, inside }) = asked else {
+            return Err(Failure::Unreachable(format!(
+                "chaperone: {target} switches to another protocol without being asked to"
+            )));
+        };
+        let outside = hyper::upgrade::on(&mut response);
+        let (open, permit) = (Arc::clone(open), Arc::clone(&self.permit));
+        tokio::spawn(async move {
+            let _permit = permit;
+            let (Ok(inside), Ok(outside)) = tokio::join!(inside, outside) else { return };
+            if let (Some((inside, first)), Some((outside, back))) =
+                (stream(inside), stream(outside))
+            {
+                carry(&open, &inside, &outside, async { Ok(first) }, &back).await;
+            }
+        });
+        let (mut head, _) = response.into_parts();
+        let agreed = head.headers.get(UPGRADE).cloned().unwrap_or(protocol);
+        take_hop_by_hop(&mut head.headers);
+        head.headers.insert(UPGRADE, agreed);
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        Ok(Response::from_parts(head, Either::Right(Either::Right(Empty::new()))))
+    }
+}
+
+/// A client that would speak another protocol.
+struct Asked {
+    protocol: HeaderValue,
+    inside: OnUpgrade,
+}
+
+/// A request as the other side takes it.
+fn prepared(target: &Target, mut request: Request<Incoming>) -> (Request<Incoming>, Option<Asked>) {
+    let asked = take_hop_by_hop(request.headers_mut())
+        .map(|protocol| Asked { protocol, inside: hyper::upgrade::on(&mut request) });
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
+    if let Ok(host) = HeaderValue::try_from(target.authority(HTTP)) {
+        headers.insert(HOST, host);
+    }
+    if let Some(Asked { protocol, .. }) = &asked {
+        headers.insert(UPGRADE, protocol.clone());
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    (request, asked)
+}
+
+/// The stream beneath an upgraded connection, and what was read from it already.
+fn stream(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
+fn broken(target: &Target, error: &hyper::Error) -> Failure {
+    Failure::Unreachable(format!(
+        "chaperone: {target} gave no answer that can be passed on\n  {error}."
+    ))
+}
+
+fn failed(failure: Failure) -> Response<Body> {
+    match failure {
+        Failure::Refused(text) => said(StatusCode::FORBIDDEN, "Forbidden", text),
+        Failure::Unreachable(text) => said(StatusCode::BAD_GATEWAY, "Bad Gateway", text),
+    }
+}
+
+fn malformed_response(malformed: Malformed) -> Response<Body> {
+    let text = format!("chaperone: this request cannot be passed on\n  {malformed}");
+    said(StatusCode::BAD_REQUEST, "Bad Request", text)
+}
+
+/// An answer of the proxy's own. The reason is in its phrase, too: many programs show nothing else
+/// of a tunnel that was refused.
+fn said(status: StatusCode, word: &str, text: String) -> Response<Body> {
+    let reason = text.lines().nth(1).unwrap_or_default().trim();
+    let phrase: String = format!("{word}: {reason}")
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(LONGEST_PHRASE)
+        .collect();
+    let body = Either::Right(Either::Left(Full::new(Bytes::from(text + "\n"))));
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if let Ok(phrase) = ReasonPhrase::try_from(phrase.into_bytes()) {
+        response.extensions_mut().insert(phrase);
+    }
+    response
+}

@@ -1,0 +1,63 @@
+//! A session's way out of its network: a proxy that speaks HTTP/1.1, `CONNECT` and SOCKS5, and
+//! relays that stand for one host each. What may be reached is a [`Judge`]'s to say; here its
+//! answers are kept to.
+//!
+//! One thread waits for the first connection and only then becomes an event loop, so a session
+//! without connections pays for neither. Nothing is held back: bytes leave as they come.
+
+mod connections;
+mod dial;
+pub mod hello;
+mod http;
+mod inspect;
+mod proxy;
+mod request;
+mod serve;
+pub mod socks;
+mod target;
+mod tunnel;
+
+pub use connections::Connections;
+pub use dial::{Resolve, by_the_system, is_own};
+pub use serve::{Entrance, serve};
+pub use target::{BadTarget, Host, Target};
+
+use std::net::IpAddr;
+
+/// What is to be decided about a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it may be made.
+    Connect,
+    /// Whether this very address may be dialled, which the host is or its name led to.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// It is one of this machine's own.
+        own: bool,
+    },
+    /// What is said inside is not what was asked for: it is refused, and this is what was said.
+    Disagreement(String),
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// It may be.
+    Allow,
+    /// It may not; the agent reads this, whose second line is the reason.
+    Deny(String),
+}
+
+/// Takes a ruling, from any thread.
+pub type Answer = Box<dyn FnOnce(Ruling) + Send>;
+
+/// Something that is given up by dropping it.
+pub type Waiting = Box<dyn Send>;
+
+/// Decides, and records what it decided.
+pub trait Judge: Send + Sync {
+    /// Answers at once or later, and in any case without keeping its caller waiting. Dropping what
+    /// it returns before the answer has come says that nobody waits for it any more.
+    fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting>;
+}

@@ -1,0 +1,136 @@
+//! What a request asks of a proxy, and whether its parts agree with each other (RFC 9110 and 9112).
+
+use crate::target::{BadTarget, Target};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Method, Version};
+
+/// The port of plain HTTP.
+pub(crate) const HTTP: u16 = 80;
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// A tunnel to here.
+    Tunnel(Target),
+    /// An answer from here.
+    Answer(Target),
+}
+
+/// Why a request asks for nothing that can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("This is a proxy: it takes `http://HOST/…` as the target of a request, or CONNECT.")]
+    NoHost,
+    #[error("The scheme of the target is not http: ask for a tunnel with CONNECT.")]
+    Scheme,
+    #[error("The target names a user: credentials do not belong there.")]
+    User,
+    #[error("The target cannot be read: {0}.")]
+    Target(#[from] BadTarget),
+    #[error("The Host field names another host than the target, or more than one.")]
+    Host,
+    #[error("How long the body is, is said in more than one way.")]
+    Length,
+}
+
+/// Reads a request's head. `fixed` is where it goes whatever it says: it has come through a tunnel,
+/// and what it says must agree.
+pub(crate) fn wish(head: &Parts, fixed: Option<&Target>) -> Result<Wish, Malformed> {
+    body_is_clear(head)?;
+    let (wish, usual) = match (fixed, &head.method, head.uri.authority()) {
+        (Some(_), &Method::CONNECT, _) => return Err(Malformed::NoHost),
+        (_, &Method::CONNECT, Some(authority)) => (Wish::Tunnel(target(authority, None)?), None),
+        (fixed, _, Some(authority)) => {
+            if head.uri.scheme_str() != Some("http") {
+                return Err(Malformed::Scheme);
+            }
+            let target = target(authority, Some(HTTP))?;
+            if fixed.is_some_and(|fixed| *fixed != target) {
+                return Err(Malformed::Host);
+            }
+            (Wish::Answer(target), Some(HTTP))
+        }
+        (Some(fixed), _, None) => (Wish::Answer(fixed.clone()), Some(HTTP)),
+        (None, _, None) => return Err(Malformed::NoHost),
+    };
+    let (Wish::Tunnel(target) | Wish::Answer(target)) = &wish;
+    host_agrees(&head.headers, target, usual)?;
+    Ok(wish)
+}
+
+fn target(authority: &Authority, usual: Option<u16>) -> Result<Target, Malformed> {
+    match authority.as_str() {
+        text if text.contains('@') => Err(Malformed::User),
+        text => Ok(Target::parse(text, usual)?),
+    }
+}
+
+/// One length or one encoding, and both understood: else two readers could disagree about where the
+/// next request begins (RFC 9112, section 11.2).
+fn body_is_clear(head: &Parts) -> Result<(), Malformed> {
+    let all = |name| head.headers.get_all(name).iter().collect::<Vec<&HeaderValue>>();
+    let (lengths, encodings) = (all(CONTENT_LENGTH), all(TRANSFER_ENCODING));
+    let digits = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit)
+    };
+    let clear = match (lengths.as_slice(), encodings.as_slice()) {
+        ([], []) => true,
+        ([length], []) => digits(length) && (head.method != Method::CONNECT || *length == "0"),
+        ([], [encoding]) => {
+            encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && head.version == Version::HTTP_11
+                && head.method != Method::CONNECT
+        }
+        _ => false,
+    };
+    if clear { Ok(()) } else { Err(Malformed::Length) }
+}
+
+/// At most one Host field, and the same host as the target's. `usual` is the port that it may leave
+/// out; clients leave out any port of a tunnel.
+fn host_agrees(headers: &HeaderMap, target: &Target, usual: Option<u16>) -> Result<(), Malformed> {
+    let mut fields = headers.get_all(HOST).iter();
+    let Some(field) = fields.next() else { return Ok(()) };
+    let said =
+        field.to_str().ok().and_then(|text| Target::parse(text, usual.or(Some(target.port))).ok());
+    if fields.next().is_none() && said.as_ref() == Some(target) {
+        Ok(())
+    } else {
+        Err(Malformed::Host)
+    }
+}
+
+/// Fields that concern one connection and are not passed on (RFC 9110, section 7.6.1).
+const HOP: [HeaderName; 7] =
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+const HOP_TOO: [&str; 3] = ["proxy-connection", "keep-alive", "proxy-authentication-info"];
+
+/// Takes away what concerns one connection alone, and gives back the protocol that it is to be
+/// upgraded to.
+pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let options: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|option| option.trim().to_ascii_lowercase())
+        .collect();
+    let upgrade = headers.get(UPGRADE).cloned();
+    let framing = [HOST.as_str(), CONTENT_LENGTH.as_str()];
+    for option in options.iter().filter(|option| !framing.contains(&option.as_str())) {
+        headers.remove(option.as_str());
+    }
+    for name in HOP {
+        headers.remove(name);
+    }
+    for name in HOP_TOO {
+        headers.remove(name);
+    }
+    upgrade.filter(|_| options.iter().any(|option| option == "upgrade"))
+}

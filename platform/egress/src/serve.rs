@@ -1,0 +1,130 @@
+//! The event loop: accepts, and hands each connection to what it is.
+
+use crate::connections::Connections;
+use crate::dial::{Resolve, Way};
+use crate::target::{Host, Target};
+use crate::{Judge, inspect, proxy, tunnel};
+use std::io;
+use std::net::TcpListener as Listener;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// More connections at a time than this wait in the listeners' backlogs.
+const MOST_CONNECTIONS: usize = 4096;
+/// Each connection is two sockets, and the supervisor has some files of its own.
+const FILES: u64 = 2 * MOST_CONNECTIONS as u64 + 256;
+/// Threads that resolve names, at most.
+const RESOLVERS: usize = 16;
+/// When the system has no more descriptors, how long until it is asked again.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// What stands behind a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entrance {
+    /// The proxy: each connection says where it wants to go.
+    Proxy,
+    /// A relay: every connection goes to this target.
+    Relay(Target),
+}
+
+/// Serves until the process ends, on a thread of its own.
+///
+/// # Errors
+/// When no thread can be started, or a listener cannot be used.
+pub fn serve(
+    entrances: Vec<(Entrance, Listener)>,
+    judge: Arc<dyn Judge>,
+    connections: Arc<Connections>,
+    resolve: Arc<Resolve>,
+) -> io::Result<()> {
+    let way = Arc::new(Way { judge, connections, resolve });
+    for (_, listener) in &entrances {
+        listener.set_nonblocking(true)?;
+    }
+    thread::Builder::new().name("network".into()).spawn(move || {
+        wait_for_first(&entrances);
+        allow_files();
+        // Without a loop there is no way out: whoever connects waits in vain, and nothing leaks.
+        let _ = run(entrances, way);
+    })?;
+    Ok(())
+}
+
+/// Waits until somebody connects to one of them.
+fn wait_for_first(entrances: &[(Entrance, Listener)]) {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let listeners = entrances.iter().map(|(_, listener)| listener);
+        let mut fds: Vec<_> = listeners.map(|one| PollFd::new(one, PollFlags::IN)).collect();
+        while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
+    }
+    #[cfg(not(unix))]
+    let _ = entrances;
+}
+
+/// Raises the bound of open files of this process as far as it may be.
+fn allow_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let wanted = maximum.map_or(FILES, |most| most.min(FILES));
+        if current.is_some_and(|current| current < wanted) {
+            // With fewer files fewer connections are served at a time.
+            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        }
+    }
+}
+
+fn run(entrances: Vec<(Entrance, Listener)>, way: Arc<Way>) -> io::Result<()> {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(RESOLVERS).build()?;
+    runtime.block_on(async {
+        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        for (entrance, listener) in entrances {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::spawn(accept(entrance, listener, Arc::clone(&way), Arc::clone(&room)));
+        }
+        std::future::pending().await
+    })
+}
+
+async fn accept(entrance: Entrance, listener: TcpListener, way: Arc<Way>, room: Arc<Semaphore>) {
+    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        match listener.accept().await {
+            Ok((inside, _)) => {
+                // Without it small messages wait for acknowledgements; nothing else changes.
+                let _ = inside.set_nodelay(true);
+                let (way, permit) = (Arc::clone(&way), Arc::new(permit));
+                match &entrance {
+                    Entrance::Proxy => drop(tokio::spawn(proxy::serve(way, inside, permit))),
+                    Entrance::Relay(target) => {
+                        drop(tokio::spawn(relay(way, target.clone(), inside, permit)));
+                    }
+                }
+            }
+            Err(_) => tokio::time::sleep(BREATH).await,
+        }
+    }
+}
+
+/// A place among the connections that are served, held by all that serves one.
+pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+
+async fn relay(way: Arc<Way>, target: Target, inside: TcpStream, _permit: Permit) {
+    // What cannot be carried is closed, which the agent sees.
+    let Ok((outside, open)) = way.connect(&target).await else { return };
+    let first = async {
+        match &target.host {
+            // A relay to an address stands in for it under whatever name leads there inside.
+            Host::Address(_) => Ok(Vec::new()),
+            Host::Name(_) => inspect::agreeing(&way, &target, &inside, Vec::new()).await,
+        }
+    };
+    tunnel::carry(&open, &inside, &outside, first, &[]).await;
+}

@@ -1,0 +1,107 @@
+//! Carries bytes both ways between two streams until both sides have ended. Each end of stream is
+//! passed on by itself, and no more is read than the other side takes.
+
+use crate::connections::Open;
+use socket2::SockRef;
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use tokio::net::TcpStream;
+
+/// What is read at a time. All tunnels share this room; only what the other side does not take at
+/// once is kept for it, and nothing more is read until it has.
+const PIECE: usize = 128 * 1024;
+
+thread_local! {
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Carries until both sides have ended, one has failed, or the connection is ended from outside.
+/// `first` yields what goes outward before all else, and `back` goes inward.
+pub(crate) async fn carry(
+    open: &Open,
+    inside: &TcpStream,
+    outside: &TcpStream,
+    first: impl Future<Output = io::Result<Vec<u8>>>,
+    back: &[u8],
+) {
+    let outward = async {
+        write_all(outside, &first.await?).await?;
+        copy(inside, outside).await
+    };
+    let inward = async {
+        write_all(inside, back).await?;
+        copy(outside, inside).await
+    };
+    tokio::select! {
+        // A side that fails ends both; there is nobody to tell but the other side.
+        _ = async { tokio::try_join!(outward, inward) } => {}
+        () = open.ended() => {}
+    }
+}
+
+async fn copy(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
+    loop {
+        from.readable().await?;
+        match ROOM.with_borrow_mut(|room| pass(from, to, room)) {
+            Ok(Passed::All) => {}
+            Ok(Passed::AllBut(rest)) => write_all(to, &rest).await?,
+            Ok(Passed::End) => {
+                // The other direction goes on; should this side be gone, that one ends, too.
+                let _ = SockRef::from(to).shutdown(Shutdown::Write);
+                return Ok(());
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+enum Passed {
+    All,
+    /// The other side did not take this yet.
+    AllBut(Vec<u8>),
+    End,
+}
+
+fn pass(from: &TcpStream, to: &TcpStream, room: &mut Vec<u8>) -> io::Result<Passed> {
+    room.resize(PIECE, 0);
+    let count = from.try_read(room)?;
+    if count == 0 {
+        return Ok(Passed::End);
+    }
+    let mut rest = room.get(..count).unwrap_or_default();
+    while !rest.is_empty() {
+        match to.try_write(rest) {
+            Ok(taken) => rest = rest.get(taken..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Ok(Passed::AllBut(rest.to_vec()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Passed::All)
+}
+
+/// Writes all of it, however slowly it is taken.
+pub(crate) async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.try_write(bytes) {
+            Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => to.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads what there is; nothing at the end of the stream.
+pub(crate) async fn read_more(from: &TcpStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        from.readable().await?;
+        match from.try_read_buf(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+    }
+}

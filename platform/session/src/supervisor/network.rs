@@ -1,0 +1,238 @@
+//! What leaves the session: every connection of its proxy and its relays is decided, recorded, and
+//! asked about where the policy says so.
+
+use super::asking::{Asking, Waiter};
+use super::live::Live;
+use super::{StartError, own, words};
+use chaperone_audit::{NewEvent, Segment};
+use chaperone_egress::{
+    Answer, BadTarget, Connections, Entrance, Judge, Question, Ruling, Target, Waiting,
+    by_the_system, is_own, serve,
+};
+use chaperone_policy::{
+    Action, Decision, Facts, Origin, Policy, Verdict, decide, decide_address, observed, unattended,
+};
+use chaperone_sandbox::Session;
+use jiff::Timestamp;
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Listens on the machine's own loopback, for a session that has no network of its own.
+pub(super) fn listen() -> Result<(TcpListener, SocketAddrV4), StartError> {
+    let listen = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        Ok((listener, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))
+    };
+    listen().map_err(own("the proxy's socket"))
+}
+
+/// Opens the session's ways out. `outside` is where the proxy listens for a session that has no
+/// network of its own.
+pub(super) fn open(
+    gate: &Arc<Gate>,
+    session: &mut Session,
+    outside: Option<TcpListener>,
+) -> Result<(), StartError> {
+    let mut entrances = Vec::new();
+    for (relay, listener) in session.take_listeners() {
+        let bad = |error: BadTarget| own("a relay")(io::Error::other(error));
+        let target = Target::new(&relay.host, relay.port).map_err(bad)?;
+        entrances.push((Entrance::Relay(target), TcpListener::from(listener)));
+    }
+    let proxy = session.take_proxy().map(TcpListener::from).or(outside);
+    entrances.extend(proxy.map(|listener| (Entrance::Proxy, listener)));
+    if entrances.is_empty() {
+        return Ok(());
+    }
+    let (judge, connections) = (Arc::clone(gate), Arc::clone(&gate.connections));
+    serve(entrances, judge, connections, Arc::new(by_the_system))
+        .map_err(own("the network's thread"))
+}
+
+/// Judges each connection.
+pub(super) struct Gate {
+    live: Arc<Live>,
+    asking: Arc<Asking>,
+    segment: Arc<Segment>,
+    connections: Arc<Connections>,
+    /// How many connections were asked about.
+    asked: AtomicU64,
+    /// What somebody has allowed.
+    allowed: Arc<Mutex<HashSet<Target>>>,
+}
+
+impl Judge for Gate {
+    fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting> {
+        let policy = self.live.policy();
+        match question {
+            Question::Connect => return self.connect(&policy, target, answer),
+            Question::Address { address, own } => {
+                match decide_address(&policy, address, target.port, own) {
+                    None => answer(Ruling::Allow),
+                    Some(decision) => self.settle(&policy, target, decision, answer),
+                }
+            }
+            Question::Disagreement(said) => {
+                let decision = Decision {
+                    verdict: Verdict::Deny,
+                    rule: Some("the host inside is the host that was asked for".to_owned()),
+                    origin: Origin::built_in(),
+                    reason: format!("The connection was opened to {}, and {said}.", target.host),
+                };
+                // It is about no host that a policy could allow, so it ends while one observes, too.
+                self.refuse(target, decision, answer);
+            }
+        }
+        None
+    }
+}
+
+impl Gate {
+    pub(super) fn new(live: &Arc<Live>, asking: &Arc<Asking>, segment: &Arc<Segment>) -> Arc<Self> {
+        Arc::new(Self {
+            live: Arc::clone(live),
+            asking: Arc::clone(asking),
+            segment: Arc::clone(segment),
+            connections: Arc::default(),
+            asked: AtomicU64::new(0),
+            allowed: Arc::default(),
+        })
+    }
+
+    /// Ends what is open and the policy would not let be opened any more.
+    pub(super) fn follow(&self, policy: &Policy) {
+        self.connections.end_where(|target, address| self.ends(policy, target, address));
+    }
+
+    fn ends(&self, policy: &Policy, target: &Target, address: Option<IpAddr>) -> bool {
+        let (action, now) = (connecting(target), Timestamp::now());
+        let facts = Facts { approvals: self.asking.approvals(), now };
+        let mut decision = decide(policy, &facts, &action);
+        if decision.verdict == Verdict::Ask && lock(&self.allowed).contains(target) {
+            decision.verdict = Verdict::Allow;
+        }
+        if decision.verdict == Verdict::Allow {
+            let dialled =
+                address.and_then(|it| decide_address(policy, it, target.port, is_own(it)));
+            let Some(denied) = dialled else { return false };
+            decision = denied;
+        }
+        if observed(policy, now, &action, &decision).is_some() {
+            return false;
+        }
+        decision.verdict = Verdict::Deny;
+        decision.reason.push_str(" It was open when the policy changed, and has been ended.");
+        // There is nothing to hold back: it ends, recorded or not.
+        let _ = self.segment.append(NewEvent::decided(&action, &decision));
+        true
+    }
+
+    fn connect(&self, policy: &Arc<Policy>, target: &Target, answer: Answer) -> Option<Waiting> {
+        self.live.watch();
+        let (action, now) = (connecting(target), Timestamp::now());
+        let mut facts = Facts::at(now);
+        let mut decision = decide(policy, &facts, &action);
+        if decision.verdict == Verdict::Ask {
+            facts.approvals = self.asking.approvals();
+            decision = decide(policy, &facts, &action);
+        }
+        if decision.verdict != Verdict::Ask || observed(policy, now, &action, &decision).is_some() {
+            self.settle(policy, target, decision, answer);
+            return None;
+        }
+        if !self.asking.somebody_is_there() && !self.asking.somebody_may_come() {
+            self.settle(policy, target, unattended(policy, decision), answer);
+            return None;
+        }
+        self.ask(policy, target, decision, answer)
+    }
+
+    /// Carries a decision out, which is no ask, or one that is only observed.
+    fn settle(&self, policy: &Policy, target: &Target, decision: Decision, answer: Answer) {
+        let action = connecting(target);
+        let would = observed(policy, Timestamp::now(), &action, &decision);
+        let event = match would {
+            Some(would) => NewEvent::observed(&action, &decision, would),
+            None if decision.verdict == Verdict::Allow => NewEvent::decided(&action, &decision),
+            None => return self.refuse(target, decision, answer),
+        };
+        answer(match self.segment.append(event) {
+            Ok(_) => Ruling::Allow,
+            Err(error) => Ruling::Deny(words::not_recorded(&error)),
+        });
+    }
+
+    /// A refusal reaches the disk before it is said, for which other connections do not wait.
+    fn refuse(&self, target: &Target, decision: Decision, answer: Answer) {
+        let (segment, target) = (Arc::clone(&self.segment), target.clone());
+        // Without a thread the answer is dropped, which refuses as well.
+        let _ = thread::Builder::new().name("refusal".into()).spawn(move || {
+            let event = NewEvent::decided(&connecting(&target), &decision);
+            answer(Ruling::Deny(match segment.append(event) {
+                Ok(_) => words::denied(&words::connection(&target), &decision),
+                Err(error) => words::not_recorded(&error),
+            }));
+        });
+    }
+
+    fn ask(
+        &self,
+        policy: &Arc<Policy>,
+        target: &Target,
+        decision: Decision,
+        answer: Answer,
+    ) -> Option<Waiting> {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let has_gone = Arc::new(AtomicBool::new(false));
+        let asking = Arc::clone(&self.asking);
+        let withdraw = Withdraw { asking, number, has_gone: Arc::clone(&has_gone) };
+        let (allowed, policy, target) =
+            (Arc::clone(&self.allowed), Arc::clone(policy), target.clone());
+        let asking = Arc::clone(&self.asking);
+        // A request reaches the disk before it is asked, for which other connections do not wait.
+        let asked = thread::Builder::new().name("request".into()).spawn(move || {
+            let asked = target.clone();
+            asking.ask_connection(number, &asked, &decision, &policy, move |ruling| {
+                answer(match ruling {
+                    Ok(()) => {
+                        lock(&allowed).insert(target);
+                        Ruling::Allow
+                    }
+                    Err(text) => Ruling::Deny(text),
+                });
+            });
+            if has_gone.load(Ordering::SeqCst) {
+                asking.withdraw(Waiter::Connection(number));
+            }
+        });
+        asked.ok().map(|_| Box::new(withdraw) as Waiting)
+    }
+}
+
+/// Takes back what is asked for a connection that waits no longer.
+struct Withdraw {
+    asking: Arc<Asking>,
+    number: u64,
+    /// For the thread that asks: it may only be about to.
+    has_gone: Arc<AtomicBool>,
+}
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.has_gone.store(true, Ordering::SeqCst);
+        self.asking.withdraw(Waiter::Connection(self.number));
+    }
+}
+
+fn lock(targets: &Mutex<HashSet<Target>>) -> MutexGuard<'_, HashSet<Target>> {
+    targets.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connecting(target: &Target) -> Action {
+    Action::Connect { host: target.host.to_string(), port: target.port }
+}

@@ -1,0 +1,247 @@
+//! The session's proxy through real sessions: who gets through it, who is asked and what is said, in
+//! both tiers.
+
+use crate::place::{Place, text};
+use crate::self_test::without_namespaces;
+use crate::{Attendant, attended};
+use anyhow::{Context, Result};
+use chaperone_tests::eventually;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// An HTTP server of the machine, and how often it was asked.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Server {
+    pub(crate) fn new(answer: impl Fn(TcpStream, &str) + Send + 'static) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                if let Some(head) = head(&stream) {
+                    answer(stream, &head);
+                }
+            }
+        });
+        Ok(Self { port, asked })
+    }
+
+    fn greeting() -> Result<Self> {
+        Self::new(|mut stream, _| {
+            // The other end may have gone without listening.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
+        })
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// A request's head.
+fn head(mut stream: &TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        (stream.read(&mut byte).ok()? == 1).then_some(())?;
+        head.extend(byte);
+    }
+    String::from_utf8(head).ok()
+}
+
+/// The same command in the full tier and in the reduced one.
+fn in_both_tiers(
+    place: &Place,
+    script: &str,
+    mut check: impl FnMut(&str, Output) -> Result<()>,
+) -> Result<()> {
+    for tier in ["full", "reduced"] {
+        let mut command = place.chaperone(["run", "--unattended", "--", "sh", "-c", script])?;
+        if tier == "reduced" {
+            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+            // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
+            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+        }
+        check(tier, command.output()?)?;
+    }
+    Ok(())
+}
+
+fn connections(place: &Place) -> Result<Vec<serde_json::Value>> {
+    let history = place.chaperone(["history", "list", "--json", "--kind", "connect"])?.output()?;
+    Ok(text(&history.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+}
+
+/// Lets these names lead to an address of this machine, for this process and what it starts.
+fn with_names(command: &mut Command, hosts: &Path) {
+    let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+    let hosts = hosts.to_owned();
+    let mount = move || {
+        use rustix::thread::UnshareFlags;
+        let [user, group] = ids;
+        // SAFETY: it changes this process alone, which has one thread.
+        unsafe {
+            rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;
+        }
+        fs::write("/proc/self/setgroups", "deny")?;
+        fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+        fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+        rustix::mount::mount_bind(&hosts, "/etc/hosts")?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
+    unsafe { command.pre_exec(mount) };
+}
+
+#[test]
+fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> Result<()> {
+    let place = Place::new()?;
+    let (named, other) = (Server::greeting()?, Server::greeting()?);
+    let outside = place
+        .command("curl")
+        .args(["-sS", &format!("http://127.0.0.1:{}/", other.port)])
+        .output()?;
+    assert_eq!(text(&outside.stdout), "hello\n", "{}", text(&outside.stderr));
+    place.configure(&format!(
+        "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{}\"]\n",
+        named.port
+    ))?;
+    for (way, refused) in [
+        // What is on loopback is reached without the proxy, where there is nothing else to reach.
+        ("curl -sS", ""),
+        ("curl -sS --noproxy ''", "127.0.0.1 is a loopback address"),
+        ("curl -sS --noproxy '' --proxytunnel", "CONNECT tunnel failed, response 403"),
+        ("curl -sS --noproxy '' -x socks5h://${http_proxy#http://}", "(2)"),
+        ("curl -sS --noproxy '' -x socks5://${http_proxy#http://}", "(2)"),
+    ] {
+        let script = format!(
+            "exec 2>&1; {way} http://127.0.0.1:{}/; echo $?; {way} http://127.0.0.1:{}/; echo $?",
+            named.port, other.port
+        );
+        in_both_tiers(&place, &script, |tier, done| {
+            let said = text(&done.stdout);
+            let rest = said.strip_prefix("hello\n0\n");
+            let rest = rest.with_context(|| format!("{tier}, {way}: {said}"))?;
+            assert!(rest.contains(refused) && !rest.contains("hello"), "{tier}, {way}: {said}");
+            Ok(())
+        })?;
+    }
+    assert_eq!(other.asked(), 1, "only from outside");
+    let events = connections(&place)?;
+    let refused = events.iter().find(|event| event["decision"] == "deny").context("a refusal")?;
+    assert_eq!(refused["action"], format!("127.0.0.1:{}", other.port));
+    let allowed =
+        events.iter().find(|event| event["decision"] == "allow").context("a connection")?;
+    assert_eq!(allowed["action"], format!("127.0.0.1:{}", named.port));
+    assert_eq!(allowed["rule"], format!("network.allow 127.0.0.1:{}", named.port));
+    Ok(())
+}
+
+#[test]
+fn a_refusal_says_in_words_who_decided_and_why_and_the_policy_says_the_same_when_asked()
+-> Result<()> {
+    let place = Place::new()?;
+    place.configure(
+        "[network]\nmode = \"proxy\"\nallow = [\"*.acme.example\", \"*.example:81\"]\n\
+         deny = [\"paste.acme.example\"]\n",
+    )?;
+    for (url, host, verdict, reason) in [
+        ("http://paste.acme.example/", "paste.acme.example:80", "deny", "is never reached"),
+        ("http://PASTE.acme.example./", "PASTE.acme.example.:80", "deny", "is never reached"),
+        ("http://new.example/", "new.example:80", "ask", "is not among the hosts"),
+        ("http://0x7f.1:22/", "0x7f.1:22", "deny", "127.0.0.1 is a loopback address"),
+        ("http://[::ffff:10.0.0.1]/", "[::ffff:10.0.0.1]:80", "deny", "10.0.0.1 is a private"),
+        ("http://2852039166/", "2852039166:80", "deny", "169.254.169.254 is a link-local"),
+    ] {
+        // By bytes: curl has its own mind about spellings.
+        let request = format!("GET {url} HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n");
+        let script = format!("exec 3<>/dev/tcp/127.63.0.1/3128; printf '{request}' >&3; cat <&3");
+        let done =
+            place.chaperone(["run", "--unattended", "--", "bash", "-c", &script])?.output()?;
+        let said = text(&done.stdout);
+        assert!(said.starts_with("HTTP/1.1 403 Forbidden: "), "{url}: {said}");
+        assert!(said.contains("chaperone: denied: a connection to"), "{url}: {said}");
+        assert!(said.contains(reason), "{url}: {said}");
+        let would = place.chaperone(["policy", "test", "--json", "--connect", host])?.output()?;
+        let would: serde_json::Value = serde_json::from_slice(&would.stdout)?;
+        assert_eq!(would["decision"], verdict, "{host}");
+        assert!(would["reason"].as_str().is_some_and(|it| it.contains(reason)), "{would}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_connection_waits_for_its_answer_and_goes_on_with_it() -> Result<()> {
+    let place = Place::new()?;
+    let server = Server::greeting()?;
+    place.configure(&format!(
+        "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{}\"]\n",
+        server.port
+    ))?;
+    let hosts = place.home().join("hosts");
+    fs::write(&hosts, "127.0.0.1 localhost new.example\n10.0.0.1 inner.example\n")?;
+    let mut attendant = Attendant::start(&place)?;
+    let url = format!("http://new.example:{}/", server.port);
+    let script = format!(
+        "until [ -e attended ]; do :; done; curl -sS {url}; curl -sS {url}; \
+         curl -sS http://denied.example/"
+    );
+    let mut run = place.chaperone(["run", "--", "bash", "-c", &script])?;
+    with_names(&mut run, &hosts);
+    let session = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    attended(&place)?;
+    let request = attendant.request()?;
+    assert_eq!(request["display"], format!("new.example:{}", server.port));
+    assert_eq!(request["session_scope"][0], format!("tcp://new.example:{}", server.port));
+    assert_eq!(server.asked(), 0, "nothing before the answer");
+    let id = request["id"].as_str().context("an id")?;
+    let words = ["approvals", "answer", id, "allow", "--scope", "session"];
+    let answer = place.chaperone(words)?.output()?;
+    assert!(answer.status.success(), "{}", text(&answer.stderr));
+
+    let request = attendant.request()?;
+    assert_eq!(request["display"], "denied.example:80", "the second was covered by the first");
+    let id = request["id"].as_str().context("an id")?;
+    place.chaperone(["approvals", "answer", id, "deny", "--note", "use ours"])?.output()?;
+    let done = session.wait_with_output()?;
+    let said = text(&done.stdout);
+    assert!(said.starts_with("hello\nhello\nchaperone: denied: "), "{said}{}", text(&done.stderr));
+    assert!(said.contains(": use ours\n"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_request_for_a_connection_that_waits_no_longer_is_withdrawn() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[network]\nmode = \"proxy\"\n")?;
+    for way in ["-x $http_proxy", "-p -x $http_proxy", "-x socks5h://${http_proxy#http://}"] {
+        let mut attendant = Attendant::start(&place)?;
+        let script = format!(
+            "until [ -e attended ]; do :; done; rm attended; curl -s {way} http://new.example/ & \
+             until [ -e seen ]; do :; done; rm seen; kill $!; wait; until [ -e end ]; do :; done; \
+             rm end"
+        );
+        let session = place.chaperone(["run", "--", "bash", "-c", &script])?.spawn()?;
+        attended(&place)?;
+        attendant.request()?;
+        fs::write(place.work().join("seen"), "")?;
+        let ended = attendant.ended()?;
+        assert_eq!(ended["state"], "withdrawn", "{way}");
+        fs::write(place.work().join("end"), "")?;
+        let mut session = session;
+        eventually("its end", || session.try_wait().ok().flatten())?;
+    }
+    Ok(())
+}
