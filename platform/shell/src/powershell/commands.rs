@@ -65,6 +65,9 @@ impl Reader<'_> {
             if self.at == before {
                 match self.argument() {
                     Some(argument) if argument.word.known() == Some("--%") => {
+                        if argument.word.written != "--%" {
+                            self.unread(before, "what stands behind a quoted `--%`");
+                        }
                         arguments.push(argument);
                         arguments.push(self.verbatim());
                     }
@@ -75,7 +78,12 @@ impl Reader<'_> {
             end = self.at;
         }
         if self.failed {
-            return;
+            // What there is of it is named all the same.
+            arguments.push(Argument {
+                word: Word { value: MANY.to_owned(), ..self.word(String::new(), self.at) },
+                form: Form::Other,
+                list: Vec::new(),
+            });
         }
         // Blanks behind it are no part of it.
         let after = std::mem::replace(&mut self.at, end);
