@@ -61,7 +61,7 @@ fn steps() -> Vec<Step> {
             "fuzz",
             Rust,
             &["cargo-fuzz"],
-            "every reader of policies, some seconds of inputs nobody thought of",
+            "readers of policies and shells, some seconds of inputs nobody thought of",
             fuzz::step,
         ),
         step("ui-npm", Side, &[], "(set-up) the window's npm packages", ui_npm),

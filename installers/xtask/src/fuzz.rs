@@ -1,4 +1,4 @@
-//! Fuzzing of every reader of policies by libFuzzer, through cargo-fuzz: some seconds of each target
+//! Fuzzing of the readers of policies and shells by libFuzzer, through cargo-fuzz: some seconds of each
 //! among the checks, and as long as one likes by `cargo xtask fuzz`. The targets stand in
 //! `platform/policy/fuzz`; they need no nightly compiler, because no sanitizer runs with them.
 

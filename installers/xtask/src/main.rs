@@ -61,7 +61,7 @@ enum Command {
         #[arg(long, value_name = "PART")]
         only: Option<bench::Part>,
     },
-    /// Give every reader of policies inputs that nobody thought of, until one breaks it.
+    /// Give readers of policies and shells inputs that nobody thought of, until one breaks it.
     Fuzz {
         /// This target alone, a file of `platform/policy/fuzz/targets`.
         target: Option<String>,

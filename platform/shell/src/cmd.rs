@@ -1,354 +1,422 @@
-//! cmd.exe: `cmd /?`, `set /?`, `start /?`. Its grammar is written down nowhere, so what is not
-//! plain (`for`, `if`, `%name%`, which is put in before the line is read) is told as unread.
+//! The command processor of Windows as `cmd /c TEXT` reads: `cmd /?`, `if /?`, `for /?`, `start /?`.
+//! Its grammar is written down nowhere, so that what is not plain is told as unread.
+//!
+//! Variables are put in before a line is read, so that `%X%` can hold commands of its own: nobody
+//! can tell what a line with one starts.
+
+mod chars;
+mod control;
+mod internal;
+mod words;
 
 use crate::walk::{Base, Command, Input, Walker};
-use crate::{MANY, ONE, Redirection, Way, What, Word};
-use chaperone_policy::changes_meaning;
+use crate::wrappers::base_name;
+use crate::{Redirection, Way, What, Word};
+use chars::Char;
+use internal::{Named, named};
+use std::ops::Range;
 
-const BUILTINS: [&str; 43] = [
-    "assoc", "break", "cd", "chdir", "cls", "color", "copy", "date", "del", "dir", "echo",
-    "endlocal", "erase", "exit", "ftype", "goto", "md", "mkdir", "mklink", "move", "path", "pause",
-    "popd", "prompt", "pushd", "rd", "rem", "ren", "rename", "rmdir", "set", "setlocal", "shift",
-    "time", "title", "type", "ver", "verify", "vol", "call", "start", "if", "for",
-];
-
-/// Groups in one another.
+/// Blocks, conditions and loops in one another.
 const DEEPEST: usize = 40;
 
 /// Reads a text and walks through it.
 pub(crate) fn walk(walker: &mut Walker, text: &str, base: &Base) {
-    let mut cmd = Cmd { walker, text, base, at: 0, open: 0, piped: false, variables: Vec::new() };
-    if quotes_may_go(text) {
-        return cmd.unread(0, "a quote at the beginning, which cmd takes away with the last one");
+    let (chars, notes) = chars::read(text);
+    for (at, why) in notes {
+        walker.unread(base.map(&at), why);
     }
-    cmd.list();
-    if cmd.open > 0 {
-        cmd.unread(text.len(), "a parenthesis that is not closed");
-    }
-}
-
-/// A text that begins with a quote loses it and the last one, unless they are the only two and stand
-/// around a program's path (`cmd /?`).
-fn quotes_may_go(text: &str) -> bool {
-    let Some((inside, after)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
-        return text.starts_with('"');
+    let outside = walker.ways();
+    let mut reader = Reader {
+        walker,
+        base,
+        text,
+        chars,
+        at: 0,
+        outside,
+        open: 0,
+        variables: Vec::new(),
+        input: Input::Inherited,
     };
-    let lower = inside.to_ascii_lowercase();
-    let is_path = [".exe", ".com", ".bat", ".cmd"].iter().any(|end| lower.ends_with(end));
-    after.contains('"') || !is_path || inside.contains(['&', '<', '>', '(', ')', '@', '^', '|'])
+    reader.list();
+    if reader.at < reader.chars.len() {
+        reader.unexpected();
+    }
 }
 
-struct Cmd<'w, 't> {
+struct Reader<'w> {
     walker: &'w mut Walker,
-    text: &'t str,
-    base: &'t Base,
+    base: &'w Base,
+    text: &'w str,
+    chars: Vec<Char>,
     at: usize,
-    /// Parentheses that are open.
+    /// How many ways lead to the text as a whole.
+    outside: usize,
+    /// Blocks that are open.
     open: usize,
-    /// The command reads what the one before writes.
-    piped: bool,
     /// What was set by now and changes what a command means.
     variables: Vec<(String, Word)>,
+    input: Input,
 }
 
-impl Cmd<'_, '_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+impl Reader<'_> {
+    fn span(&self, range: Range<usize>) -> Range<usize> {
+        self.base.map(&chars::span(self.chars.get(range).unwrap_or_default(), self.text.len()))
     }
 
-    fn rest(&self) -> &str {
-        self.text.get(self.at..).unwrap_or_default()
+    /// What stands from here to the end is not read.
+    fn stop(&mut self, from: usize, why: &str) {
+        let at = self.span(from..self.chars.len());
+        self.walker.unread(at, why);
+        self.at = self.chars.len();
     }
 
-    fn bump(&mut self) {
-        self.at += self.rest().chars().next().map_or(0, char::len_utf8);
+    fn unexpected(&mut self) {
+        self.stop(self.at, "syntax that the shell does not have");
     }
 
-    fn unread(&mut self, from: usize, why: &str) {
-        self.walker.unread(self.base.map(&(from..self.text.len())), why);
+    /// The next character, where it is an operator.
+    fn operator(&self) -> Option<char> {
+        self.operator_at(self.at)
     }
 
-    /// Commands up to the end, with what stands between them.
+    fn operator_at(&self, at: usize) -> Option<char> {
+        self.chars.get(at).filter(|own| own.bare).map(|own| own.value)
+    }
+
+    fn take(&mut self, operator: &str) -> bool {
+        let there = operator
+            .chars()
+            .enumerate()
+            .all(|(offset, wanted)| self.operator_at(self.at + offset) == Some(wanted));
+        if there {
+            self.at += operator.len();
+        }
+        there
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.operator(), Some(' ' | '\t')) {
+            self.at += 1;
+        }
+    }
+
+    /// Blanks, and what counts as one in front of a command.
+    fn separators(&mut self) {
+        while matches!(self.operator(), Some(' ' | '\t' | ',' | ';' | '=')) {
+            self.at += 1;
+        }
+    }
+
+    /// Whether a command ends here.
+    fn ends(&self) -> bool {
+        match self.operator() {
+            Some('&' | '|' | '\n') => true,
+            Some(')') => self.open > 0,
+            Some(_) => false,
+            None => self.at >= self.chars.len(),
+        }
+    }
+
+    /// Commands up to the end of the text, or to the parenthesis that ends their block.
     fn list(&mut self) {
-        let mut way = None;
-        let mut separated = true; // nothing stands before, which an operator would need
         loop {
-            while self.peek().is_some_and(|b| b" \t\r\n,;=@".contains(&b)) {
-                if self.peek() == Some(b'\n') {
-                    way = None;
-                }
-                self.bump();
+            self.separators();
+            while self.take("\n") {
+                self.separators();
             }
-            match self.peek() {
-                None => return,
-                Some(b'(') => {
-                    self.open += 1;
-                    self.bump();
-                    if self.open > DEEPEST {
-                        self.unread(self.at, "it is nested too deeply to be read");
-                        self.at = self.text.len();
-                        return;
-                    }
-                    continue;
-                }
-                Some(b')') if self.open > 0 => {
-                    self.open -= 1;
-                    self.bump();
-                    separated = false;
-                }
-                Some(b')') => {
-                    self.unread(self.at, "syntax that the shell does not have");
-                    self.at = self.text.len();
-                    return;
-                }
-                Some(b'&' | b'|') => {}
-                Some(_) => {
-                    separated = false;
-                    self.piped = way == Some(Way::Pipe);
-                    if let Some(way) = way.take() {
-                        self.walker.enter(way);
-                        self.command();
-                        self.walker.leave();
-                    } else {
-                        self.command();
-                    }
-                }
+            if self.at >= self.chars.len() || (self.open > 0 && self.operator() == Some(')')) {
+                return;
             }
-            let (next, length) = match self.rest().as_bytes() {
-                [b'&', b'&', ..] => (Some(Way::And), 2),
-                [b'|', b'|', ..] => (Some(Way::Or), 2),
-                [b'|', ..] => (Some(Way::Pipe), 1),
-                [b'&', ..] => (None, 1),
-                _ => (None, 0),
+            self.line();
+            if !self.take("\n") {
+                return;
+            }
+        }
+    }
+
+    /// Commands up to the end of the line: what `if` and `for` have for a body.
+    fn line(&mut self) {
+        loop {
+            self.joined(&["||", "&&", "|"]);
+            // One that stands last is allowed: `git push &`.
+            if !self.take("&") {
+                return;
+            }
+            self.separators();
+            if self.ends() && self.operator() != Some('&') {
+                return;
+            }
+        }
+    }
+
+    /// Commands that these operators join, the loosest first.
+    fn joined(&mut self, operators: &[&str]) {
+        let Some((operator, tighter)) = operators.split_first() else { return self.command() };
+        self.joined(tighter);
+        // `|` is no half of `||`.
+        while !(*operator == "|" && self.operator_at(self.at + 1) == Some('|'))
+            && self.take(operator)
+        {
+            let (way, input) = match *operator {
+                "||" => (Way::Or, None),
+                "&&" => (Way::And, None),
+                _ => (Way::Pipe, Some(Input::Unknown)),
             };
-            if length > 0 {
-                if separated {
-                    self.unread(self.at, "syntax that the shell does not have");
-                    self.at = self.text.len();
-                    return;
-                }
-                (way, separated) = (next, true);
-            }
-            self.at += length;
+            self.within(way, input, |this| this.joined(tighter));
+        }
+    }
+
+    fn within(&mut self, way: Way, input: Option<Input>, walk: impl FnOnce(&mut Self)) {
+        if self.walker.ways() > self.outside + DEEPEST {
+            return self.stop(self.at, "it is nested too deeply to be read");
+        }
+        let before = input.map(|input| std::mem::replace(&mut self.input, input));
+        self.walker.enter(way);
+        walk(self);
+        self.walker.leave();
+        if let Some(before) = before {
+            self.input = before;
         }
     }
 
     fn command(&mut self) {
+        self.separators();
+        while self.take("@") {
+            self.separators();
+        }
+        if self.operator() == Some('(') {
+            return self.block();
+        }
+        match self.keyword().as_str() {
+            "if" => self.condition(),
+            "for" => self.repetition(),
+            _ if self.ends() => self.unexpected(),
+            _ => self.simple(),
+        }
+    }
+
+    /// `( a & b )`, and its redirections.
+    fn block(&mut self) {
         let start = self.at;
-        let (mut words, mut redirections) = (Vec::new(), Vec::new());
-        let mut input = if self.piped { Input::Unknown } else { Input::Inherited };
-        let mut end = self.at;
-        loop {
-            while matches!(self.peek(), Some(b' ' | b'\t' | b'\r')) {
-                self.bump();
+        if self.open == DEEPEST {
+            return self.stop(start, "it is nested too deeply to be read");
+        }
+        self.at += 1;
+        self.open += 1;
+        self.list();
+        self.open -= 1;
+        if !self.take(")") {
+            if self.at < self.chars.len() {
+                return self.unexpected();
             }
-            if let Some(redirection) = self.redirection() {
-                if redirection.as_ref().is_none_or(|own| !own.writes) {
-                    input = Input::Unknown;
-                }
+            let at = self.span(self.chars.len()..self.chars.len());
+            return self.walker.unread(at, "a parenthesis that is not closed");
+        }
+        let from = self.at;
+        let mut redirections = Vec::new();
+        loop {
+            self.blanks();
+            match self.redirection(true) {
+                Some(redirection) => redirections.extend(redirection),
+                None => break,
+            }
+        }
+        if !redirections.is_empty() {
+            let at = self.span(from..self.at);
+            self.found(What::Builtin, Vec::new(), redirections, at);
+        }
+    }
+
+    /// The name that stands here, in lower case, where a blank or nothing follows.
+    fn keyword(&self) -> String {
+        let rest = self.chars.get(self.at..).unwrap_or_default();
+        let name = rest.iter().take(16).take_while(|own| own.value.is_ascii_alphabetic());
+        let name: String = name.map(|own| own.value.to_ascii_lowercase()).collect();
+        let ends = rest.get(name.len()).is_none_or(|own| {
+            own.bare && matches!(own.value, ' ' | '\t' | ',' | ';' | '=' | '\n' | '(' | '/')
+        });
+        if ends { name } else { String::new() }
+    }
+
+    fn value(&self, range: Range<usize>) -> String {
+        self.chars.get(range).unwrap_or_default().iter().map(|own| own.value).collect()
+    }
+
+    /// A program or internal command with its words and redirections.
+    fn simple(&mut self) {
+        let start = self.at;
+        let (mut own, mut redirections): (Vec<Char>, Vec<Redirection>) = (Vec::new(), Vec::new());
+        while !self.ends() {
+            // A number is the handle only where it stands by itself.
+            let alone = own.last().is_none_or(|last| last.bare && " \t,;=".contains(last.value));
+            if let Some(redirection) = self.redirection(alone) {
                 redirections.extend(redirection);
-                end = self.at;
                 continue;
             }
-            let Some(word) = self.word(words.is_empty()) else { break };
-            words.push(word);
-            end = self.at;
+            own.extend(self.chars.get(self.at));
+            self.at += 1;
         }
-        let command = Command {
-            words,
-            variables: self.variables.clone(),
-            redirections,
-            at: self.base.map(&(start..end)),
-            input,
-        };
-        self.run(&command, start);
+        let mut end = self.at;
+        while end > start && matches!(self.operator_at(end - 1), Some(' ' | '\t')) {
+            end -= 1;
+        }
+        let at = self.span(start..end);
+        let words = words::split(&own, self.text, self.base);
+        if words.is_empty() {
+            if redirections.is_empty() {
+                return self.unexpected();
+            }
+            return self.found(What::Builtin, Vec::new(), redirections, at);
+        }
+        self.run(&own, words, redirections, at);
     }
 
-    fn run(&mut self, command: &Command, start: usize) {
-        let Some(first) = command.words.first() else {
-            if !command.redirections.is_empty() {
-                self.walker.found(What::Builtin, command);
-            } else if self.at == start {
-                // Nothing that could be a command: never stand still.
-                self.unread(start, "syntax that the shell does not have");
-                self.at = self.text.len();
-            }
-            return;
-        };
-        let name = first.known().unwrap_or_default().to_ascii_lowercase();
-        // `echo.x`, `cd\x` and `del/f` are words of the shell with what stands behind them.
-        let stem = name.split(['.', '\\', '/', ':', '(', '+', '[', ']']).next().unwrap_or_default();
-        let builtin = BUILTINS.contains(&name.as_str())
-            || (BUILTINS.contains(&stem) && !name.ends_with(".exe"))
-            || name.starts_with(':');
-        if !builtin {
+    /// Who carries out what these words name.
+    fn run(
+        &mut self,
+        own: &[Char],
+        words: Vec<Word>,
+        redirections: Vec<Redirection>,
+        at: Range<usize>,
+    ) {
+        let named = named(own);
+        if let Named::Internal(name) = named {
+            self.found(What::Builtin, words.clone(), redirections, at.clone());
+            return self.internal(name, own, &words, at);
+        }
+        let mut words = words;
+        if let Some(first) = words.first_mut() {
             // Windows finds `GIT` and `C:\x\git.exe` by what policy calls git.
-            let mut command = command.clone();
-            if let Some(first) = command.words.first_mut() {
-                first.value = first.value.to_ascii_lowercase().replace('\\', "/");
+            first.value = first.value.to_ascii_lowercase().replace('\\', "/");
+        }
+        match named {
+            Named::Unclear(why) => self.walker.unread(at.clone(), why),
+            Named::EndsAtSlash => {
+                self.walker.unread(at.clone(), "a `/` behind a name, where cmd may end it");
+                if let Some(first) = words.first_mut()
+                    && let Some((name, option)) = first.value.clone().split_once('/')
+                {
+                    let option = Word { value: format!("/{option}"), ..first.clone() };
+                    first.value = name.to_owned();
+                    words.insert(1, option);
+                }
             }
-            self.walker.program(&command);
-            return;
+            Named::Internal(_) | Named::Program => {}
         }
-        self.walker.found(What::Builtin, command);
-        let arguments = command.words.get(1..).unwrap_or_default();
-        match stem {
-            "for" | "if" => {
-                self.unread(start, &format!("`{stem}` of cmd, and what is behind it"));
-                self.at = self.text.len();
+        let command = self.made(words, redirections, at);
+        if command.words.first().and_then(base_name) != Some("cmd") {
+            return self.walker.program(&command);
+        }
+        self.walker.found(What::Program, &command);
+        let words = self.another(own, command.words.clone());
+        self.walker.beyond(&Command { words, ..command });
+    }
+
+    /// `cmd /c TEXT`: the text is what stands there, and not the words of a program.
+    fn another(&self, own: &[Char], words: Vec<Word>) -> Vec<Word> {
+        let mut at = 0;
+        let mut quoted = false;
+        // The name, then options.
+        while let Some(next) = own.get(at).filter(|next| quoted || !" \t".contains(next.value)) {
+            quoted ^= next.value == '"';
+            at += 1;
+        }
+        for (count, word) in words.iter().enumerate().skip(1) {
+            let blanks = own.iter().skip(at).take_while(|own| " \t".contains(own.value)).count();
+            at += blanks;
+            let option = own.iter().skip(at).take_while(|own| !" \t".contains(own.value)).count();
+            let text = word.token().to_ascii_lowercase();
+            if option != text.chars().count() || !text.starts_with('/') {
+                return words;
             }
-            "call" => self.again("call", arguments, command),
-            "start" => self.start(arguments, command),
-            "set" | "path" => self.set(arguments, command),
-            _ => {}
+            if text.len() == 2 && matches!(text.as_str(), "/c" | "/k" | "/r") {
+                let rest = own.get(at + option..).unwrap_or_default();
+                let skipped = rest.iter().take_while(|own| " \t".contains(own.value)).count();
+                let rest = rest.get(skipped..).unwrap_or_default();
+                let value: String = rest.iter().map(|own| own.value).collect();
+                if value.is_empty() {
+                    return words;
+                }
+                let place = chars::span(rest, self.text.len());
+                let written = self.text.get(place.clone()).unwrap_or_default().to_owned();
+                let value = chars::without_outer_quotes(&value);
+                let verbatim = match self.base {
+                    Base::Exact(from) => written
+                        .find(&value)
+                        .filter(|own| *own < 2)
+                        .map(|own| from + place.start + own),
+                    Base::Whole(_) => None,
+                };
+                let text = Word { value, written, at: self.base.map(&place), verbatim };
+                return words.into_iter().take(count + 1).chain([text]).collect();
+            }
+            at += option;
         }
+        words
     }
 
-    fn again(&mut self, name: &str, words: &[Word], command: &Command) {
-        let Some(first) = words.first() else { return };
-        if first.token().starts_with(':') {
-            self.walker.unread(command.at.clone(), "a label, whose commands stand somewhere else");
-            return;
-        }
-        let inner = Command { words: words.to_vec(), redirections: Vec::new(), ..command.clone() };
-        self.walker.enter(Way::Wrapper(name.to_owned()));
-        let start = self.at;
-        self.run(&inner, start.saturating_sub(1));
-        self.walker.leave();
+    fn made(&self, words: Vec<Word>, redirections: Vec<Redirection>, at: Range<usize>) -> Command {
+        let (variables, input) = (self.variables.clone(), self.input.clone());
+        Command { words, variables, redirections, at, input }
     }
 
-    /// `start ["title"] [/option]… program`.
-    fn start(&mut self, arguments: &[Word], command: &Command) {
-        let mut rest = arguments;
-        if rest.first().is_some_and(|word| word.written.starts_with('"')) {
-            rest = rest.get(1..).unwrap_or_default();
-        }
-        while let Some(option) = rest.first().filter(|word| word.token().starts_with('/')) {
-            let lower = option.token().to_ascii_lowercase();
-            let valued = matches!(lower.as_str(), "/d" | "/node" | "/affinity" | "/machine");
-            rest = rest.get(if valued { 2 } else { 1 }..).unwrap_or_default();
-        }
-        self.again("start", rest, command);
+    fn found(
+        &mut self,
+        what: What,
+        words: Vec<Word>,
+        redirections: Vec<Redirection>,
+        at: Range<usize>,
+    ) {
+        let command = self.made(words, redirections, at);
+        self.walker.found(what, &command);
     }
 
-    fn set(&mut self, arguments: &[Word], command: &Command) {
-        let Some(first) = arguments.first() else { return };
-        let text: Vec<&str> = arguments.iter().map(Word::token).collect();
-        let text = text.join(" ");
-        let Some((name, value)) = text.split_once('=') else { return };
-        let name = name.trim().to_owned();
-        if name.contains('\0') {
-            self.walker.unread(command.at.clone(), "a variable that is only known when it runs");
-        } else if changes_meaning(&name) || name.eq_ignore_ascii_case("path") {
-            let name = if name.eq_ignore_ascii_case("path") { "PATH".to_owned() } else { name };
-            let value = Word { value: value.to_owned(), verbatim: None, ..first.clone() };
-            self.variables.push((name, value));
-        }
-    }
-
-    /// `>`, `>>`, `<` and `2>&1`; `Some(None)` where there is no file.
-    fn redirection(&mut self) -> Option<Option<Redirection>> {
-        let rest = self.rest();
-        let digits = usize::from(rest.starts_with(|c: char| c.is_ascii_digit()));
-        let operator = rest.get(digits..)?;
-        let length = if operator.starts_with(">>") {
-            2
-        } else if operator.starts_with(['<', '>']) {
-            1
-        } else {
+    /// `>F`, `>>F`, `<F`, `2>F`, and `2>&1`, which names no file.
+    fn redirection(&mut self, alone: bool) -> Option<Option<Redirection>> {
+        let digit = self.operator().is_some_and(|own| own.is_ascii_digit());
+        let handle = usize::from(alone && digit);
+        let arrow = self.operator_at(self.at + handle)?;
+        if !matches!(arrow, '<' | '>') {
             return None;
-        };
-        let writes = operator.starts_with('>');
-        self.at += digits + length;
-        while matches!(self.peek(), Some(b' ' | b'\t')) {
-            self.bump();
         }
-        if self.peek() == Some(b'&') {
-            self.bump();
-            self.bump();
+        let before = self.at;
+        self.at += handle + 1;
+        if arrow == '>' {
+            self.take(">");
+        } else {
+            self.input = Input::Unknown;
+        }
+        if self.take("&") {
+            self.at += usize::from(self.operator().is_some_and(|own| own.is_ascii_digit()));
             return Some(None);
         }
+        self.separators();
         let start = self.at;
-        match self.word(false) {
-            Some(file) => Some(Some(Redirection { writes, file })),
-            None => {
-                self.unread(start, "a redirection without a file");
-                Some(None)
-            }
+        while !self.ends()
+            && !matches!(self.operator(), Some(' ' | '\t' | '<' | '>' | ',' | ';' | '='))
+        {
+            self.at += 1;
         }
-    }
-
-    /// A word; of the first one, also what stands before `,`, `;` or `=`.
-    fn word(&mut self, first: bool) -> Option<Word> {
-        let start = self.at;
-        let (mut value, mut quoted) = (String::new(), false);
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'"' => {
-                    // What `\"` is depends on the program that takes its line apart.
-                    if value.ends_with('\\') {
-                        value.push('\0');
-                    }
-                    quoted = !quoted;
-                    self.bump();
-                }
-                b'%' => self.percent(&mut value),
-                b'!' => {
-                    self.bump();
-                    value.push('\0');
-                }
-                b'\n' => break,
-                b' ' | b'\t' | b'\r' | b'&' | b'|' | b'<' | b'>' if !quoted => break,
-                b')' if !quoted && self.open > 0 => break,
-                b',' | b';' | b'=' if !quoted && first => break,
-                b'^' if !quoted => {
-                    self.bump();
-                    match self.peek() {
-                        Some(b'\n') => self.bump(),
-                        Some(_) => self.character(&mut value),
-                        None => {}
-                    }
-                }
-                _ => self.character(&mut value),
-            }
-        }
-        if self.at == start {
-            return None;
-        }
-        let written = self.text.get(start..self.at).unwrap_or_default().to_owned();
-        if value == MANY {
-            value = ONE.to_owned();
-        }
-        if written.contains('%') && value.contains('\0') {
-            value = MANY.to_owned();
-        }
-        let verbatim = match self.base {
-            Base::Exact(from) if written == value => Some(from + start),
-            Base::Exact(from) if written == format!("\"{value}\"") => Some(from + start + 1),
-            _ => None,
+        let own = self.chars.get(start..self.at).unwrap_or_default();
+        let Some(file) = words::split(own, self.text, self.base).into_iter().next() else {
+            let at = self.span(before..self.at);
+            self.walker.unread(at, "a redirection without a file");
+            return Some(None);
         };
-        let at = self.base.map(&(start..self.at));
-        Some(Word { value, written, at, verbatim })
+        Some(Some(Redirection { writes: arrow == '>', file }))
     }
+}
 
-    fn character(&mut self, value: &mut String) {
-        value.extend(self.rest().chars().next());
-        self.bump();
-    }
+#[cfg(test)]
+mod tests {
+    use crate::{Dialect, LONGEST, read};
 
-    /// `%name%`, in quotes or not: its value is read as if it had stood there.
-    fn percent(&mut self, value: &mut String) {
-        let start = self.at;
-        let line = self.rest().lines().next().unwrap_or_default();
-        let name = line.get(1..).and_then(|rest| rest.find('%'));
-        match name {
-            Some(length) if length > 0 => {
-                let at = self.base.map(&(start..start + length + 2));
-                self.walker.unread(at, "a variable that is put in before the line is read");
-                value.push('\0');
-                self.at += length + 2;
-            }
-            _ => self.character(value),
+    #[test]
+    fn what_is_nested_without_end_is_said_to_be_unread() {
+        for piece in ["if a==a ", "(", "for %i in (a) do ", "call ", "@(", "if exist a (", "start "]
+        {
+            let reading = read(&piece.repeat(LONGEST / piece.len()), Dialect::Cmd);
+            assert!(!reading.unread.is_empty(), "{piece}");
         }
     }
 }

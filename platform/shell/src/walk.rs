@@ -185,7 +185,7 @@ impl Walker {
     }
 
     /// What a program starts because its arguments say so.
-    fn beyond(&mut self, command: &Command) {
+    pub(crate) fn beyond(&mut self, command: &Command) {
         if self.ways.len() > 64 {
             self.unread(command.at.clone(), "it is nested too deeply to be read");
             return;

@@ -1,10 +1,12 @@
 //! What holds of a layer, whatever was read into it: reading it again gives the same, it merges and
 //! explains itself, and below the managed policy it widens nothing. Each target reads one format.
+//! And what holds of the reading of a text for a shell.
 
 use chaperone_policy::{
     Action, Command, Context, Facts, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
     merge,
 };
+use chaperone_shell::{Dialect, read};
 use jiff::Timestamp;
 use std::sync::LazyLock;
 
@@ -114,4 +116,19 @@ fn actions() -> Vec<Action> {
         Action::Read { path: "/home/ada/.kube/config".into() },
         Action::Write { path: "/home/ada/work/x".into() },
     ]
+}
+
+/// Whatever the text: it is read, what is named stands in it, and what is nothing is nothing.
+pub fn shell(text: &str, dialect: Dialect) {
+    let reading = read(text, dialect);
+    let commands = reading.commands.iter().map(|found| &found.at);
+    for at in commands.chain(reading.unread.iter().map(|unread| &unread.at)) {
+        assert!(text.get(at.clone()).is_some(), "{at:?}");
+    }
+    for found in &reading.commands {
+        assert!(!found.words.is_empty() || !found.redirections.is_empty());
+        assert!(
+            found.words.iter().all(|word| word.known().is_some() || word.token().contains('\0'))
+        );
+    }
 }
