@@ -18,7 +18,7 @@ pub enum Hello {
 pub const LONGEST: usize = 64 * 1024;
 
 /// The content type of handshake records (RFC 8446, section 5.1).
-const HANDSHAKE: u8 = 22;
+pub(crate) const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 /// The extension and the kind of name of RFC 6066, section 3.
 const SERVER_NAME: u16 = 0;

@@ -1,12 +1,13 @@
 //! HTTP/1.1 with one client: tunnels by `CONNECT`, and requests that are passed on, each judged by
 //! its own target. Bodies stream; connections to the other side are used again for the same target.
 
+use crate::Question;
 use crate::connections::Open;
 use crate::dial::{Failure, Way};
-use crate::inspect;
 use crate::proxy::PATIENCE;
 use crate::request::{HTTP, Malformed, Wish, take_hop_by_hop, wish};
-use crate::serve::Permit;
+use crate::rewound::Rewound;
+use crate::serve::{Permit, Tunnel};
 use crate::target::Target;
 use crate::tunnel::carry;
 use bytes::Bytes;
@@ -32,27 +33,34 @@ const LONGEST_PHRASE: usize = 300;
 
 type Body = Either<Incoming, Either<Full<Bytes>, Empty<Bytes>>>;
 
-/// Serves a client until it goes.
-pub(crate) async fn serve(way: Arc<Way>, inside: TcpStream, permit: Permit) {
-    let this = Arc::new(Client { way, permit, upstream: Mutex::new(None) });
-    let service = service_fn(move |request| {
-        let this = Arc::clone(&this);
-        async move { Ok::<_, Infallible>(this.answer(request).await) }
-    });
-    let connection = server::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(LONGEST_HEAD)
-        .preserve_header_case(true)
-        .serve_connection(TokioIo::new(inside), service)
-        .with_upgrades();
-    // What is wrong with it was said to the client, as far as there was one.
-    let _ = connection.await;
+/// Serves a client of the proxy until it goes.
+pub(crate) async fn serve(way: Arc<Way>, inside: Rewound, permit: Permit) {
+    let client = Client { way, permit, fixed: None, upstream: Mutex::new(None) };
+    client.serve(inside).await;
+}
+
+/// A connection that requests are to go over.
+pub(crate) struct Made {
+    pub(crate) target: Target,
+    pub(crate) open: Arc<Open>,
+    pub(crate) outside: TcpStream,
+}
+
+/// Serves a client that speaks HTTP within a tunnel: every request goes to where that leads, and has
+/// to say so.
+pub(crate) async fn serve_made(way: Arc<Way>, made: Made, inside: Rewound, permit: Permit) {
+    let target = made.target.clone();
+    // What cannot be begun is closed, which the agent sees.
+    let Ok(upstream) = Upstream::new(made, &permit).await else { return };
+    let upstream = Mutex::new(Some(upstream));
+    Client { way, permit, fixed: Some(target), upstream }.serve(inside).await;
 }
 
 struct Client {
     way: Arc<Way>,
     permit: Permit,
+    /// Where every request goes.
+    fixed: Option<Target>,
     /// What was used last, for the next request to the same target.
     upstream: Mutex<Option<Upstream>>,
 }
@@ -63,15 +71,57 @@ struct Upstream {
     sender: client::SendRequest<Incoming>,
 }
 
+impl Upstream {
+    async fn new(made: Made, permit: &Permit) -> Result<Self, Failure> {
+        let Made { target, open, outside } = made;
+        let (sender, connection) = client::Builder::new()
+            .max_buf_size(LONGEST_HEAD)
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(outside))
+            .await
+            .map_err(|error| broken(&target, &error))?;
+        let (held, permit) = (Arc::clone(&open), Arc::clone(permit));
+        tokio::spawn(async move {
+            let _permit = permit;
+            // Dropped, it takes with it what is on its way.
+            tokio::select! {
+                _ = connection.with_upgrades() => {}
+                () = held.ended() => {}
+            }
+        });
+        Ok(Self { target, open, sender })
+    }
+}
+
 impl Client {
+    async fn serve(self, inside: Rewound) {
+        let client = Arc::new(self);
+        let service = service_fn(move |request| {
+            let client = Arc::clone(&client);
+            async move { Ok::<_, Infallible>(client.answer(request).await) }
+        });
+        let connection = server::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(LONGEST_HEAD)
+            .preserve_header_case(true)
+            .serve_connection(TokioIo::new(inside), service)
+            .with_upgrades();
+        // What is wrong with it was said to the client, as far as there was one.
+        let _ = connection.await;
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let wish = wish(&head, None);
+        let wish = wish(&head, self.fixed.as_ref());
         let request = Request::from_parts(head, body);
         let answered = match wish {
             Ok(Wish::Tunnel(target)) => self.tunnel(target, request).await,
             Ok(Wish::Answer(target)) => self.pass(target, request).await,
-            Err(malformed) => return malformed_response(malformed),
+            Err(Malformed::Host { target, said }) => {
+                self.way.ask(&target, Question::Disagreement(said)).await.and(Err(gone(&target)))
+            }
+            Err(malformed) => return malformed_response(&malformed),
         };
         answered.unwrap_or_else(failed)
     }
@@ -84,12 +134,10 @@ impl Client {
         let (outside, open) = self.way.connect(&target).await?;
         let (way, permit) = (Arc::clone(&self.way), Arc::clone(&self.permit));
         tokio::spawn(async move {
-            let _permit = permit;
-            let upgraded = hyper::upgrade::on(request).await.ok().and_then(stream);
+            let upgraded = hyper::upgrade::on(request).await.ok().and_then(inner);
             // A client that has gone needs no tunnel.
             let Some((inside, first)) = upgraded else { return };
-            let first = inspect::agreeing(&way, &target, &inside, first);
-            carry(&open, &inside, &outside, first, &[]).await;
+            Tunnel { way, target, open, inside, outside, permit }.carry(first).await;
         });
         Ok(Response::new(Either::Right(Either::Right(Empty::new()))))
     }
@@ -131,22 +179,7 @@ impl Client {
 
     async fn upstream(&self, target: &Target) -> Result<Upstream, Failure> {
         let (outside, open) = self.way.connect(target).await?;
-        let (sender, connection) = client::Builder::new()
-            .max_buf_size(LONGEST_HEAD)
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(outside))
-            .await
-            .map_err(|error| broken(target, &error))?;
-        let (held, permit) = (Arc::clone(&open), Arc::clone(&self.permit));
-        tokio::spawn(async move {
-            let _permit = permit;
-            // Dropped, it takes with it what is on its way.
-            tokio::select! {
-                _ = connection.with_upgrades() => {}
-                () = held.ended() => {}
-            }
-        });
-        Ok(Upstream { target: target.clone(), open, sender })
+        Upstream::new(Made { target: target.clone(), open, outside }, &self.permit).await
     }
 
     /// Both sides have agreed on another protocol: from here on bytes are carried.
@@ -167,10 +200,9 @@ impl Client {
         tokio::spawn(async move {
             let _permit = permit;
             let (Ok(inside), Ok(outside)) = tokio::join!(inside, outside) else { return };
-            if let (Some((inside, first)), Some((outside, back))) =
-                (stream(inside), stream(outside))
+            if let (Some((inside, first)), Some((outside, back))) = (inner(inside), outer(outside))
             {
-                carry(&open, &inside, &outside, async { Ok(first) }, &back).await;
+                carry(&open, &inside, &outside, &first, &back).await;
             }
         });
         let (mut head, _) = response.into_parts();
@@ -206,10 +238,21 @@ fn prepared(target: &Target, mut request: Request<Incoming>) -> (Request<Incomin
     (request, asked)
 }
 
-/// The stream beneath an upgraded connection, and what was read from it already.
-fn stream(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+/// The stream beneath an upgraded connection to the client, and what was read from it already.
+fn inner(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<Rewound>>().ok()?;
+    let (stream, first) = parts.io.into_inner().into_parts();
+    Some((stream, [&parts.read_buf[..], &first].concat()))
+}
+
+/// The same of one to the other side.
+fn outer(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
+fn gone(target: &Target) -> Failure {
+    Failure::Unreachable(format!("chaperone: {target}\n  The session has ended."))
 }
 
 fn broken(target: &Target, error: &hyper::Error) -> Failure {
@@ -225,7 +268,7 @@ fn failed(failure: Failure) -> Response<Body> {
     }
 }
 
-fn malformed_response(malformed: Malformed) -> Response<Body> {
+fn malformed_response(malformed: &Malformed) -> Response<Body> {
     let text = format!("chaperone: this request cannot be passed on\n  {malformed}");
     said(StatusCode::BAD_REQUEST, "Bad Request", text)
 }

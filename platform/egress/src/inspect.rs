@@ -12,60 +12,115 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long a client may take over its first message, once it has begun it.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+/// The method of a request is shorter (RFC 9110, section 16.1.1, lists them).
+const LONGEST_METHOD: usize = 32;
 
 /// A fatal alert, `unrecognized_name` (RFC 8446, section 6.2): clients say something like it.
 const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// What the inside says first, once it agrees with the target: the host that a TLS client names
-/// must be the one that was asked for, and a client that was let through to a name must name it.
+/// What a tunnel carries, with what the inside has said of it already.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// Bytes, which agree with what was asked for as far as they say.
+    Bytes(Vec<u8>),
+    /// Requests of HTTP/1, each of which has to agree.
+    Requests(Vec<u8>),
+}
+
+/// Waits for the first that is said in a tunnel. The host that a TLS client names must be the one
+/// that was asked for, and a client that was let through to a name must name it. Where the outside
+/// speaks first, it is a protocol that names no hosts.
 ///
 /// # Errors
-/// What ends the tunnel: the stream failed, or it disagrees, which was recorded and said.
+/// What ends the tunnel: a stream failed, or what is said disagrees, which was recorded and said.
 pub(crate) async fn agreeing(
     way: &Way,
     target: &Target,
     inside: &TcpStream,
+    outside: &TcpStream,
     mut first: Vec<u8>,
-) -> io::Result<Vec<u8>> {
-    let mut until = None;
+) -> io::Result<Inside> {
+    let mut until = (!first.is_empty()).then(|| Instant::now() + FIRST_MESSAGE);
     let said = loop {
-        match hello(&first) {
-            Hello::Other => return Ok(first),
-            Hello::Tls(name) if agrees(target, name.as_deref()) => return Ok(first),
-            Hello::Tls(Some(name)) => break format!("its TLS asks for {name:?}"),
-            Hello::Tls(None) => break "its TLS does not say for which host it asks".to_owned(),
-            Hello::Broken => break "its TLS cannot be read".to_owned(),
-            Hello::Unfinished => {}
+        match (hello(&first), request(&first)) {
+            (Hello::Tls(name), _) if agrees(target, name.as_deref()) => {
+                return Ok(Inside::Bytes(first));
+            }
+            (Hello::Tls(Some(name)), _) => break format!("its TLS asks for {name:?}"),
+            (Hello::Tls(None), _) => {
+                break "its TLS does not say for which host it asks".to_owned();
+            }
+            (Hello::Broken, _) => break "its TLS cannot be read".to_owned(),
+            (Hello::Unfinished, _) => {}
+            (Hello::Other, Request::Unfinished) => {}
+            (Hello::Other, Request::Http1) => return Ok(Inside::Requests(first)),
+            (Hello::Other, Request::Http2) if matches!(target.host, Host::Name(_)) => {
+                break "HTTP/2 without TLS may ask for any".to_owned();
+            }
+            (Hello::Other, Request::Http2 | Request::Other) => return Ok(Inside::Bytes(first)),
         }
+        let is_first = first.is_empty();
         let more = read_more(inside, &mut first);
         let count = match until {
             Some(until) => timeout_at(until, more).await.map_err(|_| ErrorKind::TimedOut)??,
             // A client that says nothing may wait for the server.
-            None => more.await?,
+            None => tokio::select! {
+                count = more => count?,
+                spoken = outside.readable(), if is_first => {
+                    spoken?;
+                    return Ok(Inside::Bytes(first));
+                }
+            },
         };
         until.get_or_insert_with(|| Instant::now() + FIRST_MESSAGE);
         match count {
-            0 if first.is_empty() => return Ok(first),
-            0 => break "its TLS ends before it has begun".to_owned(),
+            0 if is_first => return Ok(Inside::Bytes(first)),
+            0 => break "what it says ends before it has begun".to_owned(),
             _ => {}
         }
     };
     // It is refused whatever the answer; that it was recorded is what is waited for.
     let _ = way.ask(target, Question::Disagreement(said)).await;
-    let _ = write_all(inside, &ALERT).await;
+    if matches!(first[..], [crate::hello::HANDSHAKE, ..]) {
+        let _ = write_all(inside, &ALERT).await;
+    }
     Err(ErrorKind::PermissionDenied.into())
 }
 
-/// Whether a client may name this host, or none, on its way to the target. A literal address is
-/// not named (RFC 6066, section 3); what is named beside one is another host.
+/// Whether a TLS client may name this host, or none, on its way to the target. A literal address is
+/// not named (RFC 6066, section 3).
 fn agrees(target: &Target, name: Option<&str>) -> bool {
     match (&target.host, name.map(Host::parse)) {
         (Host::Address(_), None) => true,
-        (Host::Address(address), Some(Ok(Host::Name(name)))) => {
-            name == "localhost" && address.is_loopback()
-        }
-        (asked, Some(Ok(named))) => *asked == named,
+        (_, Some(Ok(named))) => target.goes_by(&named),
         (_, None | Some(Err(_))) => false,
+    }
+}
+
+/// What the first bytes are, if they are a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Unfinished,
+    Http1,
+    /// The preface of RFC 9113, section 3.4.
+    Http2,
+    Other,
+}
+
+/// Servers skip empty lines before a request, and take methods that they do not know (RFC 9112,
+/// section 2.2).
+fn request(bytes: &[u8]) -> Request {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    let line = bytes.get(start.unwrap_or(bytes.len())..).unwrap_or_default();
+    let is_method = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let method = line.iter().take_while(|byte| is_method(byte)).count();
+    match line.get(method..).unwrap_or_default() {
+        _ if method > LONGEST_METHOD || (method == 0 && !line.is_empty()) => Request::Other,
+        [] | [b' '] => Request::Unfinished,
+        [b' ', b'*', ..] if line.starts_with(b"PRI") => Request::Http2,
+        [b' ', b'/' | b'*' | b'h' | b'H', ..] => Request::Http1,
+        [b' ', ..] if line.starts_with(b"CONNECT") => Request::Http1,
+        _ => Request::Other,
     }
 }
 
@@ -91,6 +146,32 @@ mod tests {
         for (target, name, expected) in table {
             let asked = Target::parse(target, None).unwrap();
             assert_eq!(agrees(&asked, name), expected, "{target} {name:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_told_from_other_protocols_by_its_first_bytes() {
+        let table: &[(&[u8], Request)] = &[
+            (b"GET / HTTP/1.1\r\n", Request::Http1),
+            (b"\r\n\nGET / HTTP/1.1\r\n", Request::Http1),
+            (b"get /", Request::Http1),
+            (b"OPTIONS * HTTP/1.1", Request::Http1),
+            (b"GET http://a.example/ HTTP/1.1", Request::Http1),
+            (b"M-SEARCH *", Request::Http1),
+            (b"CONNECT a.example:443 HTTP/1.1", Request::Http1),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Request::Http2),
+            (b"SSH-2.0-OpenSSH\r\n", Request::Other),
+            (b"PING\r\n", Request::Other),
+            (b"NICK ada\r\n", Request::Other),
+            (b"\x10\x0c\0\x04MQTT", Request::Other),
+            (b" GET / HTTP/1.1", Request::Other),
+            (b"", Request::Unfinished),
+            (b"\r\n", Request::Unfinished),
+            (b"G", Request::Unfinished),
+            (b"GET ", Request::Unfinished),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(request(bytes), *expected, "{}", bytes.escape_ascii());
         }
     }
 }

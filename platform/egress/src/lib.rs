@@ -12,6 +12,7 @@ mod http;
 mod inspect;
 mod proxy;
 mod request;
+mod rewound;
 mod serve;
 pub mod socks;
 mod target;

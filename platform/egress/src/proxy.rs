@@ -1,11 +1,12 @@
 //! One client of the proxy: tells SOCKS from HTTP by the first byte, and speaks SOCKS itself.
 
 use crate::dial::{Failure, Way};
-use crate::serve::Permit;
+use crate::http;
+use crate::rewound::Rewound;
+use crate::serve::{Permit, Tunnel};
 use crate::socks::{self, Message, Reply};
 use crate::target::Target;
-use crate::tunnel::{carry, read_more, write_all};
-use crate::{http, inspect};
+use crate::tunnel::{read_more, write_all};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,32 +23,35 @@ pub(crate) async fn serve(way: Arc<Way>, inside: TcpStream, permit: Permit) {
     match timeout(PATIENCE, inside.peek(&mut first)).await {
         Ok(Ok(1)) if first[0] == socks::VERSION => {
             // What fails is closed, which the agent sees.
-            let _ = serve_socks(&way, &inside).await;
+            let _ = serve_socks(way, inside, permit).await;
         }
-        Ok(Ok(1)) => http::serve(way, inside, permit).await,
+        Ok(Ok(1)) => http::serve(way, Rewound::new(inside, Vec::new()), permit).await,
         _ => {}
     }
 }
 
-async fn serve_socks(way: &Way, inside: &TcpStream) -> io::Result<()> {
+async fn serve_socks(way: Arc<Way>, inside: TcpStream, permit: Permit) -> io::Result<()> {
     let mut bytes = Vec::new();
-    let target = match timeout(PATIENCE, negotiate(inside, &mut bytes)).await {
+    let target = match timeout(PATIENCE, negotiate(&inside, &mut bytes)).await {
         Ok(negotiated) => negotiated?,
         Err(_) => return Err(ErrorKind::TimedOut.into()),
     };
-    let reply = |reply: Reply| async move { write_all(inside, &reply.bytes()).await };
     let connected = tokio::select! {
         connected = way.connect(&target) => connected,
-        () = gone(inside) => return Err(ErrorKind::ConnectionAborted.into()),
+        () = gone(&inside) => return Err(ErrorKind::ConnectionAborted.into()),
     };
     let (outside, open) = match connected {
         Ok(connected) => connected,
-        Err(Failure::Refused(_)) => return reply(Reply::NotAllowed).await,
-        Err(Failure::Unreachable(_)) => return reply(Reply::Unreachable).await,
+        Err(failure) => {
+            let reply = match failure {
+                Failure::Refused(_) => Reply::NotAllowed,
+                Failure::Unreachable(_) => Reply::Unreachable,
+            };
+            return write_all(&inside, &reply.bytes()).await;
+        }
     };
-    reply(Reply::Connected).await?;
-    let first = inspect::agreeing(way, &target, inside, bytes);
-    carry(&open, inside, &outside, first, &[]).await;
+    write_all(&inside, &Reply::Connected.bytes()).await?;
+    Tunnel { way, target, open, inside, outside, permit }.carry(bytes).await;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Wish {
 }
 
 /// Why a request asks for nothing that can be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error("This is a proxy: it takes `http://HOST/…` as the target of a request, or CONNECT.")]
     NoHost,
@@ -32,8 +32,13 @@ pub(crate) enum Malformed {
     User,
     #[error("The target cannot be read: {0}.")]
     Target(#[from] BadTarget),
-    #[error("The Host field names another host than the target, or more than one.")]
-    Host,
+    #[error("The Host field names another host than the target.")]
+    Host {
+        /// Where it would go.
+        target: Target,
+        /// What names another host.
+        said: String,
+    },
     #[error("How long the body is, is said in more than one way.")]
     Length,
 }
@@ -42,24 +47,33 @@ pub(crate) enum Malformed {
 /// and what it says must agree.
 pub(crate) fn wish(head: &Parts, fixed: Option<&Target>) -> Result<Wish, Malformed> {
     body_is_clear(head)?;
-    let (wish, usual) = match (fixed, &head.method, head.uri.authority()) {
+    let wish = match (fixed, &head.method, head.uri.authority()) {
         (Some(_), &Method::CONNECT, _) => return Err(Malformed::NoHost),
-        (_, &Method::CONNECT, Some(authority)) => (Wish::Tunnel(target(authority, None)?), None),
+        (None, &Method::CONNECT, Some(authority)) if head.uri.scheme().is_none() => {
+            Wish::Tunnel(target(authority, None)?)
+        }
+        (None, &Method::CONNECT, _) => return Err(Malformed::NoHost),
         (fixed, _, Some(authority)) => {
             if head.uri.scheme_str() != Some("http") {
                 return Err(Malformed::Scheme);
             }
             let target = target(authority, Some(HTTP))?;
-            if fixed.is_some_and(|fixed| *fixed != target) {
-                return Err(Malformed::Host);
+            if let Some(fixed) = fixed.filter(|fixed| **fixed != target) {
+                let said = format!("a request's target is {target}");
+                return Err(Malformed::Host { target: fixed.clone(), said });
             }
-            (Wish::Answer(target), Some(HTTP))
+            Wish::Answer(target)
         }
-        (Some(fixed), _, None) => (Wish::Answer(fixed.clone()), Some(HTTP)),
+        (Some(fixed), _, None) => Wish::Answer(fixed.clone()),
         (None, _, None) => return Err(Malformed::NoHost),
     };
-    let (Wish::Tunnel(target) | Wish::Answer(target)) = &wish;
-    host_agrees(&head.headers, target, usual)?;
+    match &wish {
+        Wish::Answer(target) if fixed.is_none() => host_agrees(&head.headers, target, HTTP)?,
+        // What goes through a tunnel often leaves its port out.
+        Wish::Tunnel(target) | Wish::Answer(target) => {
+            host_agrees(&head.headers, target, target.port)?;
+        }
+    }
     Ok(wish)
 }
 
@@ -92,18 +106,19 @@ fn body_is_clear(head: &Parts) -> Result<(), Malformed> {
     if clear { Ok(()) } else { Err(Malformed::Length) }
 }
 
-/// At most one Host field, and the same host as the target's. `usual` is the port that it may leave
-/// out; clients leave out any port of a tunnel.
-fn host_agrees(headers: &HeaderMap, target: &Target, usual: Option<u16>) -> Result<(), Malformed> {
+/// At most one Host field, which names the target. `usual` is the port that it may leave out.
+fn host_agrees(headers: &HeaderMap, target: &Target, usual: u16) -> Result<(), Malformed> {
     let mut fields = headers.get_all(HOST).iter();
     let Some(field) = fields.next() else { return Ok(()) };
-    let said =
-        field.to_str().ok().and_then(|text| Target::parse(text, usual.or(Some(target.port))).ok());
-    if fields.next().is_none() && said.as_ref() == Some(target) {
-        Ok(())
-    } else {
-        Err(Malformed::Host)
+    let said = field.to_str().ok().and_then(|text| Target::parse(text, Some(usual)).ok());
+    let agrees = said.is_some_and(|said| said.port == target.port && target.goes_by(&said.host));
+    if agrees && fields.next().is_none() {
+        return Ok(());
     }
+    let fields = headers.get_all(HOST).iter();
+    let said: Vec<_> = fields.map(|field| format!("{field:?}")).collect();
+    let said = format!("a request's Host field says {}", said.join(" and "));
+    Err(Malformed::Host { target: target.clone(), said })
 }
 
 /// Fields that concern one connection and are not passed on (RFC 9110, section 7.6.1).
@@ -112,7 +127,7 @@ const HOP: [HeaderName; 7] =
 const HOP_TOO: [&str; 3] = ["proxy-connection", "keep-alive", "proxy-authentication-info"];
 
 /// Takes away what concerns one connection alone, and gives back the protocol that it is to be
-/// upgraded to.
+/// upgraded to. HTTP/2 without TLS is none: what is asked for in it could not be held to the host.
 pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let options: Vec<String> = headers
         .get_all(CONNECTION)
@@ -121,7 +136,7 @@ pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
         .flat_map(|value| value.split(','))
         .map(|option| option.trim().to_ascii_lowercase())
         .collect();
-    let upgrade = headers.get(UPGRADE).cloned();
+    let upgrade = headers.get(UPGRADE).filter(|protocol| protocol_is_opaque(protocol)).cloned();
     let framing = [HOST.as_str(), CONTENT_LENGTH.as_str()];
     for option in options.iter().filter(|option| !framing.contains(&option.as_str())) {
         headers.remove(option.as_str());
@@ -132,5 +147,11 @@ pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     for name in HOP_TOO {
         headers.remove(name);
     }
+    headers.remove("http2-settings");
     upgrade.filter(|_| options.iter().any(|option| option == "upgrade"))
+}
+
+fn protocol_is_opaque(protocol: &HeaderValue) -> bool {
+    let text = protocol.to_str().unwrap_or("h2c").to_ascii_lowercase();
+    text.split(',').all(|one| !one.trim().starts_with("h2") && !one.trim().starts_with("http"))
 }

@@ -1,11 +1,14 @@
 //! The event loop: accepts, and hands each connection to what it is.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Open};
 use crate::dial::{Resolve, Way};
+use crate::inspect::Inside;
+use crate::rewound::Rewound;
 use crate::target::{Host, Target};
-use crate::{Judge, inspect, proxy, tunnel};
+use crate::{Judge, http, inspect, proxy, tunnel};
 use std::io;
 use std::net::TcpListener as Listener;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -116,15 +119,52 @@ async fn accept(entrance: Entrance, listener: TcpListener, way: Arc<Way>, room: 
 /// A place among the connections that are served, held by all that serves one.
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
-async fn relay(way: Arc<Way>, target: Target, inside: TcpStream, _permit: Permit) {
+async fn relay(way: Arc<Way>, target: Target, inside: TcpStream, permit: Permit) {
     // What cannot be carried is closed, which the agent sees.
     let Ok((outside, open)) = way.connect(&target).await else { return };
-    let first = async {
-        match &target.host {
-            // A relay to an address stands in for it under whatever name leads there inside.
-            Host::Address(_) => Ok(Vec::new()),
-            Host::Name(_) => inspect::agreeing(&way, &target, &inside, Vec::new()).await,
+    match &target.host {
+        // A relay to an address stands in for it under whatever name leads there inside.
+        Host::Address(_) => tunnel::carry(&open, &inside, &outside, &[], &[]).await,
+        Host::Name(_) => {
+            let tunnel = Tunnel { way, target, open, inside, outside, permit };
+            tunnel.carry(Vec::new()).await;
         }
-    };
-    tunnel::carry(&open, &inside, &outside, first, &[]).await;
+    }
+}
+
+/// A connection that was made for a client, who has yet to say what it is for.
+pub(crate) struct Tunnel {
+    pub(crate) way: Arc<Way>,
+    pub(crate) target: Target,
+    pub(crate) open: Arc<Open>,
+    pub(crate) inside: TcpStream,
+    pub(crate) outside: TcpStream,
+    pub(crate) permit: Permit,
+}
+
+impl Tunnel {
+    /// Carries what agrees with what was asked for. `first` is what the client has said already.
+    ///
+    /// Boxed: requests that come through a tunnel are served as others are, of which one could be
+    /// for a tunnel.
+    pub(crate) fn carry(self, first: Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let Self { way, target, open, inside, outside, permit } = self;
+            let said = tokio::select! {
+                said = inspect::agreeing(&way, &target, &inside, &outside, first) => said,
+                () = open.ended() => return,
+            };
+            match said {
+                Ok(Inside::Bytes(first)) => {
+                    tunnel::carry(&open, &inside, &outside, &first, &[]).await;
+                }
+                Ok(Inside::Requests(first)) => {
+                    let made = http::Made { target, open, outside };
+                    http::serve_made(way, made, Rewound::new(inside, first), permit).await;
+                }
+                // It has been told, or has gone.
+                Err(_) => {}
+            }
+        })
+    }
 }

@@ -112,6 +112,16 @@ impl Target {
         Self::new(host, port.or(default_port).ok_or(BadTarget::NoPort)?)
     }
 
+    /// Whether this is a name of the host: no address has one, but loopback.
+    pub(crate) fn goes_by(&self, named: &Host) -> bool {
+        match (&self.host, named) {
+            (Host::Address(address), Host::Name(name)) => {
+                name == "localhost" && address.is_loopback()
+            }
+            (asked, named) => asked == named,
+        }
+    }
+
     /// The host and port as an HTTP `Host` field has them, without the port that is usual.
     pub(crate) fn authority(&self, usual: u16) -> String {
         let text = self.to_string();

@@ -17,16 +17,16 @@ thread_local! {
 }
 
 /// Carries until both sides have ended, one has failed, or the connection is ended from outside.
-/// `first` yields what goes outward before all else, and `back` goes inward.
+/// `first` goes outward before all else, and `back` inward.
 pub(crate) async fn carry(
     open: &Open,
     inside: &TcpStream,
     outside: &TcpStream,
-    first: impl Future<Output = io::Result<Vec<u8>>>,
+    first: &[u8],
     back: &[u8],
 ) {
     let outward = async {
-        write_all(outside, &first.await?).await?;
+        write_all(outside, first).await?;
         copy(inside, outside).await
     };
     let inward = async {
