@@ -15,6 +15,7 @@ mod acts;
 use super::agent;
 use super::attributes::{self, Attribute, Own};
 use super::control::Shared;
+use super::cpus::Helper;
 use super::guard::Guard;
 use super::landlock;
 use super::notify::{Listener, Question};
@@ -152,6 +153,8 @@ pub(super) enum Broker {
 #[derive(Debug)]
 pub(super) struct Working {
     jobs: Option<Sender<Job>>,
+    /// Whoever hands a job over is about to wait for the next call.
+    helper: Helper,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -195,7 +198,8 @@ impl Broker {
             *self = start(*work).map_or_else(Self::Failed, Self::Working);
         }
         match self {
-            Self::Working(Working { jobs, thread: _ }) => {
+            Self::Working(Working { jobs, helper, thread: _ }) => {
+                helper.bring_here();
                 let sent = jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
                 sent.ok_or(Errno(libc::EIO))
             }
@@ -210,7 +214,7 @@ fn start(work: Work) -> Result<Working> {
     let (sender, jobs) = channel();
     let (report, confined) = channel();
     let run = move || {
-        let result = confine(&work.ruleset);
+        let result = confine(&work.ruleset).map(|()| Helper::this_thread());
         let failed = result.is_err();
         // Whoever started it waits for this.
         let told = report.send(result);
@@ -221,9 +225,14 @@ fn start(work: Work) -> Result<Working> {
     let _signals = sys::block_signals();
     let started = std::thread::Builder::new().name("broker".into()).spawn(run);
     let thread = started.map_err(|_| Errno(libc::EAGAIN))?;
-    let working = Working { jobs: Some(sender), thread: Some(thread) };
-    confined.recv().unwrap_or(Err(Errno(libc::EIO)))?;
-    Ok(working)
+    let helper = confined.recv().unwrap_or(Err(Errno(libc::EIO)));
+    match helper {
+        Ok(helper) => Ok(Working { jobs: Some(sender), helper, thread: Some(thread) }),
+        Err(errno) => {
+            let _ = thread.join(); // it has nothing more to do
+            Err(errno)
+        }
+    }
 }
 
 /// Confines the calling thread as the agent is confined.

@@ -1,7 +1,9 @@
-//! Which processors the first process runs on while its supervisor works beside it.
+//! Who runs on which processor: who work at the same time beside each other, and who take turns on
+//! the same one.
 //!
 //! Where processors share no cache, as on many virtual machines, the kernel leaves a new process on
-//! its parent's: the two would take turns, and the start would take as long as both together.
+//! its parent's, and a thread that is woken where it was: the first process and its supervisor would
+//! take turns, and who only hands work over would wait for another processor to wake.
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
@@ -32,5 +34,32 @@ impl Cpus {
     pub(super) fn use_all(&self) {
         // They were this thread's own a moment ago; if one has been taken away, the rest will do.
         let _ = sched_setaffinity(None, &self.0);
+    }
+}
+
+/// A thread that works while this one waits for it.
+#[derive(Debug)]
+pub(super) struct Helper {
+    thread: Pid,
+    /// Where it was last brought.
+    at: Option<usize>,
+}
+
+impl Helper {
+    /// The calling thread, as whoever hands it work sees it.
+    pub(super) fn this_thread() -> Self {
+        Self { thread: rustix::thread::gettid(), at: None }
+    }
+
+    /// Has it run on the processor that the calling thread is on.
+    pub(super) fn bring_here(&mut self) {
+        let here = sched_getcpu();
+        if self.at != Some(here) && here < CpuSet::MAX_CPU {
+            let mut only = CpuSet::new();
+            only.set(here);
+            // What the kernel refuses only makes it slower.
+            let _ = sched_setaffinity(Some(self.thread), &only);
+            self.at = Some(here);
+        }
     }
 }

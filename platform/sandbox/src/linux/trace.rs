@@ -70,7 +70,12 @@ impl Tracer<'_> {
             let timeout = self.timeout();
             sys::poll(&mut fds, timeout)
                 .map_err(|e| fault("its events cannot be waited for", e))?;
-            sys::drain(self.shared.wake.as_fd());
+            if fds[0].revents != 0 {
+                sys::drain(self.shared.wake.as_fd());
+            }
+            // Most rounds bring a question and nothing else.
+            let stirred =
+                fds[0].revents != 0 || fds[1].revents != libc::POLLIN || fds[2].revents != 0;
             if fds[1].revents & libc::POLLIN != 0 {
                 self.question()?;
             } else if fds[1].revents != 0 {
@@ -79,8 +84,10 @@ impl Tracer<'_> {
             if fds[2].revents != 0 {
                 messages_come = self.message();
             }
-            self.answers();
-            self.words();
+            if stirred {
+                self.answers();
+                self.words();
+            }
             if !self.waiting.is_empty() {
                 self.look_for_interrupts();
             }
@@ -89,7 +96,7 @@ impl Tracer<'_> {
                 self.judge.exceeded(&excess);
                 self.end();
             }
-            if self.children()? {
+            if stirred && self.children()? {
                 let exit = self.exit.unwrap_or(Exit::Signal(libc::SIGKILL));
                 return Ok(Outcome { exit, ended: self.ended });
             }
