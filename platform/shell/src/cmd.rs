@@ -10,7 +10,7 @@ mod internal;
 mod words;
 
 use crate::walk::{Base, Command, Input, Walker};
-use crate::wrappers::base_name;
+use crate::wrappers::{base_name, windows_name};
 use crate::{Redirection, Way, What, Word};
 use chars::Char;
 use internal::{Named, named};
@@ -286,8 +286,7 @@ impl Reader<'_> {
         }
         let mut words = words;
         if let Some(first) = words.first_mut() {
-            // Windows finds `GIT` and `C:\x\git.exe` by what policy calls git.
-            first.value = first.value.to_ascii_lowercase().replace('\\', "/");
+            first.value = windows_name(&first.value);
         }
         match named {
             Named::Unclear(why) => self.walker.unread(at.clone(), why),

@@ -33,6 +33,13 @@ pub(crate) fn base_name(word: &Word) -> Option<&str> {
     (!name.is_empty() && !name.contains('\0')).then_some(name)
 }
 
+/// A program's name as Windows finds it and policy has it: `GIT`, `C:\x\git.exe` and `git.` are git.
+pub(crate) fn windows_name(name: &str) -> String {
+    let name = name.to_ascii_lowercase().replace('\\', "/");
+    let short = name.trim_end_matches(['.', ' ']);
+    if short.is_empty() || short.ends_with('/') { name } else { short.to_owned() }
+}
+
 /// The shell of this name.
 pub(crate) fn dialect(name: &str) -> Option<Dialect> {
     Some(match name.to_ascii_lowercase().as_str() {

@@ -1,9 +1,10 @@
 //! Cmdlets that run what they are given: blocks, texts, programs, methods.
 
 use super::Reader;
-use super::commands::{Argument, Form, normal};
+use super::commands::{Argument, Form};
 use super::names::is_harmless_method;
 use crate::walk::{Command, Input};
+use crate::wrappers::windows_name;
 use crate::{MANY, ONE, Way, Word};
 
 /// Parameters that every cmdlet has; `true` where a value follows.
@@ -57,6 +58,9 @@ impl Reader<'_> {
         command: &Command,
         start: usize,
     ) {
+        if arguments.iter().any(|own| matches!(own.word.known(), Some("--" | "--%"))) {
+            self.unread(start, "what a cmdlet takes for its arguments behind `--`");
+        }
         match name {
             "invoke-expression" => self.invoke_expression(arguments, command, start),
             "start-process" => self.start_process(arguments, command, start),
@@ -80,14 +84,20 @@ impl Reader<'_> {
                 self.unread(start, "an alias, which changes what a name means");
             }
             "set-item" | "new-item" | "set-content" | "add-content" | "copy-item"
-            | "rename-item" | "move-item" | "remove-item" | "clear-item" | "set-itemproperty" => {
+            | "rename-item" | "move-item" | "remove-item" | "clear-item" | "set-itemproperty"
+            | "set-location" | "push-location" => {
                 let changes = arguments.iter().flat_map(|own| &own.list).any(|word| {
                     let text = word.token().to_ascii_lowercase();
                     ["alias:", "function:", "env:", "variable:", "provider::"]
                         .iter()
                         .any(|drive| text.contains(drive))
                 });
-                if changes {
+                // With a value, it can make an alias as well as a file.
+                let computed = arguments.iter().any(|own| own.word.known().is_none());
+                let with_value =
+                    name == "set-item" || arguments.iter().any(|own| begins(own, "-value"));
+                let may = computed && with_value && matches!(name, "set-item" | "new-item");
+                if changes || may {
                     self.unread(start, "what a name or a variable means is changed");
                 }
             }
@@ -185,7 +195,7 @@ impl Reader<'_> {
         let mut words: Vec<Word> = rest.iter().map(|own| own.word.clone()).collect();
         if let Some(name) = words.first_mut() {
             name.value =
-                if first.form == Form::Text { normal(name.token()) } else { ONE.to_owned() };
+                if first.form == Form::Text { windows_name(name.token()) } else { ONE.to_owned() };
         }
         let command = Command { words, redirections: Vec::new(), ..command.clone() };
         self.walker.enter(Way::Exec);
@@ -229,7 +239,7 @@ impl Reader<'_> {
         let Some(program) = program else {
             return self.unread(start, "a name that is only known when it runs");
         };
-        let value = program.word.known().map_or_else(|| ONE.to_owned(), normal);
+        let value = program.word.known().map_or_else(|| ONE.to_owned(), windows_name);
         let mut words = vec![Word { value, ..program.word.clone() }];
         words.extend(list.iter().flat_map(|list| &list.list).flat_map(split));
         if positions.next().is_some() {
@@ -249,16 +259,18 @@ fn begins(own: &Argument, name: &str) -> bool {
     !letters.is_empty() && name.trim_start_matches('-').starts_with(letters)
 }
 
-/// Whether what runs is a file's, or a block that is not written here.
+/// Whether what runs is a file's or a name's, or a block that is not written here.
 fn runs_unknown(arguments: &[Argument]) -> bool {
     let is_block = |own: &Argument| {
         ["-scriptblock", "-initializationscript", "-expression", "-action"]
             .iter()
             .any(|name| begins(own, name))
     };
-    let by_file = arguments
-        .iter()
-        .any(|own| ["-filepath", "-literalpath", "-pspath"].iter().any(|name| begins(own, name)));
+    let by_file = arguments.iter().any(|own| {
+        ["-filepath", "-literalpath", "-pspath", "-command", "-definitionname"]
+            .iter()
+            .any(|name| begins(own, name))
+    });
     let computed = |own: &Argument| own.form == Form::Other;
     let named = arguments.windows(2).any(|pair| match pair {
         [name, value] => is_block(name) && computed(value),

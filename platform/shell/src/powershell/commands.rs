@@ -5,6 +5,7 @@ use super::{
     Reader, begins_variable, ends_word, is_dash, is_double_quote, is_name, is_single_quote,
 };
 use crate::walk::Command;
+use crate::wrappers::windows_name;
 use crate::{MANY, ONE, Redirection, Way, What, Word};
 use chaperone_policy::changes_meaning;
 
@@ -128,7 +129,7 @@ impl Reader<'_> {
         }
         let is_name = matches!(name.form, Form::Text | Form::Parameter);
         let known = name.word.known().filter(|_| is_name).unwrap_or_default().to_owned();
-        let lower = normal(&known);
+        let lower = windows_name(&known);
         let words = |first: Word, shown: bool| {
             let rest =
                 arguments.iter().map(|own| if shown { own.word.clone() } else { native(own) });
@@ -147,9 +148,8 @@ impl Reader<'_> {
         }
         let (who, cmdlet) = who(&lower);
         if who != Who::Shell {
-            // Windows finds `GIT` and `C:\x\git.exe` by what policy calls git.
             let value = match name.word.token() {
-                token if is_name && !token.is_empty() => normal(token),
+                token if is_name && !token.is_empty() => windows_name(token),
                 _ => ONE.to_owned(),
             };
             let first = Word { value, ..name.word.clone() };
@@ -391,11 +391,6 @@ impl Reader<'_> {
         self.walker.word(word, crate::Dialect::PowerShell);
         self.walker.leave();
     }
-}
-
-/// A program's name as policy has it.
-pub(super) fn normal(name: &str) -> String {
-    name.to_ascii_lowercase().replace('\\', "/")
 }
 
 /// What can follow the dash of a parameter.

@@ -89,14 +89,8 @@ impl Reader<'_> {
         let digits = |from: usize, is: fn(&u8) -> bool| {
             bytes.get(from..).unwrap_or_default().iter().take_while(|byte| is(byte)).count()
         };
-        let is_prefix = |letter: u8| {
-            bytes.first() == Some(&b'0')
-                && bytes.get(1).is_some_and(|own| own.eq_ignore_ascii_case(&letter))
-        };
-        let mut length = if is_prefix(b'x') {
+        let mut length = if rest.starts_with("0x") || rest.starts_with("0X") {
             2 + digits(2, u8::is_ascii_hexdigit)
-        } else if is_prefix(b'b') {
-            2 + digits(2, |byte| matches!(byte, b'0' | b'1'))
         } else {
             let mut length = digits(0, u8::is_ascii_digit);
             let next = bytes.get(length + 1);
@@ -121,7 +115,8 @@ impl Reader<'_> {
             .iter()
             .find_map(|multiplier| letters.strip_suffix(multiplier))
             .unwrap_or(&letters);
-        if !matches!(kind, "" | "l" | "d" | "u" | "ul" | "n" | "s" | "us" | "y" | "uy") {
+        // PowerShell 7 has more of them, which are names in Windows PowerShell.
+        if !matches!(kind, "" | "l" | "d") {
             return None;
         }
         length += suffix;

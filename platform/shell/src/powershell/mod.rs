@@ -27,6 +27,10 @@ pub(crate) fn walk(walker: &mut Walker, text: &str, base: &Base) {
         let why = "$PSDefaultParameterValues, which changes what a cmdlet is given";
         walker.unread(base.map(&(0..text.len())), why);
     }
+    if lower.contains("alias:") {
+        walker
+            .unread(base.map(&(0..text.len())), "the drive of aliases, which say what names mean");
+    }
     let outside = walker.ways();
     let mut reader = Reader {
         walker,

@@ -179,7 +179,6 @@ const CMDLETS: &[(&str, &str)] = &[
     ("exit", "pssession"),
     ("expand", "archive"),
     ("export", "alias clixml csv formatdata"),
-    ("find", "package module script"),
     ("foreach", "object"),
     ("format", "custom hex list table wide"),
     (

@@ -11,7 +11,6 @@ const KEYWORDS: &[&str] = &[
     "break",
     "catch",
     "class",
-    "clean",
     "configuration",
     "continue",
     "data",
@@ -132,7 +131,7 @@ impl Reader<'_> {
             self.chain(false);
             return false;
         };
-        let is_part = matches!(word, "begin" | "process" | "end" | "clean" | "dynamicparam");
+        let is_part = matches!(word, "begin" | "process" | "end" | "dynamicparam");
         if is_part && !parts {
             self.chain(false);
             return false;
@@ -398,7 +397,8 @@ impl Reader<'_> {
         self.block(Way::Function(name));
         // An alias goes before it, and where it stands within something, it may not come about.
         let always = self.walker.ways() == self.outside && self.depth == 1 && self.keeps_functions;
-        if always && who(&plain).0 == Who::Program && !plain.contains('\0') {
+        let is_plain = plain.chars().all(|own| is_name(own) || own == '-');
+        if always && is_plain && who(&plain).0 == Who::Program {
             self.functions.insert(plain);
         }
     }
