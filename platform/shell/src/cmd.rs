@@ -405,17 +405,3 @@ impl Reader<'_> {
         Some(Some(Redirection { writes: arrow == '>', file }))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::{Dialect, LONGEST, read};
-
-    #[test]
-    fn what_is_nested_without_end_is_said_to_be_unread() {
-        for piece in ["if a==a ", "(", "for %i in (a) do ", "call ", "@(", "if exist a (", "start "]
-        {
-            let reading = read(&piece.repeat(LONGEST / piece.len()), Dialect::Cmd);
-            assert!(!reading.unread.is_empty(), "{piece}");
-        }
-    }
-}

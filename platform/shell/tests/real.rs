@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
+mod pages;
+
 use chaperone_shell::{Dialect, Found, Reading, read};
 use proptest::prelude::*;
 use std::fs;
@@ -135,21 +137,7 @@ fn compare(stage: &Stage, text: &str) -> Result<(), String> {
 #[test]
 fn what_bash_starts_for_the_corpus_was_read() {
     let stage = Stage::new();
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/bash.txt");
-    let page = fs::read_to_string(page).unwrap();
-    let mut texts: Vec<String> = Vec::new();
-    for line in page.lines() {
-        match (line.strip_prefix("$ "), line.strip_prefix("> ")) {
-            (Some(text), _) => texts.push(text.to_owned()),
-            (_, Some(more)) => {
-                if let Some(text) = texts.last_mut() {
-                    text.push('\n');
-                    text.push_str(more);
-                }
-            }
-            _ => {}
-        }
-    }
+    let texts = pages::texts("bash.txt");
     let wrong: Vec<String> = texts.iter().filter_map(|text| compare(&stage, text).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let started = stage.started("git push; X=git; $X pull | cat");

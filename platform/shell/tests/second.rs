@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
+mod pages;
+
 use chaperone_shell::{Dialect, Reading, read};
 use proptest::prelude::*;
 use std::fs;
@@ -71,25 +73,6 @@ fn compare(parser: &mut Parser, text: &str) -> Result<bool, String> {
     }
 }
 
-/// The texts of a page of cases.
-fn texts(name: &str) -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
-    let mut texts: Vec<String> = Vec::new();
-    for line in fs::read_to_string(page).unwrap().lines() {
-        match (line.strip_prefix("$ "), line.strip_prefix("> ")) {
-            (Some(text), _) => texts.push(text.to_owned()),
-            (_, Some(more)) => {
-                if let Some(text) = texts.last_mut() {
-                    text.push('\n');
-                    text.push_str(more);
-                }
-            }
-            _ => {}
-        }
-    }
-    texts
-}
-
 /// Where the other reader is wrong: an escaped `;` ends nothing, a quoted `--%` is one as well, word
 /// processors' quotes are quotes.
 const ITS_OWN: [&str; 4] = [
@@ -102,7 +85,7 @@ const ITS_OWN: [&str; 4] = [
 #[test]
 fn what_another_reader_sees_in_the_corpus_was_read() {
     let mut parser = parser();
-    let mut texts = texts("powershell.txt");
+    let mut texts = pages::texts("powershell.txt");
     texts.retain(|text| !ITS_OWN.contains(&text.as_str()));
     let results: Vec<_> = texts.iter().map(|text| compare(&mut parser, text)).collect();
     let wrong: Vec<_> = results.iter().filter_map(|result| result.clone().err()).collect();

@@ -236,39 +236,3 @@ fn is_name(c: char) -> bool {
 fn begins_variable(c: char) -> bool {
     is_name(c) || matches!(c, '$' | '?' | '^' | ':')
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::{Dialect, LONGEST, read};
-
-    #[test]
-    fn what_is_nested_without_end_is_said_to_be_unread() {
-        let pieces = [
-            "(",
-            "{",
-            "$(",
-            "@(",
-            "@{a=",
-            "\"$(",
-            "& {",
-            "if (",
-            "$a = ",
-            "[",
-            "(1)[",
-            "f(",
-            "!(",
-            "$a[",
-            "if (1) {",
-            "@\"\n$(",
-            "return (",
-            "switch (1) { {",
-            "function f {",
-            "a -b:(",
-            "1,(",
-        ];
-        for piece in pieces {
-            let reading = read(&piece.repeat(LONGEST / piece.len()), Dialect::PowerShell);
-            assert!(!reading.unread.is_empty(), "{piece}");
-        }
-    }
-}
