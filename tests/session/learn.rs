@@ -55,9 +55,7 @@ fn commands_and_connections_are_learned_recorded_and_applied_only_if_a_person_sa
     assert!(!diff.lines().any(|line| line.starts_with('-') && !line.starts_with("---")), "{diff}");
     assert!(said.contains("Nothing is changed"), "{said}");
 
-    let events = place.chaperone(["history", "list", "--json"])?.output()?;
-    let events: Vec<Value> =
-        text(&events.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let events = place.events([])?;
     let start = events.iter().find(|event| event["kind"] == "session-start").context("a start")?;
     assert_eq!(start["detail"]["learns"], true, "{start}");
     let found = events.iter().find(|event| event["kind"] == "finding").context("a finding")?;
@@ -243,9 +241,7 @@ fn files_that_the_kernel_reports_are_learned_by_root_and_others_are_told_why_not
     }
     assert_eq!(unseen, [""; 0]);
     assert!(changes(&told).contains(&("filesystem.read", folder)), "{told}");
-    let history = place.chaperone(["history", "list", "--json", "--kind", "read"])?.output()?;
-    let events: Vec<Value> =
-        text(&history.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let events = place.events(["--kind", "read"])?;
     let file = format!("{folder}/a");
     let event = events.iter().find(|event| event["action"] == file.as_str()).context("one")?;
     assert_eq!((&event["decision"], &event["rule"]), (&"deny".into(), &"filesystem grants".into()));

@@ -15,6 +15,7 @@ mod probes;
 mod proxy;
 mod self_test;
 mod signing;
+mod why;
 
 use anyhow::{Context, Result};
 use chaperone_tests::eventually;
@@ -166,9 +167,7 @@ fn who_attends_is_asked_and_the_first_answer_counts() -> Result<()> {
     assert_eq!(text(&done.stdout), "status 0\n", "{}", text(&done.stderr));
     assert!(place.pushed("main"));
 
-    let history = place.chaperone(["history", "list", "--json"])?.output()?;
-    let events: Vec<serde_json::Value> =
-        text(&history.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let events = place.events([])?;
     let answer = events.iter().find(|event| event["kind"] == "answer").context("an answer")?;
     assert_eq!(answer["decision"], "allow");
     assert_eq!(answer["action"], "git push -q origin main");
@@ -311,9 +310,7 @@ fn a_connection_that_is_open_ends_when_the_policy_no_longer_names_its_host() -> 
     place.configure("[network]\nallow = [\"127.0.0.2:1\"]\n")?;
     let done = session.wait_with_output()?;
     assert_eq!(text(&done.stdout), "open\nclosed\n", "{}", text(&done.stderr));
-    let history = place.chaperone(["history", "list", "--json", "--kind", "connect"])?.output()?;
-    let events: Vec<serde_json::Value> =
-        text(&history.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let events = place.events(["--kind", "connect"])?;
     let decisions: Vec<_> = events.iter().map(|event| event["decision"].as_str()).collect();
     assert_eq!(decisions, [Some("deny"), Some("allow")], "the latest first: {events:?}");
     assert_eq!(

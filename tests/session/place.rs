@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use chaperone_tests::chaperone;
 use rustix::fd::OwnedFd;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -93,6 +94,14 @@ impl Place {
     /// `chaperone run -- sh -c SCRIPT`, to its end.
     pub(crate) fn run(&self, script: &str) -> Result<Output> {
         Ok(self.chaperone(["run", "--", "sh", "-c", script])?.output()?)
+    }
+
+    /// What the history lists, the latest first.
+    pub(crate) fn events<const N: usize>(&self, options: [&str; N]) -> Result<Vec<Value>> {
+        let mut list = self.chaperone(["history", "list", "--json"])?;
+        let listed = list.args(options).output()?;
+        let lines = text(&listed.stdout);
+        Ok(lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
     }
 
     /// Whether a branch has reached the remote.

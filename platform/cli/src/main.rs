@@ -66,6 +66,10 @@ fn main() -> ExitCode {
     let command = match words.next().as_deref().and_then(OsStr::to_str) {
         Some("run") => Subcommands::Run(read(run_alone(), words)),
         Some("policy") => Subcommands::Policy(read(policy_alone(), words)),
+        // Not a command for people: where a session has a supervisor, this is never reached.
+        Some(word) if word == chaperone_session::inside::QUESTION => {
+            return ended(Err(anyhow::anyhow!("only the supervisor of a session answers this")));
+        }
         // Not a command for people: a self-test starts this program again.
         Some(word) if self_test::is_part(word) => return ended(self_test::run_part(words)),
         _ => Arguments::parse().command,

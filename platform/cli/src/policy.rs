@@ -141,6 +141,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether nothing else was named than where this process is.
+    pub(crate) fn is_here(&self) -> bool {
+        let Self { workspace, agent, policy } = self;
+        workspace.is_none() && agent.is_none() && policy.is_empty()
+    }
+
     pub(crate) fn load(&self, paths: &Paths) -> anyhow::Result<Loaded> {
         let question = Question {
             workspace: self.workspace.clone(),
@@ -178,8 +184,7 @@ impl Asked {
             (.., Some(path)) => Action::Write { path: absolute(path)? },
             _ => return Ok(would_start(loaded, paths, &self.command)),
         };
-        let decision = would(loaded, paths, &action);
-        Ok(Judged { decision, about: Some(action), starts: None })
+        Ok(Judged::of(&action, would(loaded, paths, &action)))
     }
 }
 

@@ -3,13 +3,15 @@
 use crate::policy::{Place, absolute, connect, print_decision, print_started};
 use crate::print::{self, STRONG, visible};
 use chaperone_policy::Action;
-use chaperone_session::{Judged, Paths, command, environment, would, would_start};
+use chaperone_session::{Judged, Loaded, Paths, inside, would, would_start};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// Why a command, path or host is or would be refused, and what would change that
+///
+/// Inside a session the session's supervisor answers, with what doing it would say.
 ///
 /// One word with a slash or a dot at its start is a path; one that looks like a host name, or has
 /// a port, is a host; anything after `--` is a command.
@@ -42,12 +44,9 @@ struct Answer {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let paths = Paths::of_this_user()?;
-    let loaded = arguments.place.load(&paths)?;
+    let ask = Asked::new(&arguments.place)?;
     let actions = match &arguments.about {
-        None => {
-            vec![("", Action::Run(command(&arguments.command, &loaded.workspace, &environment())))]
-        }
+        None => return ask.shown(arguments, "", ask.start(&arguments.command)?),
         Some(about) if is_path(about) => {
             let path = absolute(Path::new(about))?;
             vec![
@@ -58,26 +57,63 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(host) => vec![("", connect(host)?)],
     };
     for (what, action) in actions {
-        let judged = match &action {
-            Action::Run(_) => would_start(&loaded, &paths, &arguments.command),
-            _ => {
-                let decision = would(&loaded, &paths, &action);
-                Judged { decision, about: Some(action), starts: None }
-            }
-        };
-        let change = judged.change();
+        ask.shown(arguments, what, ask.about(&action)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who answers.
+enum Asked {
+    /// The policy in force for a session that would start here.
+    Policy { loaded: Box<Loaded>, paths: Paths },
+    /// The session that this process runs in.
+    Session,
+}
+
+impl Asked {
+    fn new(place: &Place) -> anyhow::Result<Self> {
+        if std::env::var_os("CHAPERONE_SESSION").is_some() {
+            let own = "inside a session it is the session's own policy that answers; leave out \
+                       --workspace, --agent and --policy";
+            anyhow::ensure!(place.is_here(), own);
+            return Ok(Self::Session);
+        }
+        let paths = Paths::of_this_user()?;
+        Ok(Self::Policy { loaded: Box::new(place.load(&paths)?), paths })
+    }
+
+    fn start(&self, words: &[String]) -> anyhow::Result<Judged> {
+        Ok(match self {
+            Self::Policy { loaded, paths } => would_start(loaded, paths, words),
+            Self::Session => inside::ask_start(words, &std::env::current_dir()?)?,
+        })
+    }
+
+    fn about(&self, action: &Action) -> anyhow::Result<Judged> {
+        Ok(match self {
+            Self::Policy { loaded, paths } => Judged::of(action, would(loaded, paths, action)),
+            Self::Session => inside::ask(action)?,
+        })
+    }
+
+    fn shown(&self, arguments: &Arguments, what: &str, judged: Judged) -> anyhow::Result<ExitCode> {
+        let change = judged.change.clone();
         if arguments.json {
             print::json(&Answer { judged, change })?;
-            continue;
+            return Ok(ExitCode::SUCCESS);
         }
         write!(print::out(), "{STRONG}{what}{STRONG:#}")?;
         print_decision(&judged.decision)?;
         print_started(judged.starts.as_ref())?;
         if !change.is_empty() {
-            writeln!(print::out(), "  to change it: {}", visible(&change))?;
+            let place = match self {
+                Self::Policy { .. } => "",
+                Self::Session => ", outside of this session",
+            };
+            writeln!(print::out(), "  to change it{place}: {}", visible(&change))?;
         }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn is_path(text: &str) -> bool {

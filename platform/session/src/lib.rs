@@ -8,6 +8,7 @@ pub mod desk;
 
 mod doctor;
 mod gaps;
+pub mod inside;
 mod learn;
 mod load;
 mod memory;

@@ -8,8 +8,9 @@ use chaperone_approvals::visible;
 use chaperone_policy::{Action, Command, Decision, Origin, Verdict, changes_meaning};
 use chaperone_shell::{Found, Reading, read_command};
 use serde::Serialize;
+use std::convert::Infallible;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A command, and what it would start where it is one that starts others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,10 +18,9 @@ pub struct Judged {
     /// The strictest of what is decided about the command and everything that it would start.
     #[serde(flatten)]
     pub decision: Decision,
-    /// The action that the decision is about: the command, or one that it would start. `None`
-    /// where nobody can tell.
+    /// What would change it, in plain words; empty where nothing stands in the way.
     #[serde(skip)]
-    pub about: Option<Action>,
+    pub change: String,
     /// What it would start, and what of that cannot be told; `None` where its arguments start
     /// nothing.
     #[serde(flatten)]
@@ -66,58 +66,65 @@ pub struct Unread {
 }
 
 impl Judged {
-    /// What would change the decision, in plain words; empty where nothing stands in the way.
-    pub fn change(&self) -> String {
-        let is_known = |action: &&Action| match action {
-            Action::Run(command) => !command.argv.iter().any(|word| word.contains('\0')),
-            Action::Read { .. } | Action::Write { .. } | Action::Connect { .. } => true,
-        };
-        match self.about.as_ref().filter(is_known) {
-            Some(action) => change(action, &self.decision),
-            None => "Write out what it starts: a program that the text names is judged by its \
-                     name, here and in a session."
-                .to_owned(),
-        }
+    /// An action that starts nothing, with what is decided about it.
+    pub fn of(action: &Action, decision: Decision) -> Self {
+        Self { change: change(action, &decision), decision, starts: None }
     }
 }
 
 /// What would be decided about these words, and about each program that they would start.
 pub fn would_start(loaded: &Loaded, paths: &Paths, words: &[String]) -> Judged {
-    let own = command(words, &loaded.workspace, &environment());
-    let own = Action::Run(own);
-    let mut decision = would(loaded, paths, &own);
-    let mut about = Some(own);
-    let Some(reading) = read_command(words) else {
-        return Judged { decision, about, starts: None };
+    let decide = |action: &Action| -> Result<Judged, Infallible> {
+        Ok(Judged::of(action, would(loaded, paths, action)))
     };
+    match started(words, &loaded.workspace, decide) {
+        Ok(judged) => judged,
+        Err(never) => match never {},
+    }
+}
+
+/// The same for whoever decides about a single action.
+pub(crate) fn started<E>(
+    words: &[String],
+    cwd: &Path,
+    mut decide: impl FnMut(&Action) -> Result<Judged, E>,
+) -> Result<Judged, E> {
+    let mut whole = decide(&Action::Run(command(words, cwd, &environment())))?;
+    let Some(reading) = read_command(words) else { return Ok(whole) };
     let mut commands = Vec::new();
     for found in reading.programs() {
-        let action = Action::Run(as_command(loaded, found));
-        let command = judged(found, would(loaded, paths, &action));
-        if command.decision.verdict > decision.verdict {
-            decision = command.decision.clone();
-            decision.reason = format!("It starts `{}`: {}", command.written, decision.reason);
-            about = Some(action);
+        let action = as_command(found, cwd);
+        let is_known = !action.argv.iter().any(|word| word.contains('\0'));
+        let Judged { decision, change, starts: _ } = decide(&Action::Run(action))?;
+        let command = judged(found, decision.clone());
+        if decision.verdict > whole.decision.verdict {
+            let reason = format!("It starts `{}`: {}", command.written, decision.reason);
+            whole.decision = Decision { reason, ..decision };
+            whole.change = if is_known { change } else { WRITE_OUT.to_owned() };
         }
         commands.push(command);
     }
     let unread: Vec<Unread> = reading.unread.iter().map(|own| unread(&reading, own)).collect();
-    if let (Verdict::Allow, Some(first)) = (decision.verdict, unread.first()) {
+    if let (Verdict::Allow, Some(first)) = (whole.decision.verdict, unread.first()) {
         let what = match first.written.as_str() {
             "" => "it".to_owned(),
             written => format!("`{written}`"),
         };
-        about = None;
-        decision = Decision {
+        WRITE_OUT.clone_into(&mut whole.change);
+        whole.decision = Decision {
             verdict: Verdict::Ask,
             rule: None,
             origin: Origin::built_in(),
             reason: format!("Nobody can tell from here what {what} starts: {}.", first.reason),
         };
     }
-    let starts = Started { text: reading.text, commands, unread };
-    Judged { decision, about, starts: Some(starts) }
+    whole.starts = Some(Started { text: reading.text, commands, unread });
+    Ok(whole)
 }
+
+/// What changes the decision about a command of which a part is only known when it runs.
+const WRITE_OUT: &str = "Write out what it starts: a program that the text names is judged by its \
+                         name, here and in a session.";
 
 fn judged(found: &Found, decision: Decision) -> JudgedCommand {
     JudgedCommand {
@@ -130,13 +137,13 @@ fn judged(found: &Found, decision: Decision) -> JudgedCommand {
 }
 
 /// The command as policy takes it: where nobody can tell which file would run, none proves it.
-fn as_command(loaded: &Loaded, found: &Found) -> Command {
+fn as_command(found: &Found, cwd: &Path) -> Command {
     let mut variables = environment();
     for (name, value) in &found.variables {
         variables.insert(name.clone(), value.token().to_owned());
     }
     let words: Vec<String> = found.words.iter().map(|word| word.token().to_owned()).collect();
-    let mut own = command(&words, &loaded.workspace, &variables);
+    let mut own = command(&words, cwd, &variables);
     let path_is_known = variables.get("PATH").is_none_or(|path| !path.contains('\0'));
     if !path_is_known || words.first().is_some_and(|name| name.contains('\0')) {
         (own.executable, own.exec_name) = (PathBuf::new(), PathBuf::new());

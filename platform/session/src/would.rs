@@ -3,10 +3,10 @@
 use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
-    Access, Action, Class, Command, Decision, Facts, Origin, SourceKind, Verdict, changes_meaning,
-    decide, decide_file, observed,
+    Access, Action, Class, Command, Decision, Facts, Origin, Policy, SourceKind, Verdict,
+    changes_meaning, decide, decide_file, observed,
 };
-use chaperone_sandbox::{AgentAccess, PlanInput, Reach, RealDisk, assume, plan};
+use chaperone_sandbox::{AgentAccess, Plan, PlanInput, Reach, RealDisk, assume, plan};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -32,18 +32,20 @@ pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
     if !loaded.policy.blocked().is_empty() {
         return decide(&loaded.policy, &facts, action);
     }
-    let denied = decide_file(&loaded.policy, access, path)
-        .filter(|decision| decision.verdict == Verdict::Deny);
-    denied.unwrap_or_else(|| by_plan(loaded, paths, access, path))
+    denied(&loaded.policy, access, path).unwrap_or_else(|| by_plan(loaded, paths, access, path))
+}
+
+/// What a session with this policy and this plan does with a file.
+#[cfg(target_os = "linux")]
+pub(crate) fn in_session(policy: &Policy, plan: &Plan, access: Access, path: &Path) -> Decision {
+    denied(policy, access, path).unwrap_or_else(|| by_reach(policy, plan, access, path))
+}
+
+fn denied(policy: &Policy, access: Access, path: &Path) -> Option<Decision> {
+    decide_file(policy, access, path).filter(|decision| decision.verdict == Verdict::Deny)
 }
 
 fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decision {
-    let decision = |verdict, rule: &str, reason: String| Decision {
-        verdict,
-        rule: Some(rule.to_owned()),
-        origin: Origin::built_in(),
-        reason,
-    };
     let (temp, cache) = (paths.temp(), paths.agent_cache("any"));
     // The plan asks for folders that exist; a question may come before the first session.
     let _ = private_dir(&temp);
@@ -62,46 +64,54 @@ fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decis
         environment: &environment(),
         disk: &RealDisk,
     });
-    let planned = match planned {
-        Ok(planned) => planned,
+    match planned {
+        Ok(planned) => by_reach(&loaded.policy, &planned, access, path),
         Err(refusal) => {
-            return decision(Verdict::Deny, "no session", format!("No session starts: {refusal}."));
+            built_in(Verdict::Deny, "no session", format!("No session starts: {refusal}."))
         }
-    };
+    }
+}
+
+fn built_in(verdict: Verdict, rule: &str, reason: String) -> Decision {
+    let rule = Some(rule.to_owned());
+    Decision { verdict, rule, origin: Origin::built_in(), reason }
+}
+
+fn by_reach(policy: &Policy, planned: &Plan, access: Access, path: &Path) -> Decision {
     let shown = path.display();
     match (planned.reach(path), access) {
-        (Reach::Write, _) => match decide_file(&loaded.policy, access, path) {
+        (Reach::Write, _) => match decide_file(policy, access, path) {
             Some(named) => named,
-            None => decision(
+            None => built_in(
                 Verdict::Allow,
                 "sandbox default",
                 format!("{shown} lies in what a session may write."),
             ),
         },
-        (Reach::Read, Access::Read) => match decide_file(&loaded.policy, access, path) {
+        (Reach::Read, Access::Read) => match decide_file(policy, access, path) {
             Some(named) => named,
-            None => decision(
+            None => built_in(
                 Verdict::Allow,
                 "sandbox default",
                 format!("{shown} lies in what a session may read."),
             ),
         },
-        (Reach::Protected, Access::Read) => decision(
+        (Reach::Protected, Access::Read) => built_in(
             Verdict::Allow,
             "protected path",
             format!("{shown} may be read, and not written."),
         ),
-        (Reach::Protected, Access::Write) => decision(
+        (Reach::Protected, Access::Write) => built_in(
             Verdict::Deny,
             "protected path",
             format!("{shown} runs later outside the sandbox, or governs it."),
         ),
-        (Reach::Read, Access::Write) => decision(
+        (Reach::Read, Access::Write) => built_in(
             Verdict::Deny,
             "sandbox default",
             format!("{shown} may be read, and not written."),
         ),
-        (Reach::Nothing, _) => decision(
+        (Reach::Nothing, _) => built_in(
             Verdict::Deny,
             "sandbox default",
             format!("{shown} lies outside of what a session may reach."),

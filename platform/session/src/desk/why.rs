@@ -45,14 +45,11 @@ impl Desk {
         };
         let judged = match &action {
             Action::Run(_) => would_start(&loaded, &self.paths, &words::split(text)?),
-            _ => {
-                let decision = would(&loaded, &self.paths, &action);
-                Judged { decision, about: Some(action), starts: None }
-            }
+            _ => Judged::of(&action, would(&loaded, &self.paths, &action)),
         };
         let change = match judged.decision.verdict {
             Verdict::Allow => format!("An entry in {restrict} of any layer would restrict it."),
-            Verdict::Ask | Verdict::Deny => judged.change(),
+            Verdict::Ask | Verdict::Deny => judged.change,
         };
         let decision = judged.decision;
         let decision = Decision { reason: quoted(&decision.reason), ..decision };

@@ -60,8 +60,18 @@ fn scopes(policy: &Policy) -> Vec<Scope> {
 }
 
 /// How long a request waits: no longer than the policy says, and than the agent does (in seconds).
-pub(crate) fn expiry(policy: &Policy, patience: Option<u64>) -> Duration {
+fn expiry(policy: &Policy, patience: Option<u64>) -> Duration {
     before_giving_up(policy.approvals().expires.value, patience)
+}
+
+/// The same in words.
+pub(crate) fn long(policy: &Policy, patience: Option<u64>) -> String {
+    let seconds = expiry(policy, patience).as_secs();
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
 }
 
 fn before_giving_up(policy: Duration, patience: Option<u64>) -> Duration {
@@ -230,6 +240,11 @@ impl Asking {
     /// session was started on a terminal, so that somebody sits there.
     pub(crate) fn somebody_is_there(&self) -> bool {
         !self.unattended && (self.announcer.has_terminal() || self.approvals.attended())
+    }
+
+    /// After so many seconds the agent gives a command up.
+    pub(crate) fn patience(&self) -> Option<u64> {
+        self.patience
     }
 
     /// Whether a window may still be on its way to a session that has only just begun.

@@ -4,7 +4,7 @@
 //! Nothing of it may come from the workspace, which may be hostile: these words stand where an
 //! agent expects those of its user.
 
-use super::asking::expiry;
+use super::asking::long;
 use chaperone_approvals::visible;
 use chaperone_policy::{
     Action, Class, Command, Facts, LimitsPolicy, PathPattern, Policy, SourceKind, Sourced, Verdict,
@@ -134,12 +134,7 @@ fn answered(policy: &Policy, about: &About<'_>) -> String {
     if about.unattended {
         return format!("are {nobody}: nobody is asked in this session");
     }
-    let seconds = expiry(policy, about.patience).as_secs();
-    let long = match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    };
+    let long = long(policy, about.patience);
     format!("wait up to {long} for a person's answer; with nobody there they are {nobody}")
 }
 

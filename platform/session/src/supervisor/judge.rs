@@ -6,12 +6,13 @@
 use super::asking::{Asking, Waiter};
 use super::live::Live;
 use super::terminal::Terminal;
+use super::told::{self, Begun};
 use super::{signals, words};
 use crate::learn::Refused;
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, Facts, LimitsPolicy, Origin, Verdict, continues, decide, observed,
-    unattended,
+    Action, Command, Decision, Facts, LimitsPolicy, Origin, Policy, Verdict, continues, decide,
+    observed, unattended,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, ObservedExec, Target};
 use jiff::Timestamp;
@@ -24,8 +25,9 @@ use std::sync::Arc;
 pub(crate) const UNGRANTED: &str = "No grant of this session covers it.";
 
 /// What a session's decisions are made of.
-pub(crate) struct Supervision {
+pub(crate) struct Supervision<'a> {
     pub(crate) live: Arc<Live>,
+    pub(crate) begun: Begun<'a>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) control: Control,
@@ -82,7 +84,7 @@ impl Given {
     }
 }
 
-impl Supervision {
+impl Supervision<'_> {
     /// Remembers a command that was asked about or denied.
     fn learn(&mut self, exec: &ObservedExec, decision: &Decision) {
         if let Some(learned) = &mut self.learned
@@ -110,16 +112,34 @@ impl Supervision {
         let _ = self.segment.append(NewEvent::decided(action, &decision));
     }
 
+    /// What is decided by the policy, and by the answers that hold for the whole session.
+    pub(crate) fn decided(&self, policy: &Policy, now: Timestamp, action: &Action) -> Decision {
+        let mut facts = Facts::at(now);
+        let decision = decide(policy, &facts, action);
+        if decision.verdict != Verdict::Ask {
+            return decision;
+        }
+        facts.approvals = self.asking.approvals();
+        decide(policy, &facts, action)
+    }
+
+    /// Answers a question, which is recorded and starts nothing.
+    fn answer(&self, exec: &ObservedExec, about: &Action) -> Result<Answer, Answer> {
+        let decision = Decision {
+            verdict: Verdict::Allow,
+            rule: None,
+            origin: Origin::built_in(),
+            reason: "It asks what would be decided; nothing is started.".into(),
+        };
+        self.record(NewEvent::decided(&Action::Run(exec.command.clone()), &decision))?;
+        Ok(Answer::Deny { message: self.tell(about) })
+    }
+
     fn judge(&mut self, id: ActionId, exec: &ObservedExec) -> Result<Answer, Answer> {
         let action = Action::Run(exec.command.clone());
         let policy = self.live.policy();
         let now = Timestamp::now();
-        let mut facts = Facts::at(now);
-        let mut decision = decide(&policy, &facts, &action);
-        if decision.verdict == Verdict::Ask {
-            facts.approvals = self.asking.approvals();
-            decision = decide(&policy, &facts, &action);
-        }
+        let mut decision = self.decided(&policy, now, &action);
         let before = self.asked.remove(&exec.pid);
         if decision.verdict == Verdict::Ask
             && before.is_some_and(|before| continues(&before, &exec.command))
@@ -156,10 +176,13 @@ impl Supervision {
     }
 }
 
-impl Judge for Supervision {
+impl Judge for Supervision<'_> {
     fn exec(&mut self, id: ActionId, exec: &ObservedExec) -> Answer {
         if let Some(learned) = &mut self.learned {
             learned.agent.get_or_insert(exec.pid);
+        }
+        if let Some(about) = told::question(exec) {
+            return self.answer(exec, &about).unwrap_or_else(|refusal| refusal);
         }
         let given = self.given.of(exec);
         self.judge(id, given.as_ref().unwrap_or(exec)).unwrap_or_else(|refusal| refusal)

@@ -16,6 +16,7 @@ mod signals;
 mod signing;
 pub(crate) mod temp;
 mod terminal;
+mod told;
 mod words;
 
 use crate::agents::{self, Briefed};
@@ -54,6 +55,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terminal::{Streams, Terminal};
+use told::Begun;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
@@ -601,6 +603,7 @@ fn supervise(
 
     let mut supervision = Supervision {
         live,
+        begun: Begun { policy: Arc::clone(&loaded.policy), plan },
         segment: Arc::clone(segment),
         asking: Arc::clone(&asking),
         control,
