@@ -78,6 +78,8 @@ pub struct Trust {
     pub user: u32,
     /// The topmost folder whose ownership is checked, everything beneath included: `/`.
     pub top: PathBuf,
+    /// The user's home folder. Whoever could replace a folder above it could replace all of it.
+    pub home: PathBuf,
 }
 
 impl Locations {
@@ -99,7 +101,12 @@ impl Locations {
             user: config.join("chaperone/config.toml"),
             workspace: workspace.map(Path::to_path_buf),
             command_line,
-            trust: Trust { owner: 0, user: system::user(), top: PathBuf::from("/") },
+            trust: Trust {
+                owner: 0,
+                user: system::user(),
+                top: PathBuf::from("/"),
+                home: home.to_path_buf(),
+            },
             store: store::STORE.map(str::to_owned),
         }
     }

@@ -24,6 +24,11 @@ use std::ptr;
 /// The domain of the preferences.
 pub(crate) const STORE: Option<&str> = Some(DOMAIN);
 
+/// Whether a file that seems to be this user's may be root's: there are no user namespaces.
+pub(crate) fn hides_root(_: u32) -> bool {
+    false
+}
+
 /// Where macOS keeps what profiles force, for the device and in a folder for each user.
 const MANAGED: &str = "/Library/Managed Preferences";
 

@@ -1,7 +1,7 @@
 //! Files on Unix: opened one folder at a time without following links, and judged by what was
 //! opened, so that nobody can swap a file between the check and the reading.
 
-use crate::{Expect, Folder, LARGEST, ReadError, Text, Trust, is_policy_file, text};
+use crate::{Expect, Folder, LARGEST, ReadError, Text, Trust, is_policy_file, store, text};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -169,7 +169,7 @@ fn check(folder: &OwnedFd, path: &Path, expect: Expect<'_>) -> Result<Option<Str
 /// access list shows in the group's bits: acl(5).
 fn distrust(stat: &Stat, path: &Path, expect: Expect<'_>) -> Option<String> {
     let mode = Mode::from_raw_mode(stat.st_mode);
-    let path = path.display();
+    let (whole, path) = (path, path.display());
     match expect {
         Expect::Named | Expect::Workspace => None,
         Expect::Managed(trust) => {
@@ -190,7 +190,9 @@ fn distrust(stat: &Stat, path: &Path, expect: Expect<'_>) -> Option<String> {
             let sticky = folder && mode.contains(Mode::SVTX);
             // A group with the user's own number is the user's private group.
             let private = stat.st_gid == trust.user && trust.user != 0;
-            if stat.st_uid != trust.user && stat.st_uid != 0 {
+            let above_home = trust.home != whole && trust.home.starts_with(whole);
+            let is_system = stat.st_uid == 0 || above_home && store::hides_root(stat.st_uid);
+            if stat.st_uid != trust.user && !is_system {
                 Some(format!("{path} belongs to {}", who(stat.st_uid)))
             } else if sticky {
                 None

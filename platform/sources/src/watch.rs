@@ -120,7 +120,7 @@ mod tests {
             user: at("config.toml"),
             workspace: None,
             command_line: Vec::new(),
-            trust: Trust { owner: 0, user: 1, top: folder.path().to_owned() },
+            trust: Trust { owner: 0, user: 1, top: at(""), home: at("home") },
             store: None,
         };
         let (tell, heard) = channel();

@@ -28,7 +28,7 @@ impl Machine {
                 user: top.join("home/.config/chaperone/config.toml"),
                 workspace: Some(top.join("work")),
                 command_line: Vec::new(),
-                trust: Trust { owner: me, user: me + 1, top: top.clone() },
+                trust: Trust { owner: me, user: me + 1, top: top.clone(), home: top.join("home") },
                 store: None,
             },
             folder,

@@ -67,7 +67,7 @@ impl Store {
             user: top.join("config.toml"),
             workspace: None,
             command_line: Vec::new(),
-            trust: Trust { owner: 0, user: 1, top: PathBuf::from(r"C:\") },
+            trust: Trust { owner: 0, user: 1, top: r"C:\".into(), home: r"C:\Users\ada".into() },
             store: Some(self.key.clone()),
         }
     }

@@ -43,7 +43,7 @@ impl Machine {
             user: self.path("home/.config/chaperone/config.toml"),
             workspace: Some(self.path("work")),
             command_line: vec![self.path("given.toml")],
-            trust: Trust { owner: 0, user: 1, top: self.path("") },
+            trust: Trust { owner: 0, user: 1, top: self.path(""), home: self.path("home") },
             store: None,
         };
         Watcher::new(&locations, [self.path("home/state")]).unwrap()

@@ -37,7 +37,8 @@ impl Laptop {
         let folder = TempDir::new().unwrap();
         let top = folder.path().canonicalize().unwrap();
         let me = fs::metadata(&top).unwrap().uid();
-        let trust = Trust { owner: me, user: me + 1, top };
+        let home = top.join("home");
+        let trust = Trust { owner: me, user: me + 1, top, home };
         let laptop = Self { folder, trust, url: host.url(), settings: String::new() };
         laptop.ship_root(&publisher.root());
         let root = laptop.root_file();
