@@ -148,6 +148,49 @@ fn git_signs_with_a_named_key_and_nothing_else_is_done_with_it_in_both_tiers() -
     Ok(())
 }
 
+/// A text with its length before it (RFC 4251, section 5).
+fn string(bytes: &[u8]) -> Result<Vec<u8>> {
+    Ok([&u32::try_from(bytes.len())?.to_be_bytes()[..], bytes].concat())
+}
+
+#[test]
+fn what_signs_somebody_in_is_signed_by_the_agent_and_refused_in_a_session() -> Result<()> {
+    // Sends a file to the agent, and says the number of its answer.
+    const ASK: &str = "perl -MIO::Socket::UNIX -e '\
+        $s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die \"$!\\n\"; \
+        open $f, \"<\", shift; local $/; print $s readline $f; $s->flush; \
+        sysread $s, $b, 5; print ord substr($b, 4), \"\\n\"' ";
+    let signer = Signer::new()?;
+    let decode = "cut -d' ' -f2 ../.ssh/ada.pub | base64 -d";
+    let key = signer.outside("sh").args(["-c", decode]).output()?.stdout;
+    let ask = |name: &str, data: &[u8]| -> Result<()> {
+        let request = [&[13][..], &string(&key)?, &string(data)?, &[0; 4]].concat();
+        Ok(fs::write(signer.place.work().join(name), string(&request)?)?)
+    };
+    // RFC 4252, section 7: the session, the user, the service, the method and the key.
+    let mut login = [string(&[7; 32])?, vec![50]].concat();
+    for text in [&b"ada"[..], b"ssh-connection", b"publickey"] {
+        login.extend(string(text)?);
+    }
+    login.push(1);
+    login.extend([string(b"ssh-ed25519")?, string(&key)?].concat());
+    ask("login", &login)?;
+    let mut git = b"SSHSIG".to_vec();
+    for text in [&b"git"[..], b"", b"sha512", &[7; 64]] {
+        git.extend(string(text)?);
+    }
+    ask("git", &git)?;
+    let script = format!("{ASK} login; {ASK} git");
+    signer.place.configure(NAMED)?;
+    let outside = signer.outside("sh").args(["-c", &script]).output()?;
+    assert_eq!(text(&outside.stdout), "14\n14\n", "{}", text(&outside.stderr));
+    for reduced in [false, true] {
+        let inside = signer.inside(&script, reduced)?;
+        assert_eq!(text(&inside.stdout), "5\n14\n", "{}", text(&inside.stderr));
+    }
+    Ok(())
+}
+
 #[test]
 fn where_no_key_is_named_or_no_agent_runs_there_is_none() -> Result<()> {
     let signer = Signer::new()?;

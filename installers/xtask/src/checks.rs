@@ -128,6 +128,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
     for step in steps {
         packages.extend_from_slice(match step.name {
             "clippy" | "build" => packages::WINDOW,
+            "tests" => packages::TESTS,
             "window" => packages::WINDOW_TEST,
             "mdm" => packages::MDM_TEST,
             "windows" | "macos" => packages::CROSS,

@@ -33,6 +33,10 @@ pub(crate) const WINDOW: &[Package] = &[
     package("librsvg2-dev", "draws icons"),
 ];
 
+/// To run the tests of whole sessions.
+pub(crate) const TESTS: &[Package] =
+    &[package("openssh-client", "an SSH agent and keys, with which git signs in a session")];
+
 /// To test the window without a screen.
 pub(crate) const WINDOW_TEST: &[Package] = &[
     package("xvfb", "a screen in memory for the window test"),

@@ -21,6 +21,9 @@ pub mod users;
 mod would;
 
 #[cfg(target_os = "linux")]
+pub mod signing;
+
+#[cfg(target_os = "linux")]
 mod git;
 #[cfg(target_os = "linux")]
 mod id;

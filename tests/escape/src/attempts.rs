@@ -9,5 +9,6 @@ pub(crate) mod limits;
 pub(crate) mod network;
 pub(crate) mod persistence;
 pub(crate) mod processes;
+pub(crate) mod signing;
 pub(crate) mod sockets;
 pub(crate) mod terminal;

@@ -45,11 +45,13 @@ pub enum Group {
     Inherited,
     /// Bounds on what a session uses.
     Limits,
+    /// The keys in the user's SSH agent, of which one may sign for git.
+    Signing,
 }
 
 impl Group {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Files,
         Self::Persistence,
         Self::Processes,
@@ -61,6 +63,7 @@ impl Group {
         Self::Identity,
         Self::Inherited,
         Self::Limits,
+        Self::Signing,
     ];
 
     /// The attempts of this group, in the order in which they are made. The table is made when it is
@@ -81,6 +84,7 @@ impl Group {
             Self::Identity => attempts::identity::all,
             Self::Inherited => attempts::inherited::all,
             Self::Limits => attempts::limits::all,
+            Self::Signing => attempts::signing::all,
         };
         TABLES[self as usize].get_or_init(make)
     }
@@ -99,6 +103,7 @@ impl Group {
             Self::Identity => "identity",
             Self::Inherited => "inherited",
             Self::Limits => "limits",
+            Self::Signing => "signing",
         }
     }
 
@@ -116,6 +121,7 @@ impl Group {
             Self::Identity => "Identity and capabilities",
             Self::Inherited => "Inherited things",
             Self::Limits => "Limits",
+            Self::Signing => "The user's SSH agent",
         }
     }
 }

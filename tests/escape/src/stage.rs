@@ -6,6 +6,7 @@
 mod held;
 mod look;
 mod servers;
+pub(crate) mod ssh;
 
 pub(crate) use look::{FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS};
 pub(crate) use servers::{Address, abstract_address, address};
@@ -97,6 +98,11 @@ impl Stage {
         ["temp", "cache"].map(|name| self.base.join(name))
     }
 
+    /// The user's SSH agent.
+    pub fn ssh_agent(&self) -> PathBuf {
+        ssh::agent(&self.place)
+    }
+
     /// What no session is told.
     pub fn secret(&self) -> &str {
         &self.secret
@@ -108,11 +114,13 @@ impl Stage {
         format!(
             "[filesystem]\nread = [{:?}]\ndeny = [{:?}, \"**/*.pem\", {:?}]\ndeny_write = [{:?}]\n\
              [[commands.rule]]\nprefix = [\"touch\"]\ndecision = \"deny\"\n\
-             [limits]\nprocesses = 64\nmemory = \"256 MiB\"\n",
+             [limits]\nprocesses = 64\nmemory = \"256 MiB\"\n\
+             [signing]\nssh_keys = [{:?}]\n",
             self.readable(),
             work.join("denied"),
             work.join("later"),
             work.join("kept"),
+            ssh::LINE,
         )
     }
 

@@ -4,6 +4,7 @@
 use super::linux::{Run, SESSION, in_world, world};
 use super::{PART, SelfTestError};
 use crate::load::{Question, load};
+use crate::signing::{self, Serving, Signing};
 use chaperone_escape::stage::{Stage, VARIABLE};
 use chaperone_escape::{Attempt, Outcome};
 use chaperone_policy::{
@@ -62,8 +63,16 @@ fn hold_in_one(
 ) -> Result<Held, SelfTestError> {
     let stage = run.stage(attempts)?;
     let policy = if in_force { policy_in_force(run, &stage)? } else { policy_built_in(&stage) };
-    let plan = planned(run, &stage, &policy)?;
-    let session = session(&stage, &plan, &policy, run);
+    let mut plan = planned(run, &stage, &policy)?;
+    let context = context(&stage);
+    let [temp, _] = stage.own();
+    let agent = (signing::VARIABLE.to_owned(), stage.ssh_agent().display().to_string());
+    let prepared = signing::prepare(&policy, &context, &[agent].into(), &temp);
+    let signing = prepared.map_err(world("the socket for signatures"))?.signing;
+    if let Some(signing) = &signing {
+        signing.allow_in(&mut plan);
+    }
+    let session = session(&stage, &plan, &policy, signing, run);
     run.ended.check()?;
     let (written, excess) = session?;
     let mut outcomes = stage.outcomes(&written);
@@ -102,10 +111,12 @@ fn policy_in_force(run: &Run<'_>, stage: &Stage) -> Result<Arc<Policy>, SelfTest
 }
 
 fn policy_built_in(stage: &Stage) -> Arc<Policy> {
-    let context =
-        Context { home: stage.home(), workspace: stage.workspace(), agent: None, os: Os::Linux };
     let layer = Layer::from_toml(SourceKind::CommandLine, "world.toml", &stage.policy());
-    Arc::new(merge(vec![built_in(), layer], &context))
+    Arc::new(merge(vec![built_in(), layer], &context(stage)))
+}
+
+fn context(stage: &Stage) -> Context {
+    Context { home: stage.home(), workspace: stage.workspace(), agent: None, os: Os::Linux }
 }
 
 fn planned(run: &Run<'_>, stage: &Stage, policy: &Policy) -> Result<Plan, Refusal> {
@@ -142,7 +153,8 @@ fn planned(run: &Run<'_>, stage: &Stage, policy: &Policy) -> Result<Plan, Refusa
 fn session(
     stage: &Stage,
     plan: &Plan,
-    policy: &Policy,
+    policy: &Arc<Policy>,
+    signing: Option<Signing>,
     run: &Run<'_>,
 ) -> Result<(String, Option<Excess>), SelfTestError> {
     let memory = || rustix::fs::memfd_create("self-test", MemfdFlags::CLOEXEC);
@@ -162,8 +174,14 @@ fn session(
         .collect();
     let session = launch(None, plan, &command, stdio).and_then(|starting| starting.settle());
     let session = session.map_err(|error: LaunchError| SelfTestError::Launch(error))?;
+    let signing = signing.map(|signing| signing::serve(signing, Arc::clone(policy) as _));
+    let signing = signing.transpose().map_err(world("the filter for signatures"))?;
     let mut judge = ByPolicy { policy, first: true, excess: None };
-    session.run(&mut judge)?;
+    let ended = session.run(&mut judge);
+    // The next session begins when no thread of this one's is at work.
+    let filter = signing.map_or(Ok(()), Serving::end);
+    ended?;
+    filter.map_err(world("the filter for signatures"))?;
     let mut text = Vec::new();
     stdout.rewind().map_err(world("the answer"))?;
     stdout.read_to_end(&mut text).map_err(world("the answer"))?;

@@ -1,7 +1,7 @@
 //! One session from start to end: policy, plan, history, sandbox, requests, terminal.
 //!
-//! `judge` decides and records, `asking` asks, `network` lets out, `signing` lets git sign,
-//! `terminal`, `signals` and `announce` stand between the agent and the person.
+//! `judge` decides and records, `asking` asks, `network` lets out, `signatures` decides what git
+//! signs, `terminal`, `signals` and `announce` stand between the agent and the person.
 
 mod announce;
 mod asking;
@@ -13,7 +13,7 @@ mod live;
 mod network;
 mod refusals;
 mod signals;
-mod signing;
+mod signatures;
 pub(crate) mod temp;
 mod terminal;
 mod told;
@@ -26,6 +26,8 @@ use crate::learn::{Proposal, propose};
 use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::memory::prepare_memory;
 use crate::paths::{Paths, private_dir};
+pub(crate) use crate::signing::check as check_signing;
+use crate::signing::{self, Signing};
 use announce::Announcer;
 use asking::{Asking, Ground, open};
 use briefing::{About, briefing};
@@ -42,8 +44,7 @@ use judge::{Given, Learned, Supervision};
 use learning::{offered, refused};
 use live::Live;
 use network::Gate;
-pub(crate) use signing::check as check_signing;
-use signing::{Signatures, Signing};
+use signatures::Signatures;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -328,8 +329,7 @@ impl<'a> Prepared<'a> {
         })?;
         plan.tells_refusals = self.learns;
         if let Some(signing) = &self.signing {
-            plan.sockets.push(signing.socket().to_owned());
-            signing.name_in(&mut plan.environment);
+            signing.allow_in(&mut plan);
         }
         Ok(plan)
     }

@@ -21,9 +21,14 @@ pub(crate) struct Servers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Connections are accepted; over a Unix socket they get a descriptor, too.
-    Listener { unix: bool },
+    Listener {
+        unix: bool,
+    },
     /// What arrives is kept.
     Peer,
+    /// An SSH agent, and who asks it: what arrives is kept and answered.
+    Agent,
+    Asker,
 }
 
 impl Servers {
@@ -44,6 +49,8 @@ impl Servers {
         for (path, kind) in files {
             sockets.push(unix(&address(&path)?, kind)?);
         }
+        let (agent, _) = unix(&address(&super::ssh::agent(place))?, stream)?;
+        sockets.push((agent, Kind::Agent));
         for (word, kind) in [("stream", stream), ("packet", packet), ("datagram", datagram)] {
             let name = format!("{name}-{word}");
             sockets.push(unix(&abstract_address(&name)?, kind)?);
@@ -146,7 +153,15 @@ impl Work {
                         new.extend(self.accept(socket, *unix));
                         true
                     }
-                    (true, Kind::Peer) => self.keep(socket),
+                    (true, Kind::Peer) => self.keep(socket).is_some(),
+                    (true, Kind::Agent) => {
+                        new.extend(accepted(socket).map(|peer| (peer, Kind::Asker)));
+                        true
+                    }
+                    (true, Kind::Asker) => self.keep(socket).is_some_and(|asked| {
+                        send(socket, &super::ssh::answers(&asked, &self.banner), None);
+                        true
+                    }),
                 }
             });
             sockets.extend(new);
@@ -167,20 +182,13 @@ impl Work {
     }
 
     fn accept(&self, listener: &OwnedFd, unix: bool) -> Option<(OwnedFd, Kind)> {
-        // SAFETY: takes a number and two pointers that may be null; the descriptor is ours.
-        let peer = unsafe {
-            let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-            let none = std::ptr::null_mut();
-            let fd = libc::accept4(listener.as_raw_fd(), none, none.cast(), flags);
-            check(fd).ok()?;
-            OwnedFd::from_raw_fd(fd)
-        };
+        let peer = accepted(listener)?;
         send(&peer, self.banner.as_bytes(), unix.then_some(&self.file));
         Some((peer, Kind::Peer))
     }
 
-    /// Keeps what has arrived; whether more may come.
-    fn keep(&self, peer: &OwnedFd) -> bool {
+    /// Keeps what has arrived, and gives it; `None` where no more may come.
+    fn keep(&self, peer: &OwnedFd) -> Option<Vec<u8>> {
         let mut bytes = [0u8; 4096];
         // SAFETY: buffer and length belong together.
         let got = unsafe {
@@ -188,11 +196,23 @@ impl Work {
             libc::read(peer.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len())
         };
         let Ok(got @ 1..) = usize::try_from(got) else {
-            return io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock && got < 0;
+            let more = io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock && got < 0;
+            return more.then(Vec::new);
         };
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.extend_from_slice(&bytes[..got]);
-        true
+        Some(bytes[..got].to_vec())
+    }
+}
+
+fn accepted(listener: &OwnedFd) -> Option<OwnedFd> {
+    // SAFETY: takes a number and two pointers that may be null; the descriptor is ours.
+    unsafe {
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        let none = std::ptr::null_mut();
+        let fd = libc::accept4(listener.as_raw_fd(), none, none.cast(), flags);
+        check(fd).ok()?;
+        Some(OwnedFd::from_raw_fd(fd))
     }
 }
 

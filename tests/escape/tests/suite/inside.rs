@@ -11,12 +11,13 @@ use chaperone_sandbox::{
     ActionId, AgentAccess, Answer, Excess, Judge, Machine, ObservedExec, Plan, PlanInput, RealDisk,
     Stdio, Stream, Target, ahead, launch, plan,
 };
+use chaperone_session::signing::{self, Signing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The plan's losses, and what came of each attempt, made one after another in one session, and
 /// those for which a session may be ended in one of their own.
@@ -39,8 +40,10 @@ fn hold_in_one(
     let worlds = worlds();
     let stage = Stage::new(worlds.path(), attempts, || Command::new(agent())).unwrap();
     let policy = policy(&stage);
-    let plan = planned(&stage, &policy, machine);
-    let (written, excess) = session(&stage, &plan, &policy);
+    let mut plan = planned(&stage, &policy, machine);
+    let signing = filter(&stage, &policy);
+    signing.allow_in(&mut plan);
+    let (written, excess) = session(&stage, &plan, &policy, signing);
     let losses = plan.losses.iter().map(|loss| loss.id.clone()).collect();
     let mut outcomes = stage.outcomes(&written);
     for (attempt, outcome) in &mut outcomes {
@@ -54,11 +57,22 @@ fn hold_in_one(
 }
 
 fn policy(stage: &Stage) -> Policy {
-    let context =
-        Context { home: stage.home(), workspace: stage.workspace(), agent: None, os: Os::Linux };
     let layer = Layer::from_toml(SourceKind::UserFile, "config.toml", &stage.policy());
     assert_eq!(layer.findings(), []);
-    merge(vec![built_in(), layer], &context)
+    merge(vec![built_in(), layer], &context(stage))
+}
+
+fn context(stage: &Stage) -> Context {
+    Context { home: stage.home(), workspace: stage.workspace(), agent: None, os: Os::Linux }
+}
+
+/// The supervisor's filter before the stage's SSH agent.
+fn filter(stage: &Stage, policy: &Policy) -> Signing {
+    let [temp, _] = stage.own();
+    let agent = (signing::VARIABLE.to_owned(), stage.ssh_agent().display().to_string());
+    let prepared = signing::prepare(policy, &context(stage), &[agent].into(), &temp).unwrap();
+    assert_eq!(prepared.troubles, [""; 0]);
+    prepared.signing.unwrap()
 }
 
 fn planned(stage: &Stage, policy: &Policy, machine: &Machine) -> Plan {
@@ -86,7 +100,12 @@ fn planned(stage: &Stage, policy: &Policy, machine: &Machine) -> Plan {
 
 /// Runs the stage's attempts, and gives what their program wrote, and why the session was ended if
 /// it was.
-fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> (String, Option<Excess>) {
+fn session(
+    stage: &Stage,
+    plan: &Plan,
+    policy: &Policy,
+    signing: Signing,
+) -> (String, Option<Excess>) {
     // A process has one session at a time.
     static SESSION: Mutex<()> = Mutex::new(());
     let _one_at_a_time = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,8 +122,10 @@ fn session(stage: &Stage, plan: &Plan, policy: &Policy) -> (String, Option<Exces
         .map(Into::into)
         .collect();
     let session = launch(ahead(), plan, &command, stdio).unwrap().settle().unwrap();
+    let serving = signing::serve(signing, Arc::new(policy.clone())).unwrap();
     let mut judge = ByPolicy(policy, None);
     session.run(&mut judge).unwrap();
+    serving.end().unwrap();
     let read = |file: &mut fs::File| {
         let mut text = Vec::new();
         file.rewind().unwrap();

@@ -173,6 +173,7 @@ groups! {
     identity Identity;
     inherited Inherited;
     limits Limits;
+    signing Signing;
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Decides about signatures by the policy that holds now, and records each before it takes effect.
 
-use super::super::live::Live;
-use super::filter::{Judgement, Signature};
+use super::live::Live;
+use crate::signing::{Judgement, Signature};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_policy::{
     Decision, GIT_NAMESPACE, Origin, SshKey, Verdict, decide_signature, fingerprint,

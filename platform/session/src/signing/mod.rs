@@ -1,21 +1,20 @@
 //! Lets git sign inside a session with the keys that the policy names, and nothing else.
 //!
-//! `SSH_AUTH_SOCK` inside leads to a socket of the supervisor's. `filter` answers on it, `decide`
-//! decides and records, `wire` knows the messages, `keys` which keys are meant, and `upstream` asks
-//! the user's own agent, which no session reaches.
+//! `SSH_AUTH_SOCK` inside leads to a socket of the supervisor's. `filter` answers on it, `wire` knows
+//! the messages, `keys` which keys are meant, and `upstream` asks the user's own agent, which no
+//! session reaches. Who decides is a [`Judgement`] of the caller's.
 
 mod check;
-mod decide;
 mod filter;
 mod keys;
 mod upstream;
 mod wire;
 
 pub(crate) use check::check;
-pub(crate) use decide::Signatures;
-pub(crate) use filter::serve;
+pub use filter::{Judgement, Serving, Signature, serve};
 
 use chaperone_policy::{Context, Policy};
+use chaperone_sandbox::Plan;
 use keys::NamedKey;
 use std::collections::BTreeMap;
 use std::io;
@@ -25,7 +24,7 @@ use std::path::{Path, PathBuf};
 use upstream::Upstream;
 
 /// Where a session's programs look for an agent, and where the user's own is.
-const VARIABLE: &str = "SSH_AUTH_SOCK";
+pub const VARIABLE: &str = "SSH_AUTH_SOCK";
 /// The socket's name in the session's temporary folder.
 const NAME: &str = "ssh-agent";
 /// `sun_path` with its NUL (unix(7)).
@@ -33,7 +32,7 @@ const LONGEST: usize = 107;
 
 /// A filter that listens and does not answer yet.
 #[derive(Debug)]
-pub(crate) struct Signing {
+pub struct Signing {
     listener: UnixListener,
     socket: PathBuf,
     keys: Vec<NamedKey>,
@@ -42,18 +41,18 @@ pub(crate) struct Signing {
 
 /// What the policy's keys come to in one session.
 #[derive(Debug, Default)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// Nothing where no key is named, or no agent of the user's runs.
-    pub(crate) signing: Option<Signing>,
+    pub signing: Option<Signing>,
     /// What a person should know: one sentence each.
-    pub(crate) troubles: Vec<String>,
+    pub troubles: Vec<String>,
 }
 
 /// Makes the session's socket in `temp`, where the policy names keys and there is an agent.
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub(crate) fn prepare(
+pub fn prepare(
     policy: &Policy,
     context: &Context,
     environment: &BTreeMap<String, String>,
@@ -82,15 +81,12 @@ pub(crate) fn prepare(
 }
 
 impl Signing {
-    /// The socket, by its path outside.
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    /// Tells the session's programs where the socket is, as its temporary folder is called inside.
-    pub(crate) fn name_in(&self, environment: &mut BTreeMap<String, String>) {
-        let folder = environment.get("TMPDIR").map(PathBuf::from);
+    /// Lets a session reach the socket, and tells its programs where it is, as its temporary folder
+    /// is called inside.
+    pub fn allow_in(&self, plan: &mut Plan) {
+        plan.sockets.push(self.socket.clone());
+        let folder = plan.environment.get("TMPDIR").map(PathBuf::from);
         let socket = folder.map_or_else(|| self.socket.clone(), |folder| folder.join(NAME));
-        environment.insert(VARIABLE.to_owned(), socket.to_string_lossy().into_owned());
+        plan.environment.insert(VARIABLE.to_owned(), socket.to_string_lossy().into_owned());
     }
 }

@@ -5,14 +5,13 @@ use super::Signing;
 use super::keys::NamedKey;
 use super::upstream::Upstream;
 use super::wire::{self, Identity, Request, SignRequest};
-use chaperone_policy::SshKey;
+use chaperone_policy::{GIT_NAMESPACE, Policy, SshKey, Verdict, decide_signature};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 use std::io::{self, IoSliceMut, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// So many clients at once; further ones are turned away.
@@ -22,19 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A signature that a client asks for.
 #[derive(Debug)]
-pub(crate) struct Signature<'a> {
+pub struct Signature<'a> {
     /// The key, as agents name it.
-    pub(crate) key: &'a [u8],
+    pub key: &'a [u8],
     /// The entries of the policy that named it when the session started.
-    pub(crate) names: &'a [SshKey],
+    pub names: &'a [SshKey],
     /// Nothing where it is no signature of a file.
-    pub(crate) namespace: Option<&'a str>,
+    pub namespace: Option<&'a str>,
     /// Who asks, where the kernel says.
-    pub(crate) pid: Option<i32>,
+    pub pid: Option<i32>,
 }
 
 /// Who decides about signatures.
-pub(crate) trait Judgement: Send + Sync {
+pub trait Judgement: Send + Sync {
     /// Whether the session may still know of a key of these names.
     fn shows(&self, names: &[SshKey]) -> bool;
 
@@ -45,38 +44,75 @@ pub(crate) trait Judgement: Send + Sync {
     fn refuses(&self, number: u8, pid: Option<i32>);
 }
 
-/// Answers on threads of its own until the process ends.
+/// A policy that stays as it is decides, and nothing is recorded: for trying the filter out.
+impl Judgement for Policy {
+    fn shows(&self, names: &[SshKey]) -> bool {
+        allows(self, names, Some(GIT_NAMESPACE))
+    }
+
+    fn signs(&self, signature: &Signature<'_>) -> bool {
+        allows(self, signature.names, signature.namespace)
+    }
+
+    fn refuses(&self, _number: u8, _pid: Option<i32>) {}
+}
+
+fn allows(policy: &Policy, names: &[SshKey], namespace: Option<&str>) -> bool {
+    let names: Vec<&SshKey> = names.iter().collect();
+    decide_signature(policy, &names, namespace).verdict == Verdict::Allow
+}
+
+/// A filter that answers, on threads of its own, until it is ended or the process is.
+#[derive(Debug)]
+pub struct Serving {
+    listener: UnixListener,
+    thread: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Takes no more clients, and waits for those that there are: for whoever goes on afterwards.
+    ///
+    /// # Errors
+    /// When the socket cannot be shut down.
+    pub fn end(self) -> io::Result<()> {
+        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both)?;
+        self.thread.join().map_err(|_| io::Error::other("the filter's thread has panicked"))
+    }
+}
+
+/// Answers whoever asks.
 ///
 /// # Errors
 /// When no thread can be started.
-pub(crate) fn serve(signing: Signing, judgement: Arc<dyn Judgement>) -> io::Result<()> {
+pub fn serve(signing: Signing, judgement: Arc<dyn Judgement>) -> io::Result<Serving> {
     let Signing { listener, socket: _, keys, upstream } = signing;
-    let filter = Arc::new(Filter { keys, upstream, judgement, clients: AtomicUsize::new(0) });
-    thread::Builder::new().name("signing".into()).spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            if filter.clients.load(Ordering::Acquire) >= MOST_CLIENTS {
+    let filter = Arc::new(Filter { keys, upstream, judgement });
+    let accepting = listener.try_clone()?;
+    let thread = thread::Builder::new().name("signing".into()).spawn(move || {
+        let mut clients: Vec<JoinHandle<()>> = Vec::new();
+        while let Ok((stream, _)) = accepting.accept() {
+            clients.retain(|client| !client.is_finished());
+            if clients.len() >= MOST_CLIENTS {
                 continue; // Dropping the connection closes it.
             }
-            filter.clients.fetch_add(1, Ordering::AcqRel);
-            let own = Arc::clone(&filter);
-            let started = thread::Builder::new().name("signing client".into()).spawn(move || {
-                // Whoever breaks off, or says what is no message, is not answered any more.
-                let _ = own.answer(&stream);
-                own.clients.fetch_sub(1, Ordering::AcqRel);
-            });
-            if started.is_err() {
-                filter.clients.fetch_sub(1, Ordering::AcqRel);
-            }
+            let filter = Arc::clone(&filter);
+            let client = thread::Builder::new().name("signing client".into());
+            // Whoever breaks off, or says what is no message, is not answered any more; nor is one
+            // for whom there is no thread.
+            clients.extend(client.spawn(move || drop(filter.answer(&stream))));
+        }
+        for client in clients {
+            // It has no more to say than that it has ended.
+            let _ = client.join();
         }
     })?;
-    Ok(())
+    Ok(Serving { listener, thread })
 }
 
 struct Filter {
     keys: Vec<NamedKey>,
     upstream: Upstream,
     judgement: Arc<dyn Judgement>,
-    clients: AtomicUsize,
 }
 
 impl Filter {
