@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use chaperone_tests::eventually;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -28,7 +29,7 @@ impl Signer {
         let mut agent = place.command("ssh-agent");
         agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
         let signer = Self { agent: agent.spawn()?, place };
-        eventually("the agent's socket", || socket.exists().then_some(()))?;
+        eventually("the agent", || UnixStream::connect(&socket).ok())?;
         succeeds(signer.outside("ssh-add").args(["-q", "../.ssh/ada", "../.ssh/other"]))?;
         let key = fs::read_to_string(signer.place.home().join(".ssh/ada.pub"))?;
         fs::write(signer.place.home().join("signers"), format!("ada@acme.example {key}"))?;
