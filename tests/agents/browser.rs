@@ -6,7 +6,7 @@ use super::place::{Place, text};
 use anyhow::{Context, Result};
 use std::fs;
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Command, Output};
 
 /// Serves a page on loopback, looks at it, and then tries an address that it is given.
 const SCRIPT: &str = r#"
@@ -54,7 +54,7 @@ fn server() -> Result<String> {
 }
 
 /// What the script says, alone or in a session, and whether there is a picture afterwards.
-fn look(place: &Place, before: &[&str], outside: &str) -> Result<(Vec<String>, bool)> {
+fn look(place: &Place, mut command: Command, outside: &str) -> Result<(Vec<String>, bool)> {
     let playwright = program("playwright-core/index.mjs")?;
     let browser = std::env::var("CHROMIUM").context(
         "name a Chromium or Chrome in CHROMIUM, or run `cargo xtask test`, which installs one",
@@ -66,16 +66,7 @@ fn look(place: &Place, before: &[&str], outside: &str) -> Result<(Vec<String>, b
     fs::write(config.join("config.toml"), format!("[filesystem]\nread = [{folder:?}]\n"))?;
     let picture = place.work().join("page.png");
     let _ = fs::remove_file(&picture);
-    let words = [before, &["node", "look.mjs", &playwright, &browser, outside]].concat();
-    let mut command = match words.split_first() {
-        Some((&"chaperone", rest)) => place.chaperone(rest)?,
-        Some((program, rest)) => {
-            let mut command = place.command(program);
-            command.args(rest);
-            command
-        }
-        None => unreachable!("there are words"),
-    };
+    command.args(["look.mjs", &playwright, &browser, outside]);
     let Output { status, stdout, stderr } = command.output()?;
     let said = text(&stdout);
     anyhow::ensure!(status.success(), "{status}: {said}\n{}", text(&stderr));
@@ -86,11 +77,11 @@ fn look(place: &Place, before: &[&str], outside: &str) -> Result<(Vec<String>, b
 #[test]
 fn a_browser_shows_what_the_agent_serves_and_reaches_nothing_else() -> Result<()> {
     let (place, outside) = (Place::new()?, server()?);
-    let (alone, picture) = look(&place, &[], &outside)?;
+    let (alone, picture) = look(&place, place.command("node"), &outside)?;
     assert_eq!((alone, picture), (vec!["Made here".into(), "reached: Outside".into()], true));
 
-    let inside = ["chaperone", "run", "--unattended", "--"];
-    let (said, picture) = look(&place, &inside, &outside)?;
+    let inside = place.chaperone(&["run", "--unattended", "--", "node"])?;
+    let (said, picture) = look(&place, inside, &outside)?;
     assert_eq!((said[0].as_str(), picture), ("Made here", true));
     let refused = format!("not reached: page.goto: net::ERR_CONNECTION_REFUSED at {outside}");
     assert_eq!(said[1..], [refused]);

@@ -18,7 +18,7 @@ use crate::packages;
 use crate::project::{Project, which};
 
 /// How much longer than bubblewrap's start Chaperone's may take.
-const BAR: f64 = 2.0;
+const BAR: f64 = 1.0;
 /// Command rules that Chaperone reads at each start.
 const RULES: usize = 500;
 /// How often the commands take turns in the one hyperfine run: shared machines are faster in one
@@ -153,12 +153,7 @@ pub(crate) fn bench(
 
 fn sessions(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -> Result<()> {
     let workspace = dir.join("workspace");
-    // Everything readable, the workspace writable, no network: the least that compares.
-    let bwrap = format!(
-        "bwrap --ro-bind / / --dev /dev --proc /proc --bind {0} {0} --unshare-all \
-         --die-with-parent --new-session",
-        workspace.display()
-    );
+    let bwrap = bubblewrap(&workspace);
     let chaperone = project.binary("release", "chaperone");
     let chaperone = format!("{} run --unattended --", chaperone.display());
     let peers: Peers =
@@ -183,6 +178,39 @@ fn sessions(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -> Result
     let ratio = ratios.get("chaperone").copied().unwrap_or(f64::NAN);
 
     bars.hold("start of a session, to bubblewrap's", ratio, (Bar::AtMost, BAR, "×"));
+    disk(project, dir, &workspace, runs, &format!("{chaperone} /bin/true"))
+}
+
+/// The least of bubblewrap that compares: everything readable, the workspace writable, no network.
+fn bubblewrap(workspace: &Path) -> String {
+    format!(
+        "bwrap --ro-bind / / --dev /dev --proc /proc --bind {0} {0} --unshare-all \
+         --die-with-parent --new-session",
+        workspace.display()
+    )
+}
+
+/// How much of a start is waiting until the history is on the disk: the same with a history that
+/// lies in memory, where that takes no time.
+fn disk(project: &Project, dir: &Path, workspace: &Path, runs: u32, start: &str) -> Result<()> {
+    let memory = Path::new("/dev/shm");
+    if !memory.is_dir() {
+        return Ok(());
+    }
+    let memory = memory.join(format!("chaperone-bench-{}", std::process::id()));
+    let states = [("on the disk", dir.join("state")), ("in memory", memory.clone())];
+    let commands = states.map(|(name, state)| {
+        (format!("history {name}"), format!("env XDG_STATE_HOME={} {start}", state.display()))
+    });
+    let times = hyperfine(project, dir, workspace, "disk", runs, &commands);
+    // Nothing of it is wanted any more, whatever came of it.
+    let _ = fs::remove_dir_all(&memory);
+    report(
+        "The same by way of env: what waiting for the disk takes",
+        &commands,
+        &times?,
+        "history in memory",
+    );
     Ok(())
 }
 
@@ -197,6 +225,25 @@ fn rules() -> String {
         );
     }
     text
+}
+
+/// Writes so many files, so many in a folder: where each lies and what it says, by its folder's
+/// number and its own.
+fn fill(
+    count: usize,
+    in_a_folder: usize,
+    file: impl Fn(usize, usize) -> (PathBuf, String),
+) -> Result<()> {
+    for number in 0..count {
+        let (path, text) = file(number / in_a_folder, number);
+        if number % in_a_folder == 0
+            && let Some(folder) = path.parent()
+        {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, text)?;
+    }
+    Ok(())
 }
 
 fn hyperfine(

@@ -1,11 +1,11 @@
 //! Starts in large trees, in which denied names are looked for, against a start in an empty folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Bar, Bars, hyperfine, report};
+use super::{Bar, Bars, fill, hyperfine, report};
 use crate::project::Project;
 
 /// Files in each tree.
@@ -63,14 +63,8 @@ pub(super) fn trees(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -
 impl Tree {
     fn make(&self, dir: &Path) -> Result<()> {
         let top = dir.join(self.name).join(self.beneath);
-        for number in 0..FILES {
-            let folder = number / self.in_a_folder;
-            let folder = top.join(format!("{}/{}", folder / 20, folder % 20));
-            if number % self.in_a_folder == 0 {
-                fs::create_dir_all(&folder)?;
-            }
-            File::create(folder.join(format!("file-{number}")))?;
-        }
-        Ok(())
+        fill(FILES, self.in_a_folder, |folder, number| {
+            (top.join(format!("{}/{}/file-{number}", folder / 20, folder % 20)), String::new())
+        })
     }
 }

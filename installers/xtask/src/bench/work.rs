@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Bar, Bars, hyperfine, report};
+use super::{Bar, Bars, bubblewrap, fill, hyperfine, report};
 use crate::project::Project;
 
 /// Files in the repository that is checked out, and in each of its folders.
@@ -101,11 +101,7 @@ pub(super) fn work(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) ->
         format!("{} run --unattended --", project.binary("release", "chaperone").display());
     for Piece { name, title, command, runs, full: bar, reduced: lower } in pieces {
         let workspace = root.join(name);
-        let bwrap = format!(
-            "bwrap --ro-bind / / --dev /dev --proc /proc --bind {0} {0} --unshare-all \
-             --die-with-parent --new-session",
-            workspace.display()
-        );
+        let bwrap = bubblewrap(&workspace);
         let commands = [
             ("alone".to_owned(), command.clone()),
             ("bubblewrap".to_owned(), format!("{bwrap} {command}")),
@@ -170,15 +166,11 @@ fn repository(dir: &Path) -> Result<()> {
 
 /// About a kilobyte each.
 fn many_files(dir: &Path, count: usize) -> Result<()> {
-    for number in 0..count {
-        let folder = dir.join(format!("folder-{:03}", number / IN_A_FOLDER));
-        if number % IN_A_FOLDER == 0 {
-            fs::create_dir_all(&folder)?;
-        }
+    fill(count, IN_A_FOLDER, |folder, number| {
         let line = format!("line of file {number}\n");
-        fs::write(folder.join(format!("file-{number:05}.txt")), line.repeat(50))?;
-    }
-    Ok(())
+        let path = dir.join(format!("folder-{folder:03}/file-{number:05}.txt"));
+        (path, line.repeat(50))
+    })
 }
 
 /// The window's packages, with a cache that holds them all.
