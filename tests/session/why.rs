@@ -153,6 +153,31 @@ fn of_commands_and_hosts_it_says_what_would_be_decided_and_does_nothing() -> Res
 }
 
 #[test]
+fn of_a_host_that_the_proxy_judges_it_says_as_much_as_the_proxy() -> Result<()> {
+    let place = Place::new()?;
+    place.configure(
+        "[network]\nmode = \"proxy\"\nallow = [\"*.acme.example\"]\ndeny = [\"paste.example\"]\n",
+    )?;
+    let script = "for host in api.acme.example paste.example other.example; do \
+                  $why --json $host; done";
+    for (tier, mut session) in in_each_tier(&place, script)? {
+        let told = values(&mut session)?;
+        let [allowed, denied, unfamiliar] = told.as_slice() else {
+            anyhow::bail!("{tier}: {told:?}")
+        };
+        assert_eq!((said(allowed, "decision"), said(allowed, "rule")), ("allow", "network.allow"));
+        assert_eq!(
+            (said(denied, "decision"), said(denied, "rule")),
+            ("deny", "network.deny paste.example")
+        );
+        assert!(said(&denied["origin"], "locator").ends_with("config.toml:4"), "{denied}");
+        assert_eq!(said(unfamiliar, "decision"), "deny", "{unfamiliar}");
+        assert!(said(unfamiliar, "reason").contains("Nobody is there to answer"), "{unfamiliar}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_person_would_be_asked_about_is_told_with_how_long_it_waits() -> Result<()> {
     let place = Place::new()?;
     place.configure("[approvals]\nexpires = \"90s\"\n")?;

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         let mut out = print::out();
         writeln!(out, "{STRONG}Tier: {}{STRONG:#}", examination.tier)?;
-        for check in &examination.checks {
+        for (at, check) in examination.checks.iter().enumerate() {
             let (mark, style) = match check.status {
                 CheckStatus::Ok => ("ok  ", GOOD),
                 CheckStatus::Warn => ("warn", CAUTION),
@@ -29,8 +29,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             };
             writeln!(out, "{style}{mark}{style:#}  {STRONG}{}{STRONG:#}", check.id)?;
             writeln!(out, "      {}", check.detail)?;
-            if !check.fix.is_empty() {
-                writeln!(out, "      {QUIET}to do:{QUIET:#} {}", check.fix)?;
+            // One remedy often serves many checks: it is said where it is first needed.
+            let before = examination.checks.iter().take(at).find(|other| other.fix == check.fix);
+            match before {
+                _ if check.fix.is_empty() => {}
+                Some(other) => writeln!(out, "      {QUIET}to do:{QUIET:#} as for {}", other.id)?,
+                None => writeln!(out, "      {QUIET}to do:{QUIET:#} {}", check.fix)?,
             }
         }
     }

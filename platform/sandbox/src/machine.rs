@@ -52,6 +52,8 @@ pub struct Machine {
     pub apparmor_restricts_namespaces: bool,
     /// `kernel.yama.ptrace_scope`, where Yama is there.
     pub yama: Option<u32>,
+    /// The kernel bounds the number of processes for other users only (root's before Linux 6.14).
+    pub exempt_from_process_limits: bool,
 }
 
 /// One line about a machine, for `doctor`.
@@ -70,6 +72,13 @@ pub struct Capability {
 /// The Landlock interface below which there is no sandbox: 2 adds refer (kernel 5.19), without
 /// which nothing can be renamed between folders.
 const OLDEST_LANDLOCK: u32 = 2;
+
+/// What is lost where the kernel does not bound a session's processes.
+const PROCESSES_UNBOUNDED: (&str, &str) = (
+    "processes-unbounded",
+    "How many processes a session has is looked at a few times a second; the kernel does not bound \
+     it in between.",
+);
 
 impl Machine {
     /// How strong the sandbox can be here.
@@ -119,16 +128,19 @@ impl Machine {
                 "POSIX shared memory and named semaphores (/dev/shm) are not available, as they \
                  would be shared with this user's other programs.",
             );
-            lose(
-                "processes-unbounded",
-                "How many processes a session has is looked at a few times a second; the kernel \
-                 does not bound it in between.",
-            );
+            lose(PROCESSES_UNBOUNDED.0, PROCESSES_UNBOUNDED.1);
             lose(
                 "terminals",
                 "Programs that open a new terminal by its name (tmux, script) do not work, as that \
                  would open this user's other terminals too.",
             );
+        }
+        if self.tier() == Tier::Full && self.exempt_from_process_limits {
+            losses.push(Loss {
+                id: PROCESSES_UNBOUNDED.0.into(),
+                detail: format!("{} It bounds other users than root.", PROCESSES_UNBOUNDED.1),
+                fix: "Run sessions as an ordinary user, or use Linux 6.14 or later.".into(),
+            });
         }
         if self.landlock_abi < 5 {
             losses.push(Loss {

@@ -75,6 +75,7 @@ pub fn probe() -> Machine {
         terminals: Status::Untried,
         apparmor_restricts_namespaces: false,
         yama: None,
+        exempt_from_process_limits: false,
     }
 }
 

@@ -7,9 +7,10 @@ use crate::paths::{Paths, private_dir};
 use crate::self_test::{self, LastSelfTest};
 use crate::supervisor::check_signing;
 use chaperone_policy::{LayerStatus, MinimumTier, Mode, Policy};
-use chaperone_sandbox::{Machine, Tier, Unreported, probe, refused_network, unreported};
+use chaperone_sandbox::{Machine, Status, Tier, Unreported, probe, refused_network, unreported};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::io;
 use std::path::Path;
 
 /// How a check ended.
@@ -67,11 +68,23 @@ fn machine_checks(machine: &Machine) -> Vec<Check> {
     let mut checks: Vec<Check> = machine
         .capabilities()
         .into_iter()
-        .map(|capability| Check {
-            id: capability.id.to_owned(),
-            status: if capability.status.usable() { CheckStatus::Ok } else { lost },
-            detail: capability.detail,
-            fix: capability.fix,
+        .map(|capability| {
+            let usable = capability.status.usable();
+            let what = match capability.status {
+                Status::Works | Status::Assumed => String::new(),
+                Status::Untried => "not tried, for what it builds on does not work: ".to_owned(),
+                Status::Fails { errno } => {
+                    let said = io::Error::from_raw_os_error(errno).to_string();
+                    let (words, _) = said.split_once(" (os error").unwrap_or((&said, ""));
+                    format!("does not work here ({words}): ")
+                }
+            };
+            Check {
+                id: capability.id.to_owned(),
+                status: if usable { CheckStatus::Ok } else { lost },
+                detail: format!("{what}{}", capability.detail),
+                fix: capability.fix,
+            }
         })
         .collect();
     checks.extend(machine.losses().into_iter().map(|loss| Check {

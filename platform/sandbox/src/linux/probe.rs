@@ -27,6 +27,8 @@ pub fn assume() -> Machine {
         terminals: assumed,
         apparmor_restricts_namespaces: apparmor_restricts_namespaces(),
         yama: setting("/proc/sys/kernel/yama/ptrace_scope"),
+        exempt_from_process_limits: rustix::process::geteuid().is_root()
+            && !sys::kernel_is_at_least(6, 14),
     }
 }
 

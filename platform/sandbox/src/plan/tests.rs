@@ -54,6 +54,7 @@ fn full() -> Machine {
         terminals: works,
         apparmor_restricts_namespaces: false,
         yama: None,
+        exempt_from_process_limits: false,
     }
 }
 
@@ -151,6 +152,21 @@ fn access(plan: &Plan, path: &str) -> Vec<Access> {
 
 fn is_guarded(plan: &Plan, path: &str) -> bool {
     plan.guarded.iter().any(|guarded| guarded == path)
+}
+
+#[test]
+fn a_kernel_that_does_not_bound_roots_processes_is_a_loss_in_either_tier_and_told_once() {
+    let lost = |machine: Machine| {
+        let lost = machine.losses().into_iter().filter(|loss| loss.id == "processes-unbounded");
+        lost.map(|loss| loss.fix).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(full()), [""; 0]);
+    let root = Machine { exempt_from_process_limits: true, ..full() };
+    assert_eq!(lost(root), ["Run sessions as an ordinary user, or use Linux 6.14 or later."]);
+    for exempt_from_process_limits in [false, true] {
+        let lost = lost(Machine { exempt_from_process_limits, ..reduced() });
+        assert!(lost.len() == 1 && lost[0].contains("user_namespaces"), "{lost:?}");
+    }
 }
 
 #[test]

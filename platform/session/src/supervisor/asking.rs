@@ -281,6 +281,17 @@ impl Asking {
             .collect()
     }
 
+    /// What is decided by the policy, and by the answers that hold for the whole session.
+    pub(crate) fn decide(&self, policy: &Policy, now: Timestamp, action: &Action) -> Decision {
+        let mut facts = Moment::at(now);
+        let decision = decide(policy, &facts, action);
+        if decision.verdict != Verdict::Ask {
+            return decision;
+        }
+        facts.approvals = self.approvals();
+        decide(policy, &facts, action)
+    }
+
     /// What the agent reads of a refusal, which counts as one more of the same.
     pub(crate) fn refused(&self, command: &Command, message: &str) -> String {
         self.refusals.count(command, message.to_owned())

@@ -11,8 +11,7 @@ use super::{signals, words};
 use crate::learn::Refused;
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, Facts, LimitsPolicy, Origin, Policy, Verdict, continues, decide,
-    observed, unattended,
+    Action, Command, Decision, LimitsPolicy, Origin, Verdict, continues, observed, unattended,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, ObservedExec, Target};
 use jiff::Timestamp;
@@ -112,17 +111,6 @@ impl Supervision<'_> {
         let _ = self.segment.append(NewEvent::decided(action, &decision));
     }
 
-    /// What is decided by the policy, and by the answers that hold for the whole session.
-    pub(crate) fn decided(&self, policy: &Policy, now: Timestamp, action: &Action) -> Decision {
-        let mut facts = Facts::at(now);
-        let decision = decide(policy, &facts, action);
-        if decision.verdict != Verdict::Ask {
-            return decision;
-        }
-        facts.approvals = self.asking.approvals();
-        decide(policy, &facts, action)
-    }
-
     /// Answers a question, which is recorded and starts nothing.
     fn answer(&self, exec: &ObservedExec, about: &Action) -> Result<Answer, Answer> {
         let decision = Decision {
@@ -139,7 +127,7 @@ impl Supervision<'_> {
         let action = Action::Run(exec.command.clone());
         let policy = self.live.policy();
         let now = Timestamp::now();
-        let mut decision = self.decided(&policy, now, &action);
+        let mut decision = self.asking.decide(&policy, now, &action);
         let before = self.asked.remove(&exec.pid);
         if decision.verdict == Verdict::Ask
             && before.is_some_and(|before| continues(&before, &exec.command))

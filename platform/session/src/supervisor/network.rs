@@ -10,7 +10,7 @@ use chaperone_egress::{
     by_the_system, is_own, serve,
 };
 use chaperone_policy::{
-    Action, Decision, Facts, Origin, Policy, Verdict, decide, decide_address, observed, unattended,
+    Action, Decision, Origin, Policy, Verdict, decide_address, observed, unattended,
 };
 use chaperone_sandbox::Session;
 use jiff::Timestamp;
@@ -111,8 +111,7 @@ impl Gate {
 
     fn ends(&self, policy: &Policy, target: &Target, address: Option<IpAddr>) -> bool {
         let (action, now) = (connecting(target), Timestamp::now());
-        let facts = Facts { approvals: self.asking.approvals(), now };
-        let mut decision = decide(policy, &facts, &action);
+        let mut decision = self.asking.decide(policy, now, &action);
         if decision.verdict == Verdict::Ask && lock(&self.allowed).contains(target) {
             decision.verdict = Verdict::Allow;
         }
@@ -135,12 +134,7 @@ impl Gate {
     fn connect(&self, policy: &Arc<Policy>, target: &Target, answer: Answer) -> Option<Waiting> {
         self.live.watch();
         let (action, now) = (connecting(target), Timestamp::now());
-        let mut facts = Facts::at(now);
-        let mut decision = decide(policy, &facts, &action);
-        if decision.verdict == Verdict::Ask {
-            facts.approvals = self.asking.approvals();
-            decision = decide(policy, &facts, &action);
-        }
+        let decision = self.asking.decide(policy, now, &action);
         if decision.verdict != Verdict::Ask || observed(policy, now, &action, &decision).is_some() {
             self.settle(policy, target, decision, answer);
             return None;

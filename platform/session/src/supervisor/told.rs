@@ -1,16 +1,15 @@
-//! Answers what the agent asks with `chaperone why`: what doing it would say, and no more. A refused
-//! command says its rule and where that stands; a refused file or host does not, so neither is told
-//! here.
+//! Answers what the agent asks with `chaperone why`: what doing it would say, and no more. What the
+//! supervisor refuses, a command and a connection through its proxy, says its rule and where that
+//! stands; what the kernel refuses does not, so neither is told here.
 
 use super::asking::long;
 use super::judge::Supervision;
 use crate::inside::{QUESTION, Told};
 use crate::would::{change, in_session};
 use chaperone_policy::{
-    Access, Action, Class, Decision, Facts, Origin, Policy, SourceKind, Verdict, decide, observed,
-    unattended,
+    Access, Action, Class, Decision, Origin, Policy, SourceKind, Verdict, observed, unattended,
 };
-use chaperone_sandbox::{ObservedExec, Plan};
+use chaperone_sandbox::{Network, ObservedExec, Plan};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -42,15 +41,20 @@ pub(crate) fn question(exec: &ObservedExec) -> Option<Action> {
 impl Supervision<'_> {
     /// The answer, as the asking program reads it.
     pub(crate) fn tell(&self, action: &Action) -> String {
+        let says_why = match action {
+            Action::Run(_) => true,
+            Action::Connect { .. } => matches!(self.begun.plan.network, Network::Proxy { .. }),
+            Action::Read { .. } | Action::Write { .. } => false,
+        };
         let decision = self.would(action);
         let change = match decision.origin.kind.class() {
             _ if decision.verdict == Verdict::Allow => String::new(),
-            Class::Managed if !matches!(action, Action::Run(_)) => {
+            Class::Managed if !says_why => {
                 "Whoever manages this machine has set this; nothing below loosens it.".to_owned()
             }
             _ => change(action, &decision),
         };
-        let mut told = Told { decision: shown(action, decision), change };
+        let mut told = Told { decision: shown(action, says_why, decision), change };
         loop {
             let text = serde_json::to_string(&told).unwrap_or_default();
             if text.len() <= LONGEST {
@@ -70,16 +74,17 @@ impl Supervision<'_> {
         match action {
             Action::Read { path } => file(begun, plan, Access::Read, path),
             Action::Write { path } => file(begun, plan, Access::Write, path),
-            Action::Connect { .. } => {
-                let [begun, live] =
-                    [begun, &policy].map(|policy| decide(policy, &Facts::at(now), action));
-                // What was allowed since takes effect with the next session.
-                let decision = if begun.verdict > live.verdict { begun } else { live };
-                passing(&policy, now, action, decision)
-            }
-            Action::Run(_) => {
-                let decision = self.decided(&policy, now, action);
-                let decision = passing(&policy, now, action, decision);
+            Action::Connect { .. } | Action::Run(_) => {
+                let mut decision = self.asking.decide(&policy, now, action);
+                if let (Action::Connect { .. }, Network::None { .. }) = (action, &plan.network) {
+                    // What was allowed since can be reached from the next session on.
+                    let before = self.asking.decide(begun, now, action);
+                    decision = if before.verdict > decision.verdict { before } else { decision };
+                }
+                if observed(&policy, now, action, &decision).is_some() {
+                    decision.reason.push_str(" For now it is only observed, and passes.");
+                    return decision;
+                }
                 if decision.verdict != Verdict::Ask {
                     return decision;
                 }
@@ -92,13 +97,6 @@ impl Supervision<'_> {
             }
         }
     }
-}
-
-fn passing(policy: &Policy, now: Timestamp, action: &Action, mut decision: Decision) -> Decision {
-    if observed(policy, now, action, &decision).is_some() {
-        decision.reason.push_str(" For now it is only observed, and passes.");
-    }
-    decision
 }
 
 fn file(policy: &Policy, plan: &Plan, access: Access, path: &Path) -> Decision {
@@ -121,10 +119,10 @@ fn in_temporary(plan: &Plan, path: &Path) -> Option<PathBuf> {
     (!elsewhere).then(|| plan.temp.join(rest))
 }
 
-/// Of a rule no more than the action itself would tell.
-fn shown(action: &Action, decision: Decision) -> Decision {
+/// Of a rule no more than the action itself would tell: where that says why it is refused, all.
+fn shown(action: &Action, says_why: bool, decision: Decision) -> Decision {
     let Decision { verdict, rule, origin, reason } = decision;
-    let is_refused = matches!(action, Action::Run(_)) && verdict != Verdict::Allow;
+    let is_refused = says_why && verdict != Verdict::Allow;
     let is_known =
         |kind| matches!(kind, SourceKind::BuiltIn | SourceKind::AgentFile | SourceKind::Grant);
     if is_refused || is_known(origin.kind) {
@@ -170,9 +168,9 @@ mod tests {
         let connect = Action::Connect { host: "x".into(), port: 443 };
         let managed = SourceKind::ManagedFile;
         let refused = decided(managed, Verdict::Deny, "commands.rule git push");
-        assert_eq!(shown(&run, refused.clone()), refused);
+        assert_eq!(shown(&run, true, refused.clone()), refused);
         let built_in = decided(SourceKind::BuiltIn, Verdict::Deny, "filesystem.deny ~/.ssh");
-        assert_eq!(shown(&read, built_in.clone()), built_in);
+        assert_eq!(shown(&read, false, built_in.clone()), built_in);
         for (action, verdict, rule, key) in [
             (&run, Verdict::Allow, "commands.rule git push", "commands.rule"),
             (&read, Verdict::Deny, "filesystem.deny ~/plans", "filesystem.deny"),
@@ -181,7 +179,8 @@ mod tests {
             (&connect, Verdict::Ask, "network.mode", "network.mode"),
         ] {
             for kind in [managed, SourceKind::UserFile, SourceKind::WorkspaceFile] {
-                let told = shown(action, decided(kind, verdict, rule));
+                let says_why = matches!(action, Action::Run(_));
+                let told = shown(action, says_why, decided(kind, verdict, rule));
                 assert_eq!((told.verdict, told.rule.as_deref()), (verdict, Some(key)));
                 assert_eq!(told.origin, Origin { kind, locator: UNTOLD.into() });
                 assert!(!told.reason.contains("secret"), "{}", told.reason);
