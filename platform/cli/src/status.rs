@@ -22,9 +22,9 @@ use std::process::{Command, ExitCode, Stdio};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 governed, 1 partly, 2 not.")]
 pub(crate) struct Arguments {
-    /// {"version","governed","sentence","tier","mode","observe_until","policy","agents",
+    /// {"version","governed","sentence","tier","mode","observe_until","signing","policy","agents",
     /// "exceptions","last_checkpoint","self_test"}, and as root "users": [{"user","governed","sentence","mode",
-    /// "observe_until","policy","agents","exceptions","self_test"}]
+    /// "observe_until","signing","policy","agents","exceptions","self_test"}]
     #[arg(long)]
     json: bool,
     /// Of this user alone, also as root
@@ -315,7 +315,7 @@ mod tests {
         let policy = json!({"by": null, "revision": revision, "read_at": null, "age": null,
                             "findings": 0, "sources": []});
         serde_json::from_value(json!({
-            "governed": governed, "sentence": governed, "mode": "enforce", "observe_until": null,
+            "governed": governed, "sentence": governed, "mode": "enforce", "observe_until": null, "signing": [],
             "policy": policy, "agents": [], "exceptions": [revision],
         }))
         .unwrap()

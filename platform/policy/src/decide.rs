@@ -59,13 +59,8 @@ pub enum Access {
 /// A file that no rule mentions is denied here, with no rule named: what a session needs anyway
 /// is granted by the sandbox's plan, and [`decide_file`] tells the two apart.
 pub fn decide(policy: &Policy, facts: &Facts, action: &Action) -> Decision {
-    if let Some(blocked) = policy.blocked().first() {
-        return Decision {
-            verdict: Verdict::Deny,
-            rule: None,
-            origin: blocked.origin.clone(),
-            reason: blocked.reason.clone(),
-        };
+    if let Some(decision) = blocked(policy) {
+        return decision;
     }
     let file = |access, path: &Path| {
         decide_file(policy, access, path).unwrap_or_else(|| Decision {
@@ -82,6 +77,17 @@ pub fn decide(policy: &Policy, facts: &Facts, action: &Action) -> Decision {
         Action::Write { path } => file(Access::Write, path),
         Action::Connect { host, port } => decide_connect(policy, facts, host, *port),
     }
+}
+
+/// The answer to everything where the policy is not whole.
+pub(crate) fn blocked(policy: &Policy) -> Option<Decision> {
+    let blocked = policy.blocked().first()?;
+    Some(Decision {
+        verdict: Verdict::Deny,
+        rule: None,
+        origin: blocked.origin.clone(),
+        reason: blocked.reason.clone(),
+    })
 }
 
 /// What enforcement would have said to an action that is let pass, because the policy only observes

@@ -1,6 +1,7 @@
 //! Keys with which git may sign inside a session: how a layer names one, and what is decided when
 //! one is asked for. Nothing here holds or uses a private key.
 
+use crate::decide::blocked;
 use crate::{Decision, Origin, PathText, Policy, Sourced, Verdict};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -105,13 +106,8 @@ pub fn decide_signature(policy: &Policy, names: &[&SshKey], namespace: Option<&s
         origin,
         reason,
     };
-    if let Some(blocked) = policy.blocked().first() {
-        return Decision {
-            verdict: Verdict::Deny,
-            rule: None,
-            origin: blocked.origin.clone(),
-            reason: blocked.reason.clone(),
-        };
+    if let Some(decision) = blocked(policy) {
+        return decision;
     }
     let signing = policy.signing();
     let Some(Sourced { value, origin }) =

@@ -14,6 +14,9 @@ pub(super) struct Deployed {
     pub(super) mode: Option<String>,
     /// Until when decisions are only recorded; also where that is over by now.
     pub(super) observe_until: Option<Timestamp>,
+    /// The keys with which git may sign in sessions, as they are named.
+    #[serde(default)]
+    pub(super) signing: Vec<String>,
     /// `None` where there is no source of policy.
     pub(super) policy: Option<Managed>,
 }
@@ -56,6 +59,7 @@ pub(super) fn deployed(policy: &Policy, now: Timestamp) -> Deployed {
     Deployed {
         mode: Some(mode.to_owned()),
         observe_until: policy.observed_until().map(|until| until.value),
+        signing: policy.signing().ssh_keys.iter().map(|own| own.value.to_string()).collect(),
         policy: managed(policy, now),
     }
 }
@@ -110,8 +114,19 @@ fn age(at: Timestamp, now: Timestamp) -> i64 {
 }
 
 impl Deployed {
-    /// A line on who manages this machine, and one for each source that is not as it should be.
+    /// A line on who manages this machine, one for each source that is not as it should be, and one
+    /// on keys that sign.
     pub(super) fn show(&self, out: &mut impl Write) -> std::io::Result<()> {
+        self.show_policy(out)?;
+        if !self.signing.is_empty() {
+            let keys: Vec<_> = self.signing.iter().map(|key| visible(key)).collect();
+            let keys = keys.join(", ");
+            writeln!(out, "Git may sign in sessions with {keys}: see `chaperone doctor`.")?;
+        }
+        Ok(())
+    }
+
+    fn show_policy(&self, out: &mut impl Write) -> std::io::Result<()> {
         let Some(Managed { by, revision, findings, sources, .. }) = &self.policy else {
             return writeln!(out, "Not managed: the built-in rules and your own apply.");
         };
@@ -180,7 +195,7 @@ mod tests {
         let told = told(vec![Layer::absent(SourceKind::ManagedFile, FILE), own]);
         assert_eq!(
             serde_json::to_value(&told).unwrap(),
-            json!({"mode": "enforce", "observe_until": null, "policy": null})
+            json!({"mode": "enforce", "observe_until": null, "signing": [], "policy": null})
         );
         assert_eq!(words(&told), "Not managed: the built-in rules and your own apply.\n");
     }
@@ -207,7 +222,7 @@ mod tests {
         json["policy"]["sources"][0]["detail"] = "".into();
         assert_eq!(
             json,
-            json!({"mode": "enforce", "observe_until": null, "policy": {
+            json!({"mode": "enforce", "observe_until": null, "signing": [], "policy": {
                 "by": "Acme",
                 "revision": "7",
                 "read_at": "2026-11-21T09:00:00Z",
@@ -236,6 +251,15 @@ mod tests {
                 "unreadable  managed-file /etc/chaperone/policy.d/30.toml",
             ]
         );
+    }
+
+    #[test]
+    fn keys_that_sign_are_said() {
+        let text = "[signing]\nssh_keys = [\"~/.ssh/id_ed25519.pub\"]\n";
+        let told = told(vec![Layer::from_toml(SourceKind::ManagedFile, FILE, text)]);
+        assert_eq!(told.signing, ["~/.ssh/id_ed25519.pub"]);
+        let said = "Git may sign in sessions with ~/.ssh/id_ed25519.pub: see `chaperone doctor`.";
+        assert_eq!(words(&told), format!("Managed.\n{said}\n"));
     }
 
     #[test]
