@@ -1,13 +1,16 @@
 //! `chaperone learn`: what was refused in a session, and the smallest change to the user's own
 //! policy under which it would not be. Nothing is changed here unless a person says so.
 //!
-//! `propose` makes the proposal of what was refused, `change` puts it into the user's file.
+//! `propose` makes the proposal of what was refused, with `files` for files, and `change` puts it into
+//! the user's file.
 
 #[cfg_attr(
     not(any(target_os = "linux", test)),
     expect(dead_code, reason = "no session runs there")
 )]
 mod change;
+#[cfg(target_os = "linux")]
+mod files;
 #[cfg(target_os = "linux")]
 mod propose;
 

@@ -1,5 +1,5 @@
-//! From what was refused to a proposal. Each part is tried: what would still be refused under the
-//! changed file is not proposed.
+//! From what was refused to a proposal; `files` gathers what concerns files. Each part is tried: what
+//! would still be refused under the changed file is not proposed.
 
 use super::change::{diff, with};
 use super::{Change, Left, Proposal};
@@ -12,7 +12,7 @@ use chaperone_policy::{
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What was refused in one session, as it happened.
 #[derive(Debug, Default)]
@@ -32,16 +32,6 @@ pub(crate) struct Refused {
     /// What cannot be told here of what was refused.
     pub(crate) unseen: Vec<String>,
 }
-
-/// What every program of the machine is made of, or governs it. Who may write there is outside of
-/// any sandbox in a moment, so it is never proposed to be written.
-const SYSTEM: &[&str] = &[
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/root", "/run",
-    "/sbin", "/snap", "/sys", "/usr", "/var",
-];
-
-/// From so many files on, it is their folder that is needed.
-const MANY: usize = 2;
 
 /// What to change, by what was refused.
 pub(crate) fn propose(
@@ -104,9 +94,9 @@ pub(crate) fn propose(
 }
 
 /// A part of a change, and what it is to allow.
-struct Part {
-    change: Change,
-    allows: Vec<Action>,
+pub(super) struct Part {
+    pub(super) change: Change,
+    pub(super) allows: Vec<Action>,
 }
 
 impl Proposal {
@@ -172,26 +162,26 @@ fn by_whom(decision: &Decision) -> String {
 }
 
 /// Whether somebody refuses whom the user's file does not overrule.
-fn is_final(decision: &Decision) -> bool {
+pub(super) fn is_final(decision: &Decision) -> bool {
     decision.origin.kind.class() != Class::Base
 }
 
-struct Found<'a> {
-    loaded: &'a Loaded,
+pub(super) struct Found<'a> {
+    pub(super) loaded: &'a Loaded,
     question: &'a Question,
-    paths: &'a Paths,
-    proposal: Proposal,
+    pub(super) paths: &'a Paths,
+    pub(super) proposal: Proposal,
 }
 
 impl Found<'_> {
-    fn keep(&mut self, what: impl ToString, why: &str) {
+    pub(super) fn keep(&mut self, what: impl ToString, why: &str) {
         let left = Left { what: what.to_string(), why: why.to_owned() };
         if !self.proposal.kept.contains(&left) {
             self.proposal.kept.push(left);
         }
     }
 
-    fn deny(&mut self, what: impl ToString, decision: &Decision) {
+    pub(super) fn deny(&mut self, what: impl ToString, decision: &Decision) {
         let left = Left { what: what.to_string(), why: by_whom(decision) };
         if !self.proposal.denied.contains(&left) {
             self.proposal.denied.push(left);
@@ -260,125 +250,6 @@ impl Found<'_> {
         }
         parts
     }
-
-    fn files(&mut self, refused: &Refused) -> Vec<Part> {
-        let writes = self.wanted(&refused.writes, Access::Write);
-        let writes = gathered(&writes, &self.paths.home);
-        let reads = self.wanted(&refused.reads, Access::Read);
-        let reads: BTreeSet<PathBuf> = reads
-            .into_iter()
-            // What may be written may be read.
-            .filter(|path| !writes.iter().any(|granted| path.starts_with(granted)))
-            .collect();
-        let reads = gathered(&reads, &self.paths.home);
-        let mut parts = Vec::new();
-        for (key, paths) in [("filesystem.read", reads), ("filesystem.write", writes)] {
-            let write = key == "filesystem.write";
-            for path in paths {
-                let value = in_home(&path, &self.paths.home);
-                let what = if write { "read and write" } else { "read" };
-                parts.push(Part {
-                    change: Change { key, why: format!("Lets the session {what} {value}."), value },
-                    allows: vec![if write {
-                        Action::Write { path }
-                    } else {
-                        Action::Read { path }
-                    }],
-                });
-            }
-        }
-        parts
-    }
-
-    /// Of paths that were refused, those that a grant could name.
-    fn wanted(&mut self, refused: &BTreeSet<PathBuf>, access: Access) -> BTreeSet<PathBuf> {
-        let mut wanted = BTreeSet::new();
-        for asked in refused {
-            let Some(path) = nameable(asked) else { continue };
-            let home = &self.paths.home;
-            let shown = in_home(&path, home);
-            match decide_file(&self.loaded.policy, access, &path) {
-                Some(decision) if decision.verdict != Verdict::Allow && is_final(&decision) => {
-                    self.deny(shown, &decision);
-                }
-                Some(decision) if decision.verdict != Verdict::Allow => {
-                    let why = format!(
-                        "It is hidden on purpose ({}). {}",
-                        decision.origin, decision.reason
-                    );
-                    self.secret(shown, why);
-                }
-                _ if self.paths.own().iter().any(|own| path.starts_with(own)) => {
-                    self.keep(shown, "It is Chaperone's own; no session reaches it.");
-                }
-                _ if access == Access::Write
-                    && !path.starts_with(home)
-                    && SYSTEM.iter().any(|system| path.starts_with(system)) =>
-                {
-                    self.keep(shown, "It is the system's; what is written there runs outside.");
-                }
-                _ if home.starts_with(&path) => {
-                    let why = "It would take the whole home folder; make a folder for it there.";
-                    self.keep(in_home(asked, home), why);
-                }
-                _ if !may(&path, access) => {
-                    self.keep(shown, "This user may not do that outside of a session either.");
-                }
-                _ if path.to_string_lossy().contains(['*', '?', '[', '{']) => {
-                    self.keep(shown, "Its name would be read as a pattern; add it yourself.");
-                }
-                _ => {
-                    wanted.insert(path);
-                }
-            }
-        }
-        wanted
-    }
-
-    fn secret(&mut self, what: String, why: String) {
-        let left = Left { what, why };
-        if !self.proposal.secrets.contains(&left) {
-            self.proposal.secrets.push(left);
-        }
-    }
-}
-
-/// What there is of a path: a grant names something that exists. A name that was to be made needs
-/// the folder that it was to be made in.
-fn nameable(path: &Path) -> Option<PathBuf> {
-    let existing = path.ancestors().find(|ancestor| ancestor.exists())?;
-    existing.canonicalize().ok()
-}
-
-/// The fewest paths that cover these without granting a folder for a single file, or the home.
-fn gathered(paths: &BTreeSet<PathBuf>, home: &Path) -> BTreeSet<PathBuf> {
-    let mut files: BTreeMap<&Path, usize> = BTreeMap::new();
-    for folder in paths.iter().filter(|path| !path.is_dir()).filter_map(|path| path.parent()) {
-        *files.entry(folder).or_default() += 1;
-    }
-    let wide = |folder: &Path| home.starts_with(folder);
-    let whole =
-        |folder: &Path| files.get(folder).is_some_and(|count| *count >= MANY) && !wide(folder);
-    let gathered: BTreeSet<PathBuf> = paths
-        .iter()
-        .map(|path| match path.parent() {
-            Some(folder) if !path.is_dir() && whole(folder) => folder.to_owned(),
-            _ => path.clone(),
-        })
-        .collect();
-    let covered = |path: &Path| {
-        path.ancestors().skip(1).any(|above| gathered.contains(above) && above.is_dir())
-    };
-    gathered.iter().filter(|path| !covered(path)).cloned().collect()
-}
-
-/// As people write it in their own policy.
-fn in_home(path: &Path, home: &Path) -> String {
-    match path.strip_prefix(home) {
-        Ok(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
-        Ok(rest) => format!("~/{}", rest.display()),
-        Err(_) => path.display().to_string(),
-    }
 }
 
 /// The words of the rule that refused.
@@ -396,16 +267,6 @@ fn line(command: &Command) -> Vec<String> {
 
 fn shown(command: &Command) -> String {
     chaperone_approvals::shell_words(&command.argv)
-}
-
-/// Whether this user may do it where no sandbox is in the way.
-fn may(path: &Path, access: Access) -> bool {
-    use rustix::fs::Access as Wanted;
-    let wanted = match access {
-        Access::Read => Wanted::READ_OK,
-        Access::Write => Wanted::WRITE_OK,
-    };
-    rustix::fs::access(path, wanted).is_ok()
 }
 
 #[cfg(test)]
