@@ -1,6 +1,8 @@
 //! The session's proxy through real sessions: who gets through it, who is asked and what is said, in
 //! both tiers.
 
+mod tools;
+
 use crate::place::{Place, text};
 use crate::self_test::without_namespaces;
 use crate::{Attendant, attended};
@@ -16,13 +18,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An HTTP server of the machine, and how often it was asked.
-pub(crate) struct Server {
-    pub(crate) port: u16,
+struct Server {
+    port: u16,
     asked: Arc<AtomicUsize>,
 }
 
 impl Server {
-    pub(crate) fn new(answer: impl Fn(TcpStream, &str) + Send + 'static) -> Result<Self> {
+    fn new(answer: impl Fn(TcpStream, &str) + Send + 'static) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -61,15 +63,25 @@ fn head(mut stream: &TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-/// The same command in the full tier and in the reduced one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    Full,
+    Reduced,
+}
+
+/// A line of shell in the full tier and in the reduced one; `hosts` says where names lead.
 fn in_both_tiers(
     place: &Place,
+    hosts: Option<&Path>,
     script: &str,
-    mut check: impl FnMut(&str, Output) -> Result<()>,
+    mut check: impl FnMut(Tier, Output) -> Result<()>,
 ) -> Result<()> {
-    for tier in ["full", "reduced"] {
+    for tier in [Tier::Full, Tier::Reduced] {
         let mut command = place.chaperone(["run", "--unattended", "--", "sh", "-c", script])?;
-        if tier == "reduced" {
+        if let Some(hosts) = hosts {
+            with_names(&mut command, hosts);
+        }
+        if tier == Tier::Reduced {
             let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
             // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
             unsafe { command.pre_exec(move || without_namespaces(ids)) };
@@ -130,11 +142,11 @@ fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> 
             "exec 2>&1; {way} http://127.0.0.1:{}/; echo $?; {way} http://127.0.0.1:{}/; echo $?",
             named.port, other.port
         );
-        in_both_tiers(&place, &script, |tier, done| {
+        in_both_tiers(&place, None, &script, |tier, done| {
             let said = text(&done.stdout);
             let rest = said.strip_prefix("hello\n0\n");
-            let rest = rest.with_context(|| format!("{tier}, {way}: {said}"))?;
-            assert!(rest.contains(refused) && !rest.contains("hello"), "{tier}, {way}: {said}");
+            let rest = rest.with_context(|| format!("{tier:?}, {way}: {said}"))?;
+            assert!(rest.contains(refused) && !rest.contains("hello"), "{tier:?}, {way}: {said}");
             Ok(())
         })?;
     }

@@ -2,6 +2,7 @@
 //! since absolute times drift on shared machines. The peers that are installed run along.
 
 mod policy;
+mod proxy;
 mod trees;
 mod work;
 
@@ -68,6 +69,8 @@ pub(crate) enum Part {
     Work,
     /// Merging, explaining and trying large policies, against Codex.
     Policy,
+    /// What passes through a session's proxy, against socat.
+    Proxy,
 }
 
 /// What was demanded, and whether it held.
@@ -120,10 +123,12 @@ pub(crate) fn bench(
     if install {
         packages::install(packages::BENCH)?;
     }
-    let mut build = project.command("cargo");
-    let status = build.args(["build", "--release", "--locked", "-p", "chaperone-cli"]).status()?;
-    if !status.success() {
-        bail!("the release build failed");
+    if only != Some(Part::Proxy) {
+        let mut build = project.command("cargo");
+        let build = build.args(["build", "--release", "--locked", "-p", "chaperone-cli"]);
+        if !build.status()?.success() {
+            bail!("the release build failed");
+        }
     }
     let dir = project.scratch()?.join("bench");
     if dir.exists() {
@@ -136,6 +141,9 @@ pub(crate) fn bench(
     if wanted(Part::Policy) {
         policy::explain(project, runs, &mut bars)?;
         policy::try_command(project, &dir, runs, &mut bars)?;
+    }
+    if wanted(Part::Proxy) {
+        proxy::proxy(project, &mut bars)?;
     }
     // From here on: what is tried above is one file alone.
     fs::write(dir.join("config/chaperone/config.toml"), rules())?;

@@ -1,6 +1,7 @@
-//! Fuzzing of the readers of policies and shells by libFuzzer, through cargo-fuzz: some seconds of each
-//! among the checks, and as long as one likes by `cargo xtask fuzz`. The targets stand in
-//! `platform/policy/fuzz`; they need no nightly compiler, because no sanitizer runs with them.
+//! Fuzzing of the readers of policies, of texts for shells and of what leaves a session, by
+//! libFuzzer through cargo-fuzz: some seconds of each among the checks, and as long as one likes by
+//! `cargo xtask fuzz`. The targets stand in `platform/policy/fuzz`; they need no nightly compiler,
+//! because no sanitizer runs with them.
 
 use std::fs;
 use std::path::PathBuf;

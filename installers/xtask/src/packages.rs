@@ -97,6 +97,7 @@ pub(crate) fn browser() -> Option<PathBuf> {
 pub(crate) const BENCH: &[Package] = &[
     package("hyperfine", "times whole commands"),
     package("bubblewrap", "the yardstick that Chaperone's start is compared with"),
+    package("socat", "the yardstick that the proxy is compared with"),
 ];
 
 /// Installs those of `packages` that are missing, after saying which and why.
