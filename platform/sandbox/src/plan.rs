@@ -13,7 +13,7 @@ mod network;
 mod protected;
 mod reach;
 mod refusal;
-mod system;
+pub(crate) mod system;
 mod walk;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::notify::{Listener, Question};
 use super::paths;
 use super::sys::{self, Errno, Result};
 use crate::enforce::Target;
+use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
 use crate::plan::{Access, Network, Plan, Relay, Tier};
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -79,13 +80,13 @@ impl Reach {
                 Inet::Only(here.flat_map(dialled).chain([SocketAddr::V4(*listen)]).collect())
             }
         };
-        let private: &[&str] = if full { &["/tmp", "/var/tmp", "/dev/shm"] } else { &[] };
+        let private = TEMPORARY.into_iter().chain([SHARED_MEMORY]).filter(|_| full);
         let writable = plan
             .grants
             .iter()
             .filter(|grant| grant.access == Access::Write)
             .map(|grant| grant.path.clone())
-            .chain(private.iter().map(PathBuf::from))
+            .chain(private.map(PathBuf::from))
             .chain([plan.temp.clone()])
             .collect();
         Self {

@@ -4,6 +4,7 @@
 use super::filter::{self, Conditions, Guarding};
 use super::landlock::{self, Rule};
 use crate::enforce::{LaunchError, Stage};
+use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
 use crate::plan::{Access, Limits, Network, Plan, Relay, Tier};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -118,11 +119,8 @@ impl Pointers {
     }
 }
 
-/// Where the machine's temporary and run-time folders are; sockets of daemons live in the latter.
-const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+/// Where the machine's run-time folders are, and in them the sockets of daemons.
 const RUNTIME: &str = "/run";
-/// What processes share by name. Always the session's own, whether it is granted or not.
-const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Prepares a plan and a command.
 pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, LaunchError> {

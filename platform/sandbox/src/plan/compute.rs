@@ -153,7 +153,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         environment::compare_less(&mut environment);
     }
 
-    let shared = Path::new(system::TEMPORARY);
+    let shared = Path::new(system::TEMPORARY[0]);
     if tier == Tier::Full
         && disk.kind(shared) == Some(Kind::Folder)
         && !files.grants.iter().any(|grant| grant.path == shared)

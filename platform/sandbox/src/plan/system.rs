@@ -45,14 +45,15 @@ pub(super) const DEVICES: &[&str] = &[
     "/dev/ptmx",
 ];
 
-/// The machine's temporary folder. In the full tier the session's own is called so inside, unless
-/// the policy grants this one.
-pub(super) const TEMPORARY: &str = "/tmp";
+/// The machine's temporary folders. In the full tier the session's own is called so inside, the
+/// first of them first, unless the policy grants that very one.
+pub(crate) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// Other terminals of the user. Private to the session only in the full tier.
 pub(super) const TERMINALS: &str = "/dev/pts";
-/// POSIX shared memory. Private to the session only in the full tier.
-pub(super) const SHARED_MEMORY: &str = "/dev/shm";
+/// POSIX shared memory: what processes share by name. Private to the session only in the full tier,
+/// and there whether it is granted or not.
+pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Toolchains and their configuration, relative to home. Folders that also hold credentials are
 /// named by their parts: `~/.cargo/credentials.toml`, `~/.config/git/credentials`,
