@@ -197,3 +197,107 @@ impl Read for Client<'_> {
         Ok(got.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signing::{VARIABLE, prepare};
+    use chaperone_policy::{Context, Layer, Os, PublicKey, SourceKind, built_in, merge};
+    use std::path::PathBuf;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+
+    /// A filter, and an agent behind it that gives this answer to everything.
+    struct Place {
+        folder: tempfile::TempDir,
+        serving: Serving,
+    }
+
+    impl Place {
+        fn new(answer: Vec<u8>) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let agent = UnixListener::bind(folder.path().join("agent")).unwrap();
+            thread::spawn(move || {
+                while let Ok((mut asker, _)) = agent.accept() {
+                    let _ = wire::read(&mut asker);
+                    let _ = asker.write_all(&wire::framed(&answer));
+                }
+            });
+            let context = Context {
+                home: "/home/ada".into(),
+                workspace: "/home/ada/work".into(),
+                agent: None,
+                os: Os::Linux,
+            };
+            let toml = format!("[signing]\nssh_keys = [\"{KEY}\"]\n");
+            let layer = Layer::from_toml(SourceKind::UserFile, "config.toml", &toml);
+            let policy = merge(vec![built_in(), layer], &context);
+            let agent = folder.path().join("agent").display().to_string();
+            let environment = [(VARIABLE.to_owned(), agent)].into();
+            let prepared = prepare(&policy, &context, &environment, folder.path()).unwrap();
+            let serving = serve(prepared.signing.unwrap(), Arc::new(policy)).unwrap();
+            Self { folder, serving }
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.folder.path().join("ssh-agent")
+        }
+
+        fn client(&self) -> UnixStream {
+            UnixStream::connect(self.socket()).unwrap()
+        }
+    }
+
+    fn asked(mut client: &UnixStream, message: &[u8]) -> Option<Vec<u8>> {
+        client.write_all(&wire::framed(message)).ok()?;
+        wire::read(&mut client).ok().flatten()
+    }
+
+    fn for_git() -> Vec<u8> {
+        let key = PublicKey::parse(KEY).unwrap();
+        let texts = [&b"git"[..], b"", b"sha512", &[7; 64]].map(wire::framed).concat();
+        let data = [b"SSHSIG", &texts[..]].concat();
+        wire::ask_signature(&SignRequest { key: key.blob(), data: &data, flags: 0 })
+    }
+
+    #[test]
+    fn what_the_agent_says_is_passed_on_only_where_it_answers_what_was_asked() {
+        let signature = [&[14][..], &wire::framed(b"signature")].concat();
+        let signs = Place::new(signature.clone());
+        let client = signs.client();
+        assert_eq!(asked(&client, &for_git()), Some(signature));
+        // The same client goes on, and a signature is no list of keys.
+        assert_eq!(asked(&client, &wire::ask_identities()), Some(wire::failure()));
+        drop(client);
+        signs.serving.end().unwrap();
+        let confused = Place::new(vec![6]);
+        assert_eq!(asked(&confused.client(), &for_git()), Some(wire::failure()));
+    }
+
+    #[test]
+    fn what_is_no_message_is_not_answered_and_others_are() {
+        let place = Place::new(vec![6]);
+        let mut broken = place.client();
+        broken.write_all(&u32::MAX.to_be_bytes()).unwrap();
+        assert_eq!(broken.read(&mut [0]).unwrap(), 0, "it is turned away");
+        assert_eq!(asked(&place.client(), &[200]), Some(wire::failure()));
+    }
+
+    #[test]
+    fn clients_beyond_the_most_are_turned_away_until_another_has_gone() {
+        let place = Place::new(vec![6]);
+        let mut clients: Vec<UnixStream> = (0..MOST_CLIENTS).map(|_| place.client()).collect();
+        for client in &clients {
+            assert_eq!(asked(client, &[200]), Some(wire::failure()));
+        }
+        assert_eq!(asked(&place.client(), &[200]), None);
+        clients.pop();
+        let served = || asked(&place.client(), &[200]).is_some();
+        let start = Instant::now();
+        while !served() {
+            assert!(start.elapsed() < PATIENCE, "one has gone");
+            thread::yield_now();
+        }
+    }
+}
