@@ -7,7 +7,7 @@ mod host;
 #[allow(clippy::unwrap_used, dead_code, reason = "the bundle's own tests need more of it")]
 mod publisher;
 
-mod https;
+pub(crate) mod https;
 
 use crate::managed::{LOOP, Machine, Running, is_root};
 use crate::place::text;

@@ -3,64 +3,48 @@
 
 mod tools;
 
+use crate::bundle::https::head;
 use crate::place::{Place, text};
 use crate::self_test::without_namespaces;
 use crate::{Attendant, attended};
 use anyhow::{Context, Result};
 use chaperone_tests::eventually;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An HTTP server of the machine, and how often it was asked.
+/// An HTTP server of the machine that greets, and how often it was asked.
 struct Server {
     port: u16,
     asked: Arc<AtomicUsize>,
 }
 
 impl Server {
-    fn new(answer: impl Fn(TcpStream, &str) + Send + 'static) -> Result<Self> {
+    fn new() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for mut stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::SeqCst);
-                if let Some(head) = head(&stream) {
-                    answer(stream, &head);
-                }
+                // The other end may have gone, before or after it has asked.
+                let _ = head(&mut stream).map(|_| {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+                });
             }
         });
         Ok(Self { port, asked })
     }
 
-    fn greeting() -> Result<Self> {
-        Self::new(|mut stream, _| {
-            // The other end may have gone without listening.
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
-        })
-    }
-
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
-}
-
-/// A request's head.
-fn head(mut stream: &TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        (stream.read(&mut byte).ok()? == 1).then_some(())?;
-        head.extend(byte);
-    }
-    String::from_utf8(head).ok()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +104,7 @@ fn with_names(command: &mut Command, hosts: &Path) {
 #[test]
 fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> Result<()> {
     let place = Place::new()?;
-    let (named, other) = (Server::greeting()?, Server::greeting()?);
+    let (named, other) = (Server::new()?, Server::new()?);
     let outside = place
         .command("curl")
         .args(["-sS", &format!("http://127.0.0.1:{}/", other.port)])
@@ -197,7 +181,7 @@ fn a_refusal_says_in_words_who_decided_and_why_and_the_policy_says_the_same_when
 #[test]
 fn a_connection_waits_for_its_answer_and_goes_on_with_it() -> Result<()> {
     let place = Place::new()?;
-    let server = Server::greeting()?;
+    let server = Server::new()?;
     place.configure(&format!(
         "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{}\"]\n",
         server.port

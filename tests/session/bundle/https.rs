@@ -6,7 +6,7 @@ use super::publisher::Publisher;
 use crate::managed::Machine;
 use crate::place::text;
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
@@ -33,13 +33,7 @@ impl Front {
         let key = KeyPair::generate()?;
         let params = CertificateParams::new(vec![HOST.to_owned()])?;
         let certificate = params.signed_by(&key, &authority)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?;
-        let (config, asked) = (Arc::new(config), Arc::default());
+        let (config, asked) = (tls(&certificate, &key)?, Arc::default());
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let front = Self { address: listener.local_addr()?, asked, authority: authority.pem() };
         let (asked, host) = (Arc::clone(&front.asked), host.address());
@@ -81,8 +75,19 @@ fn pass(
     Ok(())
 }
 
+/// What speaks TLS by this certificate.
+pub(crate) fn tls(certificate: &Certificate, key: &KeyPair) -> Result<Arc<ServerConfig>> {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    Ok(Arc::new(config))
+}
+
 /// Up to and with the empty line.
-fn head(stream: &mut impl Read) -> Result<String> {
+pub(crate) fn head(stream: &mut impl Read) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

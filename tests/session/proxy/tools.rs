@@ -2,12 +2,12 @@
 //! a server of the machine stands for a host of the net.
 
 use super::{Tier, in_both_tiers};
+use crate::bundle::https::{head, tls};
 use crate::place::{Place, text};
 use anyhow::{Context, Result, ensure};
 use chaperone_tests::eventually;
 use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -31,15 +31,10 @@ struct Shelf {
 fn serve(shelf: Shelf) -> Result<u16> {
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec![HOST.to_owned()])?.self_signed(&key)?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)?;
+    let config = tls(&certificate, &key)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
-    let (config, shelf) = (Arc::new(config), Arc::new(shelf));
+    let shelf = Arc::new(shelf);
     // Until the test's process ends.
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -64,13 +59,7 @@ fn serve(shelf: Shelf) -> Result<u16> {
 
 /// One request, and the end of the connection.
 fn answer(stream: &mut (impl Read + Write), shelf: &Shelf) -> Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head)?;
+    let head = head(stream)?;
     let field = |name: &str| {
         let lines = head.lines().filter_map(|line| line.split_once(':'));
         let found = lines.into_iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
