@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Command, Context, Decision, Facts, Layer, Os, Policy, SessionApproval, SourceKind,
-    Verdict, built_in, decide, merge, session_scope, unattended,
+    Verdict, built_in, connection_scope, decide, decide_address, merge, session_scope, unattended,
 };
 use std::path::PathBuf;
 
@@ -221,4 +221,60 @@ fn what_only_running_it_would_tell_is_never_less_than_what_it_could_be() {
     }
     assert_eq!(decide_tokens(&["git", "x"], &[]), Verdict::Allow);
     assert_eq!(decide_tokens(&["git", "x"], &[("GIT_CONFIG_KEY_0", "\0")]), Verdict::Ask);
+}
+
+#[test]
+fn a_proxied_connection_is_denied_allowed_or_asked_and_near_addresses_have_to_be_named() {
+    let said = "[network]\nmode = \"proxy\"\nallow = [\"*:443\", \"api.acme.example\", \
+        \"127.0.0.1:4000\", \"10.1.0.0/16\", \"0.0.0.0/0\"]\ndeny = [\"paste.example\", \
+        \"10.1.2.0/24\"]\n";
+    let policy = policy(&[(SourceKind::UserFile, said)]);
+    let table = [
+        ("api.acme.example", 80, Verdict::Allow),
+        ("any.example", 443, Verdict::Allow),
+        ("any.example", 80, Verdict::Ask),
+        ("paste.example", 443, Verdict::Deny),
+        ("192.0.2.1", 80, Verdict::Allow),
+        ("127.0.0.1", 4000, Verdict::Allow),
+        ("127.0.0.1", 443, Verdict::Deny),
+        ("::ffff:127.0.0.1", 443, Verdict::Deny),
+        ("localhost", 443, Verdict::Deny),
+        ("169.254.169.254", 443, Verdict::Deny),
+        ("10.1.3.4", 22, Verdict::Allow),
+        ("10.1.2.3", 22, Verdict::Deny),
+        ("10.2.0.1", 443, Verdict::Deny),
+        ("fd00::1", 443, Verdict::Deny),
+    ];
+    for (host, port, expected) in table {
+        let action = Action::Connect { host: host.into(), port };
+        assert_eq!(decide(&policy, &facts(), &action).verdict, expected, "{host}:{port}");
+    }
+    // The same of what a name leads to; that it is this machine's own is for the caller to know.
+    let dialled = |address: &str, port, own| {
+        decide_address(&policy, address.parse().unwrap(), port, own).is_none()
+    };
+    assert!(dialled("192.0.2.1", 443, false) && !dialled("192.0.2.1", 443, true));
+    assert!(dialled("127.0.0.1", 4000, true) && !dialled("127.0.0.1", 443, true));
+    assert!(dialled("10.1.3.4", 443, false) && !dialled("10.1.2.3", 443, false));
+}
+
+#[test]
+fn a_session_approval_of_a_connection_is_for_its_host_and_port() {
+    let policy = policy(&[(SourceKind::UserFile, "[network]\nmode = \"proxy\"\n")]);
+    let mut facts = facts();
+    facts.approvals.push(SessionApproval {
+        id: "s1".into(),
+        prefix: connection_scope(&policy, "new.example", 443).unwrap(),
+        by: "ada".into(),
+        expires: None,
+    });
+    let connect = |host: &str, port| {
+        decide(&policy, &facts, &Action::Connect { host: host.into(), port }).verdict
+    };
+    assert_eq!(connect("new.example", 443), Verdict::Allow);
+    assert_eq!(connect("new.example", 80), Verdict::Ask);
+    assert_eq!(connect("other.example", 443), Verdict::Ask);
+    // No command has these words.
+    let named = decide(&policy, &facts, &Action::Run(line("tcp://new.example:443 x")));
+    assert_ne!(named.origin.kind, SourceKind::Grant);
 }
