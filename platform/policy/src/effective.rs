@@ -313,12 +313,13 @@ impl Policy {
         self.commands.closed.as_ref()
     }
 
-    /// The rules about commands, each with the kind of its source: the strongest source's first, and
-    /// of one source the first that was written.
+    /// The rules about commands, each with the kind of its source: the strongest layer's first, and
+    /// of one layer the first that was written.
     pub fn command_rules(&self) -> impl Iterator<Item = (&CommandRule, SourceKind)> {
-        let mut rules: Vec<&EffectiveRule> = self.commands.rules.iter().collect();
-        rules.sort_by_key(|own| std::cmp::Reverse(own.rank()));
-        rules.into_iter().map(|own| (&*own.rule, own.place.layer.places.whole.kind))
+        // They stand from the weakest layer to the strongest.
+        let layers = self.commands.rules.chunk_by(|one, other| one.rank() == other.rank());
+        let rules = layers.rev().flatten();
+        rules.map(|own| (&*own.rule, own.place.layer.places.whole.kind))
     }
 
     /// What holds of environment variables.

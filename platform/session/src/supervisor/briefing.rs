@@ -106,11 +106,13 @@ fn commands(text: &mut String, policy: &Policy, about: &About<'_>) {
         let rules = policy.command_rules().filter(|(rule, kind)| {
             rule.decision == verdict && !rule.prefix.is_empty() && is_told(*kind)
         });
-        // What a rule says may have been loosened by another one.
+        // What a rule says may have been loosened or tightened by another one.
+        let others = policy.command_rules().any(|(rule, _)| rule.decision != verdict);
         listed(rules.filter_map(|(rule, _)| {
             let tokens: Vec<&str> = rule.prefix.iter().collect();
-            let action = Action::Run(Command::from_tokens(&tokens));
-            Some(rule.prefix.join(" ")).filter(|_| decide(policy, &now, &action).verdict == verdict)
+            let action = || Action::Run(Command::from_tokens(&tokens));
+            let holds = !others || decide(policy, &now, &action()).verdict == verdict;
+            holds.then(|| tokens.join(" "))
         }))
     };
     let asked = decided(Verdict::Ask);
