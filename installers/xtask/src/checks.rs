@@ -55,7 +55,7 @@ fn steps() -> Vec<Step> {
             mdm,
         ),
         step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),
-        step("wine", Rust, &[], "the Windows registry, read and explained under Wine", wine),
+        step("wine", Rust, &[], "the Windows registry, and what cmd starts, under Wine", wine),
         step("macos", Rust, &[], "every crate but src-tauri type-checks for macOS", macos),
         step(
             "fuzz",

@@ -1,6 +1,6 @@
-//! What only Windows has, tried under Wine: programs built here for Windows, a registry of their own,
-//! and `reg` to write to it. Wine has no Group Policy service and no real access lists, so those
-//! are not seen here.
+//! What only Windows has, tried under Wine: programs built here for Windows, a registry of their own
+//! and `reg` to write to it, and cmd as Wine has it. Wine has no Group Policy service and no real
+//! access lists, so those are not seen here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,8 @@ fn run(project: &Project, log: &Log, wine: &Wine) -> Result<Outcome> {
     cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", runner);
     cargo.env("CHAPERONE_TEST_REGISTRY", "1");
     cargo.args(["--locked", "-p", "chaperone-sources", "-p", "chaperone-cli"]);
-    cargo.args(["--lib", "--test", "registry", "--test", "watch"]);
+    cargo.args(["-p", "chaperone-shell"]);
+    cargo.args(["--lib", "--test", "registry", "--test", "watch", "--test", "real_cmd"]);
     log.run(&mut cargo)?;
     let text = log.text()?;
     let counts = text.lines().filter_map(|line| line.strip_prefix("test result: ok. "));

@@ -268,6 +268,14 @@ impl Reader<'_> {
             }
             return self.found(What::Builtin, Vec::new(), redirections, at);
         }
+        let opens = own.windows(2).any(|pair| match pair {
+            [blank, open] => blank.value == ' ' && open.bare && open.value == '(',
+            _ => false,
+        });
+        if opens {
+            // Wine's cmd reads a block there, behind `if`.
+            self.walker.unread(at.clone(), "a parenthesis in the midst of a command");
+        }
         self.run(&own, words, redirections, at);
     }
 

@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
 mod pages;
+mod started;
 
-use chaperone_shell::{Dialect, Found, Reading, read};
+use chaperone_shell::{Dialect, read};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -88,37 +89,6 @@ fn is_bash(text: &str) -> bool {
         .success()
 }
 
-/// Whether a command that was read could have been started like this.
-fn covers(found: &Found, started: &[String]) -> bool {
-    fn rest(words: &[chaperone_shell::Word], started: &[String]) -> bool {
-        match (words.split_first(), started.split_first()) {
-            (None, None) => true,
-            (Some((word, more)), _) if word.token() == "\0" => {
-                (0..=started.len()).any(|taken| rest(more, &started[taken..]))
-            }
-            (Some((word, more)), Some((own, others))) => {
-                word.known()
-                    .is_none_or(|known| known == own || (known.is_empty() && own.is_empty()))
-                    && rest(more, others)
-            }
-            _ => false,
-        }
-    }
-    let Some((name, arguments)) = found.words.split_first() else { return false };
-    let own = name.known().map(|known| known.rsplit('/').next().unwrap_or(known));
-    own.is_none_or(|own| started.first().is_some_and(|first| first == own))
-        && rest(arguments, &started[1..])
-}
-
-fn is_told(reading: &Reading, started: &[String]) -> bool {
-    reading.programs().any(|found| covers(found, started))
-}
-
-fn shown(reading: &Reading) -> String {
-    let commands: Vec<String> = reading.commands.iter().map(ToString::to_string).collect();
-    commands.join(" // ")
-}
-
 /// Reads the text and lets bash run it.
 fn compare(stage: &Stage, text: &str) -> Result<(), String> {
     let reading = read(text, Dialect::Bash);
@@ -126,10 +96,12 @@ fn compare(stage: &Stage, text: &str) -> Result<(), String> {
         return Ok(());
     }
     if !is_bash(text) {
-        return Err(format!("bash does not take {text:?}, read as {}", shown(&reading)));
+        return Err(format!("bash does not take {text:?}, read as {}", started::shown(&reading)));
     }
-    match stage.started(text).into_iter().find(|started| !is_told(&reading, started)) {
-        Some(started) => Err(format!("{text:?} started {started:?}, read as {}", shown(&reading))),
+    match stage.started(text).into_iter().find(|started| !started::is_told(&reading, started)) {
+        Some(started) => {
+            Err(format!("{text:?} started {started:?}, read as {}", started::shown(&reading)))
+        }
         None => Ok(()),
     }
 }

@@ -137,15 +137,16 @@ fn variable(sign: char, after: &str, loops: bool, sets: bool) -> Option<Variable
 /// The quotes that `cmd /c "…"` takes away before it reads: the first and the last one, unless they
 /// are the only two and stand around a program's path (`cmd /?`).
 fn outer_quotes(text: &str) -> Option<[usize; 2]> {
-    let inside = text.strip_prefix('"')?;
-    let last = text.rfind('"').filter(|last| *last > 0).unwrap_or(text.len());
+    let first = text.find(|c| !matches!(c, ' ' | '\t'))?;
+    let inside = text.get(first..)?.strip_prefix('"')?;
+    let last = text.rfind('"').filter(|last| *last > first).unwrap_or(text.len());
     let (path, after) = inside.split_once('"').unwrap_or((inside, ""));
     let lower = path.to_ascii_lowercase();
     let is_path = [".exe", ".com", ".bat", ".cmd"].iter().any(|end| lower.ends_with(end))
         && last < text.len()
         && !after.contains('"')
         && !path.contains(['&', '<', '>', '(', ')', '@', '^', '|']);
-    (!is_path).then_some([0, last])
+    (!is_path).then_some([first, last])
 }
 
 /// The text behind `cmd /c` without the quotes that it takes away.

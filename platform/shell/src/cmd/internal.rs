@@ -88,6 +88,14 @@ pub(super) fn named(own: &[Char]) -> Named {
     {
         return Named::Unclear("`if` or `for` of cmd, and what is behind it");
     }
+    let is_plain = |own: &&Char| {
+        !own.bare || own.value.is_alphanumeric() || " \t/_-.\\:~$#@{}'!".contains(own.value)
+    };
+    let blank = rest.iter().position(|own| own.bare && " \t".contains(own.value));
+    let word = rest.get(..blank.unwrap_or(rest.len())).unwrap_or_default();
+    if !word.iter().all(|own| is_plain(&own)) {
+        return Named::Unclear("a name that cmd may end in its midst");
+    }
     let folder: String =
         rest.iter().take_while(|own| own.bare && own.value != '/').map(|own| own.value).collect();
     let slash = rest.get(folder.chars().count()).is_some_and(|own| own.bare && own.value == '/');
