@@ -159,6 +159,28 @@ fn what_the_organisation_denies_is_listed_and_never_proposed() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn hosts_that_the_proxy_refused_are_proposed_by_name() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[network]\nmode = \"proxy\"\nallow = [\"*:81\"]\n")?;
+    let ask = |url: &str| {
+        format!(
+            "exec 3<>/dev/tcp/127.63.0.1/3128; printf 'GET {url} HTTP/1.1\\r\\n\\r\\n' >&3; \
+             read -r line <&3; exec 3<&-; "
+        )
+    };
+    let script =
+        [ask("http://new.example/"), ask("http://new.example/"), ask("http://10.0.0.7:81/")];
+    let words = ["learn", "--json", "--", "bash", "-c", &script.concat()];
+    let told = proposal(place.chaperone(words)?)?;
+    assert_eq!(
+        changes(&told),
+        [("network.allow", "10.0.0.7:81"), ("network.allow", "new.example:80")],
+        "{told}"
+    );
+    Ok(())
+}
+
 /// Switches the kernel's audit on for as long as this lives, if it was off.
 struct Audit {
     socket: rustix::fd::OwnedFd,

@@ -632,6 +632,9 @@ fn supervise(
         Exit::Code(code) => u8::try_from(code).unwrap_or(u8::MAX),
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
     };
+    if let Some(learned) = &mut supervision.learned {
+        learned.refused.addresses.extend(gate.refused());
+    }
     Ok((status, supervision.learned))
 }
 

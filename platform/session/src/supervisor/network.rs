@@ -6,7 +6,7 @@ use super::live::Live;
 use super::{StartError, own, words};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
-    Answer, BadTarget, Connections, Entrance, Judge, Question, Ruling, Target, Waiting,
+    Answer, BadTarget, Connections, Entrance, Host, Judge, Question, Ruling, Target, Waiting,
     by_the_system, is_own, serve,
 };
 use chaperone_policy::{
@@ -14,12 +14,15 @@ use chaperone_policy::{
 };
 use chaperone_sandbox::Session;
 use jiff::Timestamp;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+/// More refused hosts than this are not remembered: an agent does not fill the memory.
+const MOST_REFUSED: usize = 1024;
 
 /// Listens on the machine's own loopback, for a session that has no network of its own.
 pub(super) fn listen() -> Result<(TcpListener, SocketAddrV4), StartError> {
@@ -62,6 +65,8 @@ pub(super) struct Gate {
     connections: Arc<Connections>,
     /// How many connections were asked about.
     asked: AtomicU64,
+    /// The hosts and ports that no rule let through, to be learned from.
+    refused: Mutex<BTreeSet<(String, u16)>>,
     /// What somebody has allowed.
     allowed: Arc<Mutex<HashSet<Target>>>,
 }
@@ -74,7 +79,11 @@ impl Judge for Gate {
             Question::Address { address, own } => {
                 match decide_address(&policy, address, target.port, own) {
                     None => answer(Ruling::Allow),
-                    Some(decision) => self.settle(&policy, target, decision, answer),
+                    Some(decision) => {
+                        // It is the address that would have to be named.
+                        let host = Host::Address(address);
+                        self.settle(&policy, target, host, decision, answer);
+                    }
                 }
             }
             Question::Disagreement(said) => {
@@ -100,8 +109,14 @@ impl Gate {
             segment: Arc::clone(segment),
             connections: Arc::default(),
             asked: AtomicU64::new(0),
+            refused: Mutex::default(),
             allowed: Arc::default(),
         })
+    }
+
+    /// The hosts and ports that were refused so far.
+    pub(super) fn refused(&self) -> BTreeSet<(String, u16)> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends what is open and the policy would not let be opened any more.
@@ -136,24 +151,40 @@ impl Gate {
         let (action, now) = (connecting(target), Timestamp::now());
         let decision = self.asking.decide(policy, now, &action);
         if decision.verdict != Verdict::Ask || observed(policy, now, &action, &decision).is_some() {
-            self.settle(policy, target, decision, answer);
+            self.settle(policy, target, target.host.clone(), decision, answer);
             return None;
         }
         if !self.asking.somebody_is_there() && !self.asking.somebody_may_come() {
-            self.settle(policy, target, unattended(policy, decision), answer);
+            let decision = unattended(policy, decision);
+            self.settle(policy, target, target.host.clone(), decision, answer);
             return None;
         }
         self.ask(policy, target, decision, answer)
     }
 
-    /// Carries a decision out, which is no ask, or one that is only observed.
-    fn settle(&self, policy: &Policy, target: &Target, decision: Decision, answer: Answer) {
+    /// Carries a decision about a target, and the host in question, out; it is no ask, or one that is
+    /// only observed.
+    fn settle(
+        &self,
+        policy: &Policy,
+        target: &Target,
+        host: Host,
+        decision: Decision,
+        answer: Answer,
+    ) {
         let action = connecting(target);
         let would = observed(policy, Timestamp::now(), &action, &decision);
         let event = match would {
             Some(would) => NewEvent::observed(&action, &decision, would),
             None if decision.verdict == Verdict::Allow => NewEvent::decided(&action, &decision),
-            None => return self.refuse(target, decision, answer),
+            None => {
+                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                if refused.len() < MOST_REFUSED {
+                    refused.insert((host.to_string(), target.port));
+                }
+                drop(refused);
+                return self.refuse(target, decision, answer);
+            }
         };
         answer(match self.segment.append(event) {
             Ok(_) => Ruling::Allow,
