@@ -9,6 +9,7 @@ mod started;
 
 use chaperone_shell::{Dialect, read};
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -33,6 +34,8 @@ const REAL: [&str; 8] = ["bash", "sh", "env", "nice", "nohup", "setsid", "timeou
 
 struct Stage {
     folder: tempfile::TempDir,
+    /// How many texts were run.
+    runs: Cell<usize>,
 }
 
 impl Stage {
@@ -50,12 +53,14 @@ impl Stage {
             symlink(found.clone().find(|path| path.exists()).unwrap(), bin.join(name)).unwrap();
         }
         symlink("/usr/bin/wc", bin.join("wc")).unwrap();
-        Self { folder }
+        Self { folder, runs: Cell::new(0) }
     }
 
-    /// What bash starts for the text: each a list of words.
+    /// What bash starts for the text: each a list of words. What it leaves running writes to that
+    /// text's own log, and not to the next one's.
     fn started(&self, text: &str) -> Vec<Vec<String>> {
-        let log = self.folder.path().join("log");
+        self.runs.set(self.runs.get() + 1);
+        let log = self.folder.path().join(format!("log-{}", self.runs.get()));
         fs::write(&log, "").unwrap();
         let status = Command::new("/usr/bin/timeout")
             .args(["-s", "KILL", "2", "/bin/bash", "-c", "--", text])

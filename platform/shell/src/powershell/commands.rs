@@ -53,7 +53,13 @@ impl Reader<'_> {
     pub(super) fn command(&mut self) {
         let start = self.at;
         let operator = self.invocation();
-        let Some(name) = self.argument() else { return };
+        let Some(name) = self.argument() else {
+            // An operator with nothing behind it on its line; without one, the caller sees to it.
+            if operator.is_some() {
+                self.unexpected();
+            }
+            return;
+        };
         let (mut arguments, mut redirections) = (Vec::new(), Vec::new());
         let mut end = self.at;
         loop {

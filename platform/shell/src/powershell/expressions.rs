@@ -253,9 +253,9 @@ impl Reader<'_> {
         match (self.peek()?, self.peek_second()) {
             ('$' | '@', Some('(')) => {
                 self.bump();
-                self.group();
+                self.group(Self::in_parentheses);
             }
-            ('(', _) => self.group(),
+            ('(', _) => self.group(Self::parentheses),
             ('@', Some('{')) => {
                 self.bump();
                 self.nested(Self::table);
@@ -285,9 +285,9 @@ impl Reader<'_> {
     }
 
     /// `( … )` in an expression: what it writes becomes a value.
-    fn group(&mut self) {
+    fn group(&mut self, read: fn(&mut Self)) {
         let input = std::mem::replace(&mut self.input, crate::walk::Input::Inherited);
-        self.within(Way::Substitution, Self::parentheses);
+        self.within(Way::Substitution, read);
         self.input = input;
     }
 
@@ -377,7 +377,7 @@ impl Reader<'_> {
             Some('$') => {
                 self.variable();
             }
-            Some('(') => self.group(),
+            Some('(') => self.group(Self::parentheses),
             Some(next) if is_name(next) => {
                 while self.peek().is_some_and(is_name) {
                     self.bump();

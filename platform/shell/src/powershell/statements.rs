@@ -68,8 +68,22 @@ impl Reader<'_> {
         }
     }
 
-    /// `( … )`, its beginning included.
+    /// `( … )`, its beginning included. A pipeline stands there and no statement, so that a keyword
+    /// is a name like any other; what follows it is read as what it would be elsewhere.
     pub(super) fn parentheses(&mut self) {
+        let start = self.at;
+        self.lines();
+        self.take("(");
+        self.lines();
+        if let Some(word) = self.keyword() {
+            self.unread(self.at, format!("`{word}` in parentheses, where it is a name"));
+        }
+        self.at = start;
+        self.in_parentheses();
+    }
+
+    /// The same with statements in it, as behind `$` and `@`.
+    pub(super) fn in_parentheses(&mut self) {
         self.lines();
         self.expect("(");
         self.nested(Self::statements);

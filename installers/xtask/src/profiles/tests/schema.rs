@@ -335,7 +335,8 @@ fn only_the_reader_tells(takes: Type, text: &str) -> bool {
     match takes {
         Type::Paths => text.contains(['[', '{', '}']),
         Type::SshKeys => {
-            text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")
+            let key = text.trim_start_matches(' ');
+            key.starts_with("ssh-") || key.starts_with("ecdsa-") || key.starts_with("sk-")
         }
         Type::Hosts => text.matches(':').count() > 1 || text.starts_with('['),
         Type::Date => text.contains("-02-30"),
