@@ -260,8 +260,10 @@ fn attempt(name: &str, arguments: &[&str]) -> io::Result<()> {
                     .map(drop)
             }
             "shared-memory" => {
-                check(libc::shmget(libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600).into())
-                    .map(drop)
+                let flags = libc::IPC_CREAT | 0o600;
+                let made = check(libc::shmget(libc::IPC_PRIVATE, 4096, flags).into())? as i32;
+                // It would outlive every process.
+                check(libc::shmctl(made, libc::IPC_RMID, std::ptr::null_mut()).into()).map(drop)
             }
             other => Err(io::Error::other(format!("no attempt is called {other}"))),
         }
