@@ -151,7 +151,11 @@ fn fact(fact: &Fact) -> String {
 
 /// `9 min 5 s`, never negative.
 fn time_left(expires: Timestamp, now: Timestamp) -> String {
-    let seconds = expires.duration_since(now).as_secs().max(0);
+    time(expires.duration_since(now).as_secs().try_into().unwrap_or(0))
+}
+
+/// So many seconds in words: `9 min 5 s`.
+pub fn time(seconds: u64) -> String {
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("{seconds} s"),
         (minutes, 0) => format!("{minutes} min"),

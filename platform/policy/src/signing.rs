@@ -99,7 +99,7 @@ pub fn fingerprint(blob: &[u8]) -> String {
 /// Decides whether a key signs. `names` are those by which the session knew it when it started: a
 /// name that holds no longer signs no more. `namespace` is that of the signature, or nothing where
 /// what is to be signed is no signature of a file, as when a server is signed in to.
-pub fn decide_signature(policy: &Policy, names: &[&SshKey], namespace: Option<&str>) -> Decision {
+pub fn decide_signature(policy: &Policy, names: &[SshKey], namespace: Option<&str>) -> Decision {
     let deny = |rule: &str, origin: Origin, reason: String| Decision {
         verdict: Verdict::Deny,
         rule: Some(rule.to_owned()),
@@ -111,7 +111,7 @@ pub fn decide_signature(policy: &Policy, names: &[&SshKey], namespace: Option<&s
     }
     let signing = policy.signing();
     let Some(Sourced { value, origin }) =
-        signing.ssh_keys.iter().find(|own| names.contains(&&own.value))
+        signing.ssh_keys.iter().find(|own| names.contains(&own.value))
     else {
         let origin = signing.closed.clone().unwrap_or_else(Origin::built_in);
         let rule = if signing.closed.is_some() { "signing.closed" } else { "signing.ssh_keys" };
@@ -142,6 +142,7 @@ pub fn decide_signature(policy: &Policy, names: &[&SshKey], namespace: Option<&s
 mod tests {
     use super::*;
     use crate::{Context, Layer, Os, SourceKind, built_in, merge};
+    use std::slice;
 
     pub(super) const ADA: &str = "ssh-ed25519 \
         AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@acme.example";
@@ -239,18 +240,24 @@ mod tests {
     fn a_named_key_signs_for_git_and_nothing_else() {
         let user = format!("[signing]\nssh_keys = [\"{ADA}\"]\n");
         let policy = policy("", &user, "");
-        let ada = SshKey::parse(ADA).unwrap();
-        let other = SshKey::parse("/k/other.pub").unwrap();
-        let decided = |names: &[&SshKey], namespace| {
+        let key = |name| SshKey::parse(name).unwrap();
+        let (ada, other) = (key(ADA), key("/k/other.pub"));
+        let decided = |names: &[SshKey], namespace| {
             let decision = decide_signature(&policy, names, namespace);
             (decision.verdict, decision.rule.unwrap_or_default())
         };
         let (deny, git) = (Verdict::Deny, Some("git"));
-        assert_eq!(decided(&[&ada], git), (Verdict::Allow, format!("signing.ssh_keys {ADA}")));
-        assert_eq!(decided(&[&other, &ada], git).0, Verdict::Allow);
-        assert_eq!(decided(&[&ada], Some("file")), (deny, "signatures for git".into()));
-        assert_eq!(decided(&[&ada], None), (deny, "signatures for git".into()));
-        assert_eq!(decided(&[&other], git), (deny, "signing.ssh_keys".into()));
+        assert_eq!(
+            decided(slice::from_ref(&ada), git),
+            (Verdict::Allow, format!("signing.ssh_keys {ADA}"))
+        );
+        assert_eq!(decided(&[other.clone(), ada.clone()], git).0, Verdict::Allow);
+        assert_eq!(
+            decided(slice::from_ref(&ada), Some("file")),
+            (deny, "signatures for git".into())
+        );
+        assert_eq!(decided(slice::from_ref(&ada), None), (deny, "signatures for git".into()));
+        assert_eq!(decided(slice::from_ref(&other), git), (deny, "signing.ssh_keys".into()));
         assert_eq!(decided(&[], git), (deny, "signing.ssh_keys".into()));
     }
 }

@@ -58,8 +58,7 @@ impl Judgement for Policy {
 }
 
 fn allows(policy: &Policy, names: &[SshKey], namespace: Option<&str>) -> bool {
-    let names: Vec<&SshKey> = names.iter().collect();
-    decide_signature(policy, &names, namespace).verdict == Verdict::Allow
+    decide_signature(policy, names, namespace).verdict == Verdict::Allow
 }
 
 /// A filter that answers, on threads of its own, until it is ended or the process is.

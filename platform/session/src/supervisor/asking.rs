@@ -5,6 +5,7 @@ use super::live::Live;
 use super::refusals::Refusals;
 use super::words;
 use crate::shell::programs;
+use chaperone_approvals::terminal::time;
 use chaperone_approvals::{
     AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
     Scope, SessionInfo, Ticket, shell_words,
@@ -66,12 +67,7 @@ fn expiry(policy: &Policy, patience: Option<u64>) -> Duration {
 
 /// The same in words.
 pub(crate) fn long(policy: &Policy, patience: Option<u64>) -> String {
-    let seconds = expiry(policy, patience).as_secs();
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
+    time(expiry(policy, patience).as_secs())
 }
 
 fn before_giving_up(policy: Duration, patience: Option<u64>) -> Duration {

@@ -17,8 +17,7 @@ pub(crate) struct Signatures {
 
 impl Signatures {
     fn decide(&self, names: &[SshKey], namespace: Option<&str>) -> Decision {
-        let names: Vec<&SshKey> = names.iter().collect();
-        decide_signature(&self.live.policy_now(), &names, namespace)
+        decide_signature(&self.live.policy_now(), names, namespace)
     }
 }
 
