@@ -34,7 +34,11 @@ fn results<const N: usize>(model: &Model, said: &str) -> Result<[ToolResult; N]>
     let results = model.results();
     let count = results.len();
     let all = results.try_into().ok();
-    all.with_context(|| format!("{count} results, not {N}\n{}\n{said}", model.log()))
+    // What it said last is on the first line: a report may show no more.
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");
+    all.with_context(|| {
+        format!("{count} results, not {N}; it said last: {last}\n{}\n{said}", model.log())
+    })
 }
 
 /// What an agent has printed.

@@ -36,6 +36,12 @@ prefix = ["npm", "test"]
 decision = "allow"
 "#;
 
+/// What Codex keeps from being written in each folder that may be. Where one is missing or empty it
+/// makes it for the time of a command, and several at once take it from each other, which ends Codex
+/// now and then: "failed to load AGENTS.md instructions: fs sandbox helper failed". What holds a file
+/// stays.
+const PROTECTED: [&str; 4] = [".git", ".agents", ".codex", ".aws"];
+
 /// A copy of `/etc` in which managed settings lie. One command at a time sees it, in a mount
 /// namespace; whoever starts it is root there, as the owner of managed settings has to be.
 struct Etc {
@@ -73,11 +79,17 @@ impl Etc {
         Ok(fs::write(path, text)?)
     }
 
-    /// The command in a namespace of its own with this `/etc`.
+    /// The command in a namespace of its own with this `/etc`, and with a `/tmp` of its own.
     fn around(&self, command: &Command) -> Result<Command> {
         let folder = self.folder.path().to_str().context("a path of UTF-8")?;
+        let kept = PROTECTED.map(|name| format!("mkdir /tmp/{name} && touch /tmp/{name}/kept"));
+        // Where cargo's folder lies below /tmp, the machine's own stays.
+        let own_tmp = match folder.starts_with("/tmp/") {
+            true => String::new(),
+            false => format!("mount -t tmpfs tmpfs /tmp && {} &&", kept.join(" && ")),
+        };
         let script = format!(
-            "mount -t overlay overlay -o lowerdir=/etc,upperdir='{folder}/upper',\
+            "{own_tmp} mount -t overlay overlay -o lowerdir=/etc,upperdir='{folder}/upper',\
              workdir='{folder}/work' /etc && exec \"$@\""
         );
         let mut outer = Command::new("unshare");
@@ -300,10 +312,21 @@ fn codex_takes_the_requirements_and_lets_nobody_out_of_them() -> Result<()> {
     Ok(())
 }
 
+/// Fills what Codex protects in the workspace, with what the policy protects there.
+fn fill_protected(place: &Place) -> Result<()> {
+    for name in PROTECTED.iter().chain(&["infra"]) {
+        let folder = place.work().join(name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("kept"), "")?;
+    }
+    Ok(())
+}
+
 #[test]
 fn codex_keeps_its_commands_to_the_exported_profile() -> Result<()> {
     let place = Place::new()?;
-    for folder in ["home/out", "home/work/infra", "home/work/a/secrets"] {
+    fill_protected(&place)?;
+    for folder in ["home/out", "home/work/a/secrets"] {
         fs::create_dir_all(place.home().join("..").join(folder))?;
     }
     fs::write(place.work().join("a/secrets/key"), "hidden")?;
@@ -329,6 +352,7 @@ fn codex_keeps_its_commands_to_the_exported_profile() -> Result<()> {
 #[test]
 fn codex_obeys_its_requirements() -> Result<()> {
     let place = Place::new()?;
+    fill_protected(&place)?;
     let etc = Etc::with_exported(&place, &["codex", "--standalone"])?;
     let model = Model::that_runs(&[DESTROY, PUSH, WRITE])?;
     // Started with the option that would switch everything off.
