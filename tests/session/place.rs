@@ -115,6 +115,24 @@ impl Place {
         arguments: [&str; N],
         stdin: Option<Stdio>,
     ) -> Result<OnTerminal> {
+        self.open_terminal(arguments, stdin, |command| command)
+    }
+
+    /// The same with something changed of the command.
+    pub(crate) fn on_terminal_with<const N: usize>(
+        &self,
+        arguments: [&str; N],
+        change: impl FnOnce(Command) -> Command,
+    ) -> Result<OnTerminal> {
+        self.open_terminal(arguments, None, change)
+    }
+
+    fn open_terminal<const N: usize>(
+        &self,
+        arguments: [&str; N],
+        stdin: Option<Stdio>,
+        change: impl FnOnce(Command) -> Command,
+    ) -> Result<OnTerminal> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
@@ -125,6 +143,7 @@ impl Place {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TERM", "xterm");
         command.env("HOME", self.home()).env("XDG_RUNTIME_DIR", self.folder.path().join("run"));
         command.current_dir(self.work());
+        let mut command = change(command);
         command.stdin(stdin.map_or_else(|| slave.try_clone().map(Stdio::from), Ok)?);
         command.stdout(slave.try_clone()?).stderr(slave);
         // SAFETY: both calls are async-signal-safe; descriptor 1 is the terminal by then.
@@ -174,6 +193,12 @@ impl OnTerminal {
     /// Everything that was shown so far.
     pub(crate) fn screen(&self) -> String {
         text(&self.screen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether what is typed is not shown.
+    pub(crate) fn hides(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.keyboard);
+        modes.is_ok_and(|own| !own.local_modes.contains(rustix::termios::LocalModes::ECHO))
     }
 
     pub(crate) fn shows(&self, words: &str) -> bool {

@@ -34,8 +34,11 @@ pub(crate) const WINDOW: &[Package] = &[
 ];
 
 /// To run the tests of whole sessions.
-pub(crate) const TESTS: &[Package] =
-    &[package("openssh-client", "an SSH agent and keys, with which git signs in a session")];
+pub(crate) const TESTS: &[Package] = &[
+    package("openssh-client", "an SSH agent and keys, with which git signs in a session"),
+    package("dbus", "a private message bus for a keychain"),
+    package("gnome-keyring", "a keychain, which keeps credentials in tests"),
+];
 
 /// To test the window without a screen.
 pub(crate) const WINDOW_TEST: &[Package] = &[

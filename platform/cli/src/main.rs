@@ -15,6 +15,7 @@ mod linked;
 mod policy;
 mod print;
 mod run;
+mod secret;
 mod self_test;
 mod status;
 mod why;
@@ -52,6 +53,8 @@ enum Subcommands {
     #[command(subcommand)]
     History(history::Subcommands),
     Approvals(approvals::Arguments),
+    #[command(subcommand)]
+    Secret(secret::Subcommands),
     Agents(agents::Arguments),
     Doctor(doctor::Arguments),
     SelfTest(self_test::Arguments),
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Subcommands::Status(arguments) => print::until_closed(|| status::run(&arguments)),
         Subcommands::History(command) => print::until_closed(|| history::run(&command)),
         Subcommands::Approvals(arguments) => print::until_closed(|| approvals::run(&arguments)),
+        Subcommands::Secret(command) => print::until_closed(|| secret::run(&command)),
         Subcommands::Agents(arguments) => print::until_closed(|| agents::run(&arguments)),
         Subcommands::Doctor(arguments) => print::until_closed(|| doctor::run(&arguments)),
         Subcommands::SelfTest(arguments) => print::until_closed(|| self_test::run(&arguments)),

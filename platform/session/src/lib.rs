@@ -36,6 +36,7 @@ mod supervisor;
 
 pub use chaperone_approvals as approvals;
 pub use chaperone_audit as audit;
+pub use chaperone_credentials as credentials;
 pub use chaperone_egress::Target;
 pub use chaperone_policy as policy;
 pub use chaperone_sources::remote::{Bundle, RefreshError, Refreshed};
@@ -50,6 +51,12 @@ pub use shell::{Judged, JudgedCommand, Started, Unread, programs, would_start};
 pub use shown::{explain, running, show};
 pub use supervisor::{RunOptions, StartError, learn, run};
 pub use would::{change, command, would};
+
+/// The credentials of the user of these folders. The keychain is not asked before one of them is.
+pub fn credentials_of(paths: &Paths) -> credentials::Credentials {
+    let keychain = credentials::Keychain::of_this_user();
+    credentials::Credentials::new(paths.credentials(), keychain)
+}
 
 /// The login name of the user who runs this process, or the number where it has none.
 #[cfg(unix)]

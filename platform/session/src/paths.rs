@@ -111,6 +111,11 @@ impl Paths {
         self.state.join("bundles")
     }
 
+    /// What is known of the credentials that the keychain keeps, none of it secret.
+    pub fn credentials(&self) -> PathBuf {
+        self.state.join("credentials")
+    }
+
     /// The redirected state of one agent, kept from session to session.
     pub fn agent_state(&self, agent: &str) -> PathBuf {
         self.state.join("agents").join(agent)

@@ -1,0 +1,136 @@
+//! `chaperone secret` with a real keychain: what goes in is told by its name, and shown by nothing
+//! that Chaperone does.
+
+use crate::keychain::Keychain;
+use crate::place::{OnTerminal, Place, text};
+use anyhow::Result;
+use chaperone_tests::eventually;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const VALUE: &str = "sk-test-QWxhZGRpbjpvcGVu";
+
+fn list(keychain: &Keychain, place: &Place) -> Result<Vec<(String, bool, bool)>> {
+    let listed = keychain.with(place.chaperone(["secret", "list", "--json"])?).output()?;
+    let listed: Vec<Value> = serde_json::from_slice(&listed.stdout)?;
+    let entry = |own: &Value| {
+        let name = own["name"].as_str().unwrap_or_default().to_owned();
+        (name, own["set"].is_string(), own["used"].is_string())
+    };
+    Ok(listed.iter().map(entry).collect())
+}
+
+/// What the real keychain holds under a name, by another program's reading of it.
+fn kept(keychain: &Keychain, place: &Place) -> Result<String> {
+    let mut search = keychain.with(place.command("dbus-send"));
+    search.args(["--session", "--print-reply", "--dest=org.freedesktop.secrets"]);
+    search.args(["/org/freedesktop/secrets", "org.freedesktop.Secret.Service.SearchItems"]);
+    search.arg("dict:string:string:service,dev.chaperone.desktop");
+    Ok(text(&search.output()?.stdout))
+}
+
+fn holds(folder: &Path, value: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.extend(holds(&entry.path(), value)?);
+        } else if entry.file_type()?.is_file() {
+            let bytes = fs::read(entry.path())?;
+            if bytes.windows(value.len()).any(|part| part == value.as_bytes()) {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<()> {
+    let place = Place::new()?;
+    let keychain = Keychain::start(&place)?;
+    assert_eq!(list(&keychain, &place)?, []);
+    let set = keychain.set(&place, "anthropic", &format!("{VALUE}\n"))?;
+    assert_eq!(text(&set.stdout), "anthropic is in the keychain.\n", "{}", text(&set.stderr));
+    assert_eq!(list(&keychain, &place)?, [("anthropic".to_owned(), true, false)]);
+    let items = kept(&keychain, &place)?;
+    assert_eq!(items.matches("object path").count(), 1, "{items}");
+
+    // The search finds what is there, and it is in no file of this user's.
+    fs::write(place.work().join("planted"), VALUE)?;
+    let planted = place.work().join("planted").display().to_string();
+    assert_eq!(holds(&place.home(), VALUE)?, [planted]);
+
+    let again = keychain.set(&place, "anthropic", "another-value")?;
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    assert_eq!(kept(&keychain, &place)?.matches("object path").count(), 1, "it is replaced");
+    let remove = || -> Result<Command> {
+        Ok(keychain.with(place.chaperone(["secret", "remove", "anthropic"])?))
+    };
+    assert!(remove()?.status()?.success());
+    assert_eq!(list(&keychain, &place)?, []);
+    assert_eq!(kept(&keychain, &place)?.matches("object path").count(), 0);
+    let gone = remove()?.output()?;
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("no credential is called `anthropic`"));
+    Ok(())
+}
+
+#[test]
+fn what_is_no_credential_is_refused_and_not_repeated() -> Result<()> {
+    let place = Place::new()?;
+    let keychain = Keychain::start(&place)?;
+    for (name, value, said) in [
+        ("Big", VALUE, "cannot be the name of a credential"),
+        ("../x", VALUE, "cannot be the name of a credential"),
+        ("empty", "", "no value was given"),
+        ("short", "sk-1", "fewer than 8"),
+        ("lines", "sk-test-first\nsk-test-second\n", "on one line"),
+    ] {
+        let done = keychain.set(&place, name, value)?;
+        let err = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{name}");
+        assert!(err.contains(said) && !err.contains("sk-"), "{name}: {err}");
+    }
+    let argument =
+        keychain.with(place.chaperone(["secret", "set", "anthropic", VALUE])?).output()?;
+    let err = text(&argument.stderr);
+    assert_eq!(argument.status.code(), Some(1));
+    assert!(err.contains("never an argument") && !err.contains(VALUE), "{err}");
+    assert_eq!(list(&keychain, &place)?, []);
+    Ok(())
+}
+
+#[test]
+fn without_a_keychain_nothing_is_kept_and_the_way_out_is_named() -> Result<()> {
+    let place = Place::new()?;
+    let mut set = place.chaperone(["secret", "set", "anthropic"])?;
+    let value = place.work().join("value");
+    fs::write(&value, VALUE)?;
+    set.stdin(fs::File::open(&value)?).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/bus");
+    let done = set.output()?;
+    let err = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{err}");
+    assert!(err.contains("keychain cannot be reached") && err.contains("gnome-keyring"), "{err}");
+    assert!(!err.contains(VALUE));
+    fs::remove_file(value)?;
+    assert_eq!(holds(&place.home(), VALUE)?, [] as [&str; 0]);
+    Ok(())
+}
+
+#[test]
+fn on_a_terminal_the_value_is_asked_for_and_not_shown() -> Result<()> {
+    let place = Place::new()?;
+    let keychain = Keychain::start(&place)?;
+    let mut terminal: OnTerminal =
+        place.on_terminal_with(["secret", "set", "npm"], |command| keychain.with(command))?;
+    eventually("the prompt", || terminal.shows("not shown").then_some(()))?;
+    eventually("a terminal that hides", || terminal.hides().then_some(()))?;
+    terminal.type_keys(&format!("{VALUE}\r"))?;
+    eventually("the end", || terminal.shows("is in the keychain").then_some(()))?;
+    assert!(!terminal.screen().contains(VALUE), "{}", terminal.screen());
+    assert_eq!(list(&keychain, &place)?, [("npm".to_owned(), true, false)]);
+    Ok(())
+}
