@@ -2,6 +2,7 @@
 //! both tiers.
 
 mod tools;
+mod upstream;
 
 use crate::bundle::https::head;
 use crate::place::{Place, text};

@@ -1,9 +1,9 @@
 //! From a target to a connection: judged, resolved, and dialled at the very address that was
-//! checked.
+//! checked, or asked of the proxy that it has to go through.
 
 use crate::connections::{Connections, Open};
 use crate::target::{Host, Target};
-use crate::{Judge, Question, Ruling};
+use crate::{Judge, Question, Route, Ruling, upstream};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -95,60 +95,145 @@ impl Way {
 
     /// Makes the connection, if it may be.
     pub(crate) async fn connect(&self, target: &Target) -> Result<(TcpStream, Arc<Open>), Failure> {
+        let Connected { stream, open, .. } = self.connected(target, Use::Tunnel).await?;
+        Ok((stream, open))
+    }
+
+    /// The same for requests of plain HTTP, which another proxy takes without a tunnel: most allow
+    /// tunnels to the port of TLS alone.
+    pub(crate) async fn connect_for_requests(&self, target: &Target) -> Result<Connected, Failure> {
+        self.connected(target, Use::Requests).await
+    }
+
+    async fn connected(&self, target: &Target, used: Use) -> Result<Connected, Failure> {
         // Open first, so that no change of the policy falls between the two.
         let open = self.connections.open(target);
         self.ask(target, Question::Connect).await?;
-        let stream = self.dial(target, &open).await?;
+        let (stream, to_proxy) = match self.judge.route(target) {
+            Route::Direct => (self.dial(target, &open).await?, false),
+            Route::Through { host, port, resolved } => {
+                let proxy = Target::new(&host, port).map_err(|error| {
+                    unreachable(target, &format!("The upstream proxy {host:?}: {error}."))
+                })?;
+                self.check(target, &open, resolved).await?;
+                let stream = self.dial_proxy(target, &proxy).await?;
+                if used == Use::Tunnel {
+                    upstream::tunnel(&stream, target, &proxy).await?;
+                }
+                (stream, used == Use::Requests)
+            }
+        };
         if open.is_ended() {
             return Err(Failure::Refused(format!(
                 "chaperone: denied: a connection to {target}\n  The policy changed while it was \
                  made."
             )));
         }
-        Ok((stream, open))
+        Ok(Connected { stream, open, to_proxy })
     }
 
     async fn dial(&self, target: &Target, open: &Open) -> Result<TcpStream, Failure> {
-        let unreachable = |what: &str| {
-            Failure::Unreachable(format!(
-                "chaperone: {target} could not be reached from this machine\n  {what}"
-            ))
-        };
-        let addresses = match &target.host {
-            Host::Address(address) => vec![*address],
-            Host::Name(name) => {
-                let (name, port) = (name.clone(), target.port);
-                let resolve = Arc::clone(&self.resolve);
-                let resolved = spawn_blocking(move || resolve(&name, port));
-                let resolved = timeout(RESOLVE, resolved).await;
-                let resolved =
-                    resolved.map_err(|_| unreachable("Its name was not resolved in time."))?;
-                let resolved = resolved.unwrap_or_else(|_| Ok(Vec::new()));
-                let resolved = resolved.map_err(|error| {
-                    unreachable(&format!("Its name does not resolve: {error}."))
-                })?;
-                resolved.into_iter().map(|address| address.ip().to_canonical()).collect()
-            }
-        };
-        let mut failure = unreachable("Its name has no address.");
-        for address in addresses.into_iter().take(MOST_ADDRESSES) {
+        let mut failure = unreachable(target, "Its name has no address.");
+        for address in self.addresses(target).await? {
             open.dials(address);
-            let question = Question::Address { address, own: is_own(address) };
-            if let Err(refused) = self.ask(target, question).await {
+            if let Err(refused) = self.ask_address(target, address).await {
                 failure = refused;
                 continue;
             }
-            match timeout(DIAL, TcpStream::connect((address, target.port))).await {
-                Ok(Ok(stream)) => {
-                    // Without it small messages wait for acknowledgements; nothing else changes.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => failure = unreachable(&format!("{address}: {error}.")),
-                Err(_) => failure = unreachable(&format!("{address} did not answer in time.")),
+            match reach(address, target.port).await {
+                Ok(stream) => return Ok(stream),
+                Err(why) => failure = unreachable(target, &why),
             }
         }
         Err(failure)
+    }
+
+    /// What can be known here of a target that another proxy will resolve: an address is judged as
+    /// ever, and where the policy wants names resolved, too, so is each of theirs.
+    async fn check(&self, target: &Target, open: &Open, resolved: bool) -> Result<(), Failure> {
+        if matches!(target.host, Host::Name(_)) && !resolved {
+            return Ok(());
+        }
+        let addresses = self.addresses(target).await?;
+        if addresses.is_empty() {
+            return Err(unreachable(target, "Its name has no address that could be checked here."));
+        }
+        for address in addresses {
+            open.dials(address);
+            self.ask_address(target, address).await?;
+        }
+        Ok(())
+    }
+
+    async fn dial_proxy(&self, target: &Target, proxy: &Target) -> Result<TcpStream, Failure> {
+        let failed = |why: &str| {
+            let what = format!("The upstream proxy {proxy} could not be reached: {why}");
+            unreachable(target, &what)
+        };
+        let addresses =
+            self.addresses(proxy).await.map_err(|_| failed("its name does not resolve."));
+        let mut failure = failed("its name has no address.");
+        for address in addresses? {
+            match reach(address, proxy.port).await {
+                Ok(stream) => return Ok(stream),
+                Err(why) => failure = failed(&why),
+            }
+        }
+        Err(failure)
+    }
+
+    /// What a target is by itself, or what its name resolves to.
+    async fn addresses(&self, target: &Target) -> Result<Vec<IpAddr>, Failure> {
+        let name = match &target.host {
+            Host::Address(address) => return Ok(vec![*address]),
+            Host::Name(name) => name.clone(),
+        };
+        let (resolve, port) = (Arc::clone(&self.resolve), target.port);
+        let resolved = timeout(RESOLVE, spawn_blocking(move || resolve(&name, port))).await;
+        let resolved =
+            resolved.map_err(|_| unreachable(target, "Its name was not resolved in time."))?;
+        let resolved = resolved.unwrap_or_else(|_| Ok(Vec::new())).map_err(|error| {
+            unreachable(target, &format!("Its name does not resolve: {error}."))
+        })?;
+        let addresses = resolved.into_iter().map(|address| address.ip().to_canonical());
+        Ok(addresses.take(MOST_ADDRESSES).collect())
+    }
+
+    async fn ask_address(&self, target: &Target, address: IpAddr) -> Result<(), Failure> {
+        self.ask(target, Question::Address { address, own: is_own(address) }).await
+    }
+}
+
+/// A connection that may be used.
+pub(crate) struct Connected {
+    pub(crate) stream: TcpStream,
+    pub(crate) open: Arc<Open>,
+    /// It leads to another proxy, which takes requests for the target.
+    pub(crate) to_proxy: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Tunnel,
+    Requests,
+}
+
+pub(crate) fn unreachable(target: &Target, what: &str) -> Failure {
+    Failure::Unreachable(format!(
+        "chaperone: {target} could not be reached from this machine\n  {what}"
+    ))
+}
+
+/// Dials one address; else why not.
+async fn reach(address: IpAddr, port: u16) -> Result<TcpStream, String> {
+    match timeout(DIAL, TcpStream::connect((address, port))).await {
+        Ok(Ok(stream)) => {
+            // Without it small messages wait for acknowledgements; nothing else changes.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(format!("{address}: {error}.")),
+        Err(_) => Err(format!("{address} did not answer in time.")),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::Question;
 use crate::connections::Open;
-use crate::dial::{Failure, Way};
+use crate::dial::{Connected, Failure, Way};
 use crate::proxy::PATIENCE;
 use crate::request::{HTTP, Malformed, Wish, take_hop_by_hop, wish};
 use crate::rewound::Rewound;
@@ -44,6 +44,8 @@ pub(crate) struct Made {
     pub(crate) target: Target,
     pub(crate) open: Arc<Open>,
     pub(crate) outside: TcpStream,
+    /// It leads to another proxy, to which requests name their target.
+    pub(crate) to_proxy: bool,
 }
 
 /// Serves a client that speaks HTTP within a tunnel: every request goes to where that leads, and has
@@ -68,12 +70,14 @@ struct Client {
 struct Upstream {
     target: Target,
     open: Arc<Open>,
+    /// It leads to another proxy, to which requests name their target.
+    to_proxy: bool,
     sender: client::SendRequest<Incoming>,
 }
 
 impl Upstream {
     async fn new(made: Made, permit: &Permit) -> Result<Self, Failure> {
-        let Made { target, open, outside } = made;
+        let Made { target, open, outside, to_proxy } = made;
         let (sender, connection) = client::Builder::new()
             .max_buf_size(LONGEST_HEAD)
             .preserve_header_case(true)
@@ -89,7 +93,7 @@ impl Upstream {
                 () = held.ended() => {}
             }
         });
-        Ok(Self { target, open, sender })
+        Ok(Self { target, open, to_proxy, sender })
     }
 }
 
@@ -155,6 +159,7 @@ impl Client {
             _ => self.upstream(&target).await?,
         };
         let response = loop {
+            address(&mut request, upstream.to_proxy.then_some(&target));
             match upstream.sender.try_send_request(request).await {
                 Ok(response) => break response,
                 Err(mut error) => match error.take_message() {
@@ -178,8 +183,9 @@ impl Client {
     }
 
     async fn upstream(&self, target: &Target) -> Result<Upstream, Failure> {
-        let (outside, open) = self.way.connect(target).await?;
-        Upstream::new(Made { target: target.clone(), open, outside }, &self.permit).await
+        let Connected { stream, open, to_proxy } = self.way.connect_for_requests(target).await?;
+        let made = Made { target: target.clone(), open, outside: stream, to_proxy };
+        Upstream::new(made, &self.permit).await
     }
 
     /// Both sides have agreed on another protocol: from here on bytes are carried.
@@ -236,6 +242,23 @@ fn prepared(target: &Target, mut request: Request<Incoming>) -> (Request<Incomin
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     (request, asked)
+}
+
+/// Writes where a request goes, as who gets it takes that (RFC 9112, section 3.2).
+fn address(request: &mut Request<Incoming>, named: Option<&Target>) {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let text = match named {
+        // Whatever else it is must not become a part of the host: `*` is said by no path at all.
+        Some(target) => {
+            let path = if path.starts_with('/') { path } else { "" };
+            format!("http://{}{path}", target.authority(HTTP))
+        }
+        None => path.to_owned(),
+    };
+    // It is made of what was read as one.
+    if let Ok(uri) = Uri::try_from(text) {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// The stream beneath an upgraded connection to the client, and what was read from it already.

@@ -17,6 +17,7 @@ mod serve;
 pub mod socks;
 mod target;
 mod tunnel;
+mod upstream;
 
 pub use connections::Connections;
 pub use dial::{Resolve, by_the_system, is_own};
@@ -50,6 +51,22 @@ pub enum Ruling {
     Deny(String),
 }
 
+/// How a connection leaves this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// By itself: its name is resolved here.
+    Direct,
+    /// Through another proxy, which resolves its name.
+    Through {
+        /// That proxy's name or address, which is nobody's to judge.
+        host: String,
+        /// Its TCP port.
+        port: u16,
+        /// The name has to resolve here, too, and every address that it resolves to is judged.
+        resolved: bool,
+    },
+}
+
 /// Takes a ruling, from any thread.
 pub type Answer = Box<dyn FnOnce(Ruling) + Send>;
 
@@ -61,4 +78,10 @@ pub trait Judge: Send + Sync {
     /// Answers at once or later, and in any case without keeping its caller waiting. Dropping what
     /// it returns before the answer has come says that nobody waits for it any more.
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting>;
+
+    /// How a connection that may be made leaves this machine.
+    fn route(&self, target: &Target) -> Route {
+        let _ = target;
+        Route::Direct
+    }
 }

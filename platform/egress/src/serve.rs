@@ -159,7 +159,7 @@ impl Tunnel {
                     tunnel::carry(&open, &inside, &outside, &first, &[]).await;
                 }
                 Ok(Inside::Requests(first)) => {
-                    let made = http::Made { target, open, outside };
+                    let made = http::Made { target, open, outside, to_proxy: false };
                     http::serve_made(way, made, Rewound::new(inside, first), permit).await;
                 }
                 // It has been told, or has gone.

@@ -3,6 +3,7 @@
 use crate::address::decide_address;
 use crate::effective::EffectiveRule;
 use crate::identity::{Identity, git_aliases, identities};
+use crate::upstream;
 use crate::{
     Action, Class, Command, Decision, Mode, NetworkMode, NetworkPolicy, Origin, Policy, SourceKind,
     Sourced, Verdict,
@@ -182,6 +183,11 @@ fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Deci
     if mode.value == NetworkMode::Proxy
         && let Some(address) = literal(host)
         && let Some(decision) = decide_address(policy, address, port, false)
+    {
+        return decision;
+    }
+    if mode.value == NetworkMode::Proxy
+        && let Some(decision) = upstream::refused(policy, host, port)
     {
         return decision;
     }

@@ -5,7 +5,7 @@ use crate::rules::{CommandRule, RuleIndex};
 use crate::{
     Class, Finding, HostPattern, KEYS, Layer, LayerSummary, MinimumTier, Mode, NamePattern,
     NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, SshKey, UnknownKey,
-    Value, ValueStatus, Verdict, explain,
+    Upstream, Value, ValueStatus, Verdict, explain,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -84,6 +84,10 @@ pub struct NetworkPolicy {
     pub deny: Vec<Sourced<HostPattern>>,
     /// Set where a managed layer closes the list.
     pub closed: Option<Origin>,
+    /// What connections go through.
+    pub upstream: Option<Sourced<Upstream>>,
+    /// What goes past that; only managed entries where a managed layer names it.
+    pub bypass: Vec<Sourced<HostPattern>>,
 }
 
 /// A command rule with its place.

@@ -33,6 +33,7 @@ mod schema;
 mod signing;
 mod tools;
 mod units;
+mod upstream;
 mod value;
 mod words;
 
@@ -73,5 +74,6 @@ pub use schema::{
 };
 pub use signing::{ALGORITHMS, GIT_NAMESPACE, PublicKey, SshKey, decide_signature, fingerprint};
 pub use tools::{ShellReads, shell_reads};
+pub use upstream::{Route, Upstream, route};
 pub use value::{Loser, Running, Show, UnknownKey, Value, ValueStatus};
 pub use words::KeyWords;

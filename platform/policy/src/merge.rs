@@ -266,17 +266,17 @@ fn preference(
 }
 
 /// The same where `why_not` says whose preference does not count.
-fn prefer(
+fn prefer<T: Clone + ToString>(
     key: &'static str,
     parts: &Parts<'_>,
     merged: &mut Merged,
     why_not: impl Fn(&Part<'_>) -> Option<&'static str>,
-    get: impl Fn(&Settings) -> Option<&Located<String>>,
-) -> Option<Sourced<String>> {
-    let mut chosen: Option<Sourced<String>> = None;
+    get: impl Fn(&Settings) -> Option<&Located<T>>,
+) -> Option<Sourced<T>> {
+    let mut chosen: Option<Sourced<T>> = None;
     let mut losers = Vec::new();
-    let mut lose = |value: &str, origin: &Origin, reason: Arc<str>| {
-        losers.push(Loser::new(json!(value), origin.clone(), reason));
+    let mut lose = |value: &T, origin: &Origin, reason: Arc<str>| {
+        losers.push(Loser::new(json!(value.to_string()), origin.clone(), reason));
     };
     for (layer, reason) in &parts.elsewhere {
         if let Some(own) = get(&layer.settings) {
@@ -303,7 +303,7 @@ fn prefer(
             }
         }
     }
-    let value = chosen.as_ref().map_or(Json::Null, |chosen| json!(chosen.value));
+    let value = chosen.as_ref().map_or(Json::Null, |chosen| json!(chosen.value.to_string()));
     let origins = chosen.iter().map(|chosen| chosen.origin.clone()).collect();
     merged.add(key, value, origins, losers);
     chosen
@@ -347,8 +347,16 @@ fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {
     lists::show_closed("network.closed", parts, &closed, merged, |settings| {
         settings.network.closed.as_ref()
     });
+    let why_not = |part: &Part<'_>| {
+        // It could lead a host of the list to anywhere.
+        let elsewhere = closed.is_some() && !part.managed();
+        part.no_grants.or(elsewhere.then_some("a managed layer closes the list of hosts"))
+    };
+    let upstream =
+        prefer("network.upstream", parts, merged, why_not, |s| s.network.upstream.as_ref());
+    let bypass = lists::bypass(parts, upstream.as_ref().map(|upstream| &upstream.origin), merged);
     let mode = mode.unwrap_or_else(|| built_in(NetworkMode::None));
-    NetworkPolicy { mode, allow, deny, closed }
+    NetworkPolicy { mode, allow, deny, closed, upstream, bypass }
 }
 
 fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
@@ -449,7 +457,7 @@ fn _every_key_is_merged(settings: &Settings) {
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier: _ },
         filesystem: FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread: _ },
-        network: NetworkSettings { mode: _, allow: _, deny: _, closed: _ },
+        network: NetworkSettings { mode: _, allow: _, deny: _, closed: _, upstream: _, bypass: _ },
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
         signing: SigningSettings { ssh_keys: _, closed: _ },

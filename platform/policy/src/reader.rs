@@ -18,7 +18,7 @@ use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
     NetworkSettings, PathText, Problem, Property, RegistryKey, SandboxSettings, Scopes, Settings,
-    SigningSettings, SshKey, Verdict, Version,
+    SigningSettings, SshKey, Upstream, Verdict, Version, upstream,
 };
 use std::cell::Cell;
 use std::ops::RangeInclusive;
@@ -459,7 +459,7 @@ impl<'t> Reader<'t> {
 
     fn network(&mut self, value: &Node<'t>, repaired: bool) -> NetworkSettings {
         let mut settings = NetworkSettings::default();
-        let known = ["mode", "allow", "deny", "closed"];
+        let known = ["mode", "allow", "deny", "closed", "upstream", "upstream_bypass"];
         let Some(entries) = self.section("network", value, &known) else {
             if self.managed() {
                 settings.mode = Some(self.located(value, false, NetworkMode::None));
@@ -500,6 +500,20 @@ impl<'t> Reader<'t> {
                     );
                     settings.deny = read;
                     unread = none;
+                }
+                "upstream" => {
+                    settings.upstream = self.ordered(
+                        "network.upstream",
+                        value,
+                        repaired,
+                        upstream::EXPECTED,
+                        Upstream::Unread,
+                        |value| Upstream::parse(value.string()?),
+                    );
+                }
+                "upstream_bypass" => {
+                    settings.bypass =
+                        self.grants("network.upstream_bypass", value, repaired, HostPattern::parse);
                 }
                 _ => settings.closed = self.closed("network.closed", value, repaired),
             }

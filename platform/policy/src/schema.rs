@@ -7,7 +7,9 @@ pub(crate) use keys::{
 };
 pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Shape, Type};
 
-use crate::{CommandRule, Context, HostPattern, NamePattern, Os, PathText, SshKey, Verdict};
+use crate::{
+    CommandRule, Context, HostPattern, NamePattern, Os, PathText, SshKey, Upstream, Verdict,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
@@ -96,6 +98,10 @@ pub struct NetworkSettings {
     pub deny: Vec<Located<HostPattern>>,
     /// `closed`: managed layers only.
     pub closed: Option<Located<bool>>,
+    /// `upstream`.
+    pub upstream: Option<Located<Upstream>>,
+    /// `upstream_bypass`: a grant.
+    pub bypass: Vec<Located<HostPattern>>,
 }
 
 /// `[commands]` of one layer.

@@ -173,6 +173,22 @@ fn keep_managed<T>(
     entries
 }
 
+/// What goes past the upstream proxy. Where a managed layer names that, nobody below turns aside
+/// what goes through it.
+pub(super) fn bypass(
+    parts: &Parts<'_>,
+    upstream: Option<&Origin>,
+    merged: &mut Merged,
+) -> Vec<Sourced<HostPattern>> {
+    let show = |host: &HostPattern| json!(host.to_string());
+    let mut lost = Vec::new();
+    let entries = gather(parts, |s| &s.network.bypass, true, HostPattern::clone, show, &mut lost);
+    let managed = upstream.filter(|origin| origin.kind.class() == Class::Managed);
+    let bypass = sourced(keep_managed(entries, managed, show, &mut lost));
+    show_list("network.upstream_bypass", &bypass, lost, merged);
+    bypass
+}
+
 pub(super) fn filesystem(
     parts: &Parts<'_>,
     context: &Context,

@@ -183,7 +183,7 @@ pub const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 30] = [
+pub const KEYS: [Key; 32] = [
     Key::new(
         "revision",
         "Revision",
@@ -302,6 +302,23 @@ pub const KEYS: [Key; 30] = [
         "false",
     )
     .managed(),
+    Key::new(
+        "network.upstream",
+        "Upstream proxy",
+        Shape::Preference,
+        Type::Text,
+        "The organisation's own proxy, through which a session's connections leave the machine.",
+        r#""http://proxy.acme.example:3128""#,
+    ),
+    Key::new(
+        "network.upstream_bypass",
+        "Hosts past the upstream proxy",
+        Shape::Rules,
+        Type::Hosts,
+        "Hosts that are reached without the upstream proxy.",
+        r#"["*.corp.acme.example", "10.0.0.0/8"]"#,
+    )
+    .grants(),
     Key::new(
         "commands.rule",
         "Command rules",

@@ -6,11 +6,11 @@ use super::live::Live;
 use super::{StartError, own, words};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
-    Answer, BadTarget, Connections, Entrance, Host, Judge, Question, Ruling, Target, Waiting,
-    by_the_system, is_own, serve,
+    Answer, BadTarget, Connections, Entrance, Host, Judge, Question, Route, Ruling, Target,
+    Waiting, by_the_system, is_own, serve,
 };
 use chaperone_policy::{
-    Action, Decision, Origin, Policy, Verdict, decide_address, observed, unattended,
+    Action, Decision, Origin, Policy, Verdict, decide_address, observed, route, unattended,
 };
 use chaperone_sandbox::Session;
 use jiff::Timestamp;
@@ -98,6 +98,16 @@ impl Judge for Gate {
             }
         }
         None
+    }
+
+    fn route(&self, target: &Target) -> Route {
+        let policy = self.live.policy();
+        match route(&policy, &target.host.to_string(), target.port) {
+            chaperone_policy::Route::Direct => Route::Direct,
+            chaperone_policy::Route::Through { host, port, resolved } => {
+                Route::Through { host, port, resolved }
+            }
+        }
     }
 }
 

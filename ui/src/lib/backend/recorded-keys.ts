@@ -127,6 +127,21 @@ const KEYS = {
     merge: 'ordered',
     managed_only: true,
   },
+  'network.upstream': {
+    title: 'Upstream proxy',
+    about:
+      "The organisation's own proxy, through which a session's connections leave the machine.",
+    takes: 'text',
+    example: '"http://proxy.acme.example:3128"',
+    merge: 'preference',
+  },
+  'network.upstream_bypass': {
+    title: 'Hosts past the upstream proxy',
+    about: 'Hosts that are reached without the upstream proxy.',
+    takes: 'a list of hosts, `*.domain`, addresses or ranges, with or without a port',
+    example: '["*.corp.acme.example", "10.0.0.0/8"]',
+    merge: 'rules',
+  },
   'commands.rule': {
     title: 'Command rules',
     about: 'Which commands are allowed, asked about or denied.',
