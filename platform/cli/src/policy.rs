@@ -4,7 +4,10 @@ mod shown;
 
 use crate::print::{self, CAUTION, QUIET, STRONG, visible};
 use anyhow::Context;
-use chaperone_policy::{Action, KEYS, KeyWords, Layer, SourceKind, Value, Verdict};
+use chaperone_policy::{
+    Action, HostPattern, HostSet, HostSpec, KEYS, KeyWords, Layer, NetworkPolicy, Origin,
+    SourceKind, Sourced, Value, Verdict,
+};
 use chaperone_session::{
     Judged, JudgedCommand, Loaded, Paths, Question, Refreshed, Report, Started, Target, Unread,
     explain, load, prepare_memory, report, resolved, running, show, would, would_start,
@@ -42,9 +45,9 @@ pub(crate) enum Subcommands {
         #[arg(long)]
         json: bool,
     },
-    /// One key: its value, who set it, what lost and why, what it takes
+    /// One key: its value, who set it, what lost and why, what it takes; or what a host set holds
     Explain {
-        /// Such as network.mode
+        /// Such as network.mode, or crates
         key: String,
         #[command(flatten)]
         place: Place,
@@ -234,7 +237,17 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
             }
         }
         Subcommands::Explain { key, place, json } => {
-            let value = explain(&place.load(&paths)?, key, &running(&paths), &paths)?;
+            let loaded = place.load(&paths)?;
+            if let Some(set) = HostSet::named(key) {
+                let explained = ExplainedSet::of(set, loaded.policy.network());
+                if *json {
+                    print::json(&explained)?
+                } else {
+                    shown::explain_set(&explained)?
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            let value = explain(&loaded, key, &running(&paths), &paths)?;
             let schema = KEYS.iter().find(|known| known.name == value.key).map(|key| key.words());
             let explained = Explained { value, schema };
             if *json { print::json(&explained)? } else { shown::explain(&explained)? }
@@ -255,6 +268,29 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A host set: what it holds, and who names it.
+#[derive(Serialize)]
+pub(crate) struct ExplainedSet<'p> {
+    host_set: &'static str,
+    version: u32,
+    about: &'static str,
+    hosts: &'static [&'static str],
+    allowed_by: Vec<&'p Origin>,
+    denied_by: Vec<&'p Origin>,
+}
+
+impl<'p> ExplainedSet<'p> {
+    fn of(set: &'static HostSet, network: &'p NetworkPolicy) -> Self {
+        let HostSet { name, version, about, hosts } = *set;
+        let by = |list: &'p [Sourced<HostPattern>]| {
+            let names = |entry: &&Sourced<HostPattern>| entry.value.host == HostSpec::Set(set);
+            list.iter().filter(names).map(|entry| &entry.origin).collect()
+        };
+        let (allowed_by, denied_by) = (by(&network.allow), by(&network.deny));
+        Self { host_set: name, version, about, hosts, allowed_by, denied_by }
+    }
 }
 
 fn refresh(loaded: &Loaded) -> anyhow::Result<()> {

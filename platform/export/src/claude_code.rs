@@ -145,8 +145,8 @@ pub(crate) fn inside(job: &mut Job<'_>) -> Vec<File> {
         }
     }
     files(job, &mut permissions, false);
-    for Sourced { value, .. } in job.policy.network().deny.clone() {
-        if let Some(host) = hosts::host_and_port(&value) {
+    for Sourced { value, .. } in &hosts::each(&job.policy.network().deny) {
+        if let Some(host) = hosts::host_and_port(value) {
             permissions.deny.push(json!(format!("WebFetch(domain:{host})")));
         }
     }
@@ -280,7 +280,7 @@ fn hosts_of(job: &mut Job<'_>, permissions: &mut Permissions, out: &mut Map<Stri
     let network = job.policy.network();
     let mode = network.mode.value;
     let mut allowed = Vec::new();
-    for Sourced { value, origin } in &network.allow {
+    for Sourced { value, origin } in &hosts::each(&network.allow) {
         let host = hosts::host_and_port(value)
             .filter(|_| !in_some_workspaces(job.policy, origin) && mode != NetworkMode::None);
         match host {
@@ -304,7 +304,7 @@ fn hosts_of(job: &mut Job<'_>, permissions: &mut Permissions, out: &mut Map<Stri
     }
     let mut denied = Vec::new();
     let mut any = false;
-    for Sourced { value, origin } in &network.deny {
+    for Sourced { value, origin } in &hosts::each(&network.deny) {
         match (hosts::host_and_port(value), &value.host) {
             (Some(host), _) => {
                 permissions.deny.push(json!(format!("WebFetch(domain:{host})")));

@@ -199,7 +199,7 @@ fn network(job: &mut Job<'_>) -> Vec<String> {
         format!("enabled = {}", !none),
     ];
     let mut domains: BTreeMap<String, &str> = BTreeMap::new();
-    for Sourced { value, origin } in &network.allow {
+    for Sourced { value, origin } in &hosts::each(&network.allow) {
         let part = |why: &str, job: &mut Job<'_>| {
             job.lost.part("network.allow", value.to_string(), origin, Missing, why);
         };
@@ -215,7 +215,7 @@ fn network(job: &mut Job<'_>) -> Vec<String> {
             part("Codex names no ranges, and not every host.", job);
         }
     }
-    for Sourced { value, origin } in &network.deny {
+    for Sourced { value, origin } in &hosts::each(&network.deny) {
         match hosts::host(value) {
             Some(host) => {
                 domains.insert(unbracketed(&host), "deny");

@@ -6,7 +6,7 @@ use crate::commands::{self, in_some_workspaces};
 use crate::losses::Effect::{Missing, Narrower, Wider};
 use crate::paths::{self, Base, Named};
 use crate::quote::{comment, toml, toml_array};
-use crate::{File, Job, Places, allows};
+use crate::{File, Job, Places, allows, hosts};
 use chaperone_policy::{HostSpec, NetworkMode, Scope, Sourced, Verdict};
 use serde_json::{Map, Value as Json, json};
 
@@ -282,7 +282,7 @@ fn hosts_of(job: &mut Job<'_>, out: &mut Rules) -> bool {
     let any =
         network.deny.iter().any(|own| own.value.host == HostSpec::Any && own.value.port.is_none());
     let none = network.mode.value == NetworkMode::None || any || network.closed.is_some();
-    for Sourced { value, origin } in &network.deny {
+    for Sourced { value, origin } in &hosts::each(&network.deny) {
         let Some(host) = patterns::host(value) else {
             if !any {
                 job.lost.part(

@@ -1,17 +1,25 @@
 //! Hosts of a policy in the words that agents know.
 
-use chaperone_policy::{HostPattern, HostSpec};
+use chaperone_policy::{HostPattern, HostSpec, Sourced};
 use std::net::IpAddr;
 
+/// The entries of a list, a set as its hosts: no agent knows our sets.
+pub(crate) fn each(list: &[Sourced<HostPattern>]) -> Vec<Sourced<HostPattern>> {
+    let entries = list.iter().flat_map(|Sourced { value, origin }| {
+        value.each().into_iter().map(|value| Sourced { value, origin: origin.clone() })
+    });
+    entries.collect()
+}
+
 /// Which hosts, without the port: `api.acme.example`, `*.acme.example`, `10.0.0.1`, `[::1]`.
-/// `None` for a range or for every host, which few agents have a word for.
+/// `None` for a range, a set or every host, which few agents have a word for.
 pub(crate) fn host(pattern: &HostPattern) -> Option<String> {
     match &pattern.host {
         HostSpec::Name(name) => Some(name.clone()),
         HostSpec::Beneath(name) => Some(format!("*.{name}")),
         HostSpec::Address(address @ IpAddr::V4(_)) => Some(address.to_string()),
         HostSpec::Address(address @ IpAddr::V6(_)) => Some(format!("[{address}]")),
-        HostSpec::Range(..) | HostSpec::Any => None,
+        HostSpec::Range(..) | HostSpec::Set(_) | HostSpec::Any => None,
     }
 }
 

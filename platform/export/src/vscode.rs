@@ -284,7 +284,7 @@ fn hosts_of(
         network.deny.iter().any(|own| own.value.host == HostSpec::Any && own.value.port.is_none());
     let none = network.mode.value == NetworkMode::None || any;
     let mut denied = Vec::new();
-    for Sourced { value, origin } in &network.deny {
+    for Sourced { value, origin } in &hosts::each(&network.deny) {
         match hosts::host(value) {
             Some(host) => {
                 permissions.deny.push(format!("Domain({host})"));
@@ -310,7 +310,7 @@ fn hosts_of(
         }
     }
     let mut allowed = Vec::new();
-    for Sourced { value, origin } in &network.allow {
+    for Sourced { value, origin } in &hosts::each(&network.allow) {
         let host = hosts::host(value)
             .filter(|_| hosts::is_single(value) && !in_some_workspaces(job.policy, origin));
         match host {

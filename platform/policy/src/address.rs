@@ -91,7 +91,7 @@ fn names(pattern: &HostPattern, address: IpAddr, port: u16) -> bool {
         HostSpec::Name(name) => {
             name == "localhost" && address.is_loopback() && pattern.matches(name, port)
         }
-        HostSpec::Beneath(_) | HostSpec::Any => false,
+        HostSpec::Beneath(_) | HostSpec::Set(_) | HostSpec::Any => false,
     }
 }
 

@@ -176,7 +176,7 @@ fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Deci
         reason,
     };
     if let Some(Sourced { value, origin }) = named(&network.deny) {
-        let reason = format!("{value} is never reached.");
+        let reason = format!("{} is never reached.", value.naming(host, port));
         return decision(Verdict::Deny, format!("network.deny {value}"), &origin, reason);
     }
     let mode = &network.mode;
@@ -200,7 +200,7 @@ fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Deci
             );
             return decision(Verdict::Deny, "network.mode".to_owned(), &mode.origin, reason);
         }
-        let reason = format!("{value} may be reached.");
+        let reason = format!("{} may be reached.", value.naming(host, port));
         return decision(Verdict::Allow, format!("network.allow {value}"), &origin, reason);
     }
     if let Some(closed) = &network.closed {

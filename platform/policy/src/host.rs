@@ -1,5 +1,8 @@
-//! Hosts as the policy names them: a name, everything beneath a name, an address or a range.
+//! Hosts as the policy names them: a name, everything beneath a name, an address, a range or a set.
 
+use crate::HostSet;
+use crate::hostsets::{HOST_SETS, PORT};
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -15,6 +18,8 @@ pub enum HostSpec {
     Address(IpAddr),
     /// The addresses that share the first bits (`10.0.0.0/8`).
     Range(IpAddr, u8),
+    /// The hosts of a set (`crates`).
+    Set(&'static HostSet),
     /// Every host (`*`).
     Any,
 }
@@ -28,14 +33,39 @@ pub struct HostPattern {
     pub port: Option<u16>,
 }
 
-const EXPECTED: &str = "a host, `*.domain`, an address or a range, with or without `:PORT`";
+const EXPECTED: &str =
+    "a host, `*.domain`, an address or a range, with or without `:PORT`, or a host set";
+
+/// The one name without a dot that needs nothing else to be told from a set.
+const LOCALHOST: &str = "localhost";
 
 impl HostPattern {
-    /// Reads `api.acme.example`, `*.acme.example`, `127.0.0.1:4000`, `[::1]:80`, `10.0.0.0/8`, `*`.
+    /// Reads `api.acme.example`, `*.acme.example`, `127.0.0.1:4000`, `[::1]:80`, `10.0.0.0/8`, `*`,
+    /// or the name of a [`HostSet`]. A host whose name has no dot is told from a set by a port or a
+    /// final dot: `build:8080`, `build.`
     ///
     /// # Errors
     /// Says what was expected.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        if let Some(set) = HostSet::named(text) {
+            return Ok(Self { host: HostSpec::Set(set), port: None });
+        }
+        let pattern = Self::parse_host(text)?;
+        match &pattern {
+            Self { host: HostSpec::Name(name), port: None }
+                if name != LOCALHOST && !text.contains('.') =>
+            {
+                Err(no_set(name).into())
+            }
+            _ => Ok(pattern),
+        }
+    }
+
+    /// The same where no set can be meant, as in the settings of an agent.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn parse_host(text: &str) -> Result<Self, &'static str> {
         if let Some(rest) = text.strip_prefix('[') {
             let (address, after) = rest.split_once(']').ok_or(EXPECTED)?;
             let address = address.parse().map_err(|_| EXPECTED)?;
@@ -69,9 +99,12 @@ impl HostPattern {
         let text = text.split_once("://").map_or(text, |(_, rest)| rest);
         let text = text.split(['/', '?', '#']).next()?;
         let text = text.rsplit_once('@').map_or(text, |(_, host)| host).trim();
-        Self::parse(text).ok().or_else(|| {
+        if let Some(set) = HostSet::named(text).or_else(|| HostSet::near(text)) {
+            return Some(Self { host: HostSpec::Set(set), port: None });
+        }
+        Self::parse_host(text).ok().or_else(|| {
             // A port that cannot be read is every port.
-            Self::parse(text.rsplit_once(':')?.0).ok()
+            Self::parse_host(text.rsplit_once(':')?.0).ok()
         })
     }
 
@@ -89,15 +122,27 @@ impl HostPattern {
                 asked.is_some_and(|address| in_range(address, *network, *bits))
             }
             HostSpec::Name(own) => host.eq_ignore_ascii_case(own),
-            HostSpec::Beneath(own) => {
-                let split = host.len().checked_sub(own.len() + 1);
-                split.is_some_and(|at| {
-                    at > 0
-                        && host.as_bytes()[at] == b'.'
-                        && host.get(at + 1..).is_some_and(|end| end.eq_ignore_ascii_case(own))
-                })
-            }
+            HostSpec::Beneath(own) => is_beneath(host, own),
+            HostSpec::Set(set) => set.entry(host, port).is_some(),
         }
+    }
+
+    /// The pattern that matches this host, in words: of a set, its entry and whose it is.
+    pub fn naming(&self, host: &str, port: u16) -> String {
+        match &self.host {
+            HostSpec::Set(set) => {
+                let entry = set.entry(host.trim_end_matches('.'), port).unwrap_or(host);
+                format!("{entry} of the host set {} (version {})", set.name, set.version)
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    /// The patterns that this one stands for: of a set each of its hosts, else itself.
+    pub fn each(&self) -> Vec<Self> {
+        let HostSpec::Set(set) = &self.host else { return vec![self.clone()] };
+        let read = |entry: &&str| Self::parse_host(&format!("{entry}:{PORT}")).ok();
+        set.hosts.iter().filter_map(read).collect()
     }
 
     /// The one host and port that it names, if it names just one: what a relay can stand for.
@@ -105,7 +150,9 @@ impl HostPattern {
         let host = match &self.host {
             HostSpec::Name(name) => name.clone(),
             HostSpec::Address(address) => address.to_string(),
-            HostSpec::Beneath(_) | HostSpec::Range(..) | HostSpec::Any => return None,
+            HostSpec::Beneath(_) | HostSpec::Range(..) | HostSpec::Set(_) | HostSpec::Any => {
+                return None;
+            }
         };
         Some((host, self.port?))
     }
@@ -116,6 +163,7 @@ impl fmt::Display for HostPattern {
         match &self.host {
             HostSpec::Any => f.write_str("*")?,
             HostSpec::Name(name) => f.write_str(name)?,
+            HostSpec::Set(set) => f.write_str(set.name)?,
             HostSpec::Beneath(name) => write!(f, "*.{name}")?,
             HostSpec::Address(IpAddr::V6(address)) if self.port.is_some() => {
                 write!(f, "[{address}]")?;
@@ -123,11 +171,33 @@ impl fmt::Display for HostPattern {
             HostSpec::Address(address) => write!(f, "{address}")?,
             HostSpec::Range(network, bits) => write!(f, "{network}/{bits}")?,
         }
-        match self.port {
-            Some(port) => write!(f, ":{port}"),
-            None => Ok(()),
+        match (self.port, &self.host) {
+            (Some(port), _) => write!(f, ":{port}"),
+            // What would be read as a set.
+            (None, HostSpec::Name(name)) if !name.contains('.') && name != LOCALHOST => {
+                f.write_str(".")
+            }
+            (None, _) => Ok(()),
         }
     }
+}
+
+/// What was expected in the place of a word that is no set.
+fn no_set(word: &str) -> String {
+    let host = format!("`{word}.` or `{word}:PORT` for a host of that name");
+    match HostSet::near(word) {
+        Some(set) => format!("`{}` for the host set, or {host}", set.name),
+        None => format!("a host set ({}), or {host}", HOST_SETS.map(|set| set.name).join(", ")),
+    }
+}
+
+/// Whether a name lies beneath another, which is in lower case.
+pub(crate) fn is_beneath(host: &str, own: &str) -> bool {
+    host.len().checked_sub(own.len() + 1).is_some_and(|at| {
+        at > 0
+            && host.as_bytes()[at] == b'.'
+            && host.get(at + 1..).is_some_and(|end| end.eq_ignore_ascii_case(own))
+    })
 }
 
 fn port(digits: &str) -> Result<u16, &'static str> {
@@ -217,6 +287,10 @@ mod tests {
             ("10.0.0.0/8", "ten.example", 1, false),
             ("0.0.0.0/0", "8.8.8.8", 53, true),
             ("*", "anything", 1, true),
+            ("build.", "build", 22, true),
+            ("build:8080", "build", 8080, true),
+            ("npm.", "npm", 443, true),
+            ("localhost", "localhost", 1, true),
         ];
         for (pattern, host, port, expected) in table {
             let parsed = HostPattern::parse(pattern).unwrap();
@@ -240,6 +314,9 @@ mod tests {
             "1.2.3",
             "x.example/path",
             "bücher.example",
+            "build",
+            "crate",
+            "Crates",
         ] {
             assert!(HostPattern::parse(text).is_err(), "{text:?}");
         }
@@ -254,10 +331,44 @@ mod tests {
     }
 
     #[test]
+    fn a_set_is_told_from_a_host_and_a_word_that_is_neither_names_the_nearest_set() {
+        let crates = HostPattern::parse("crates").unwrap();
+        let HostSpec::Set(set) = crates.host else { panic!("{crates:?}") };
+        let host = set.hosts[0];
+        assert!(crates.matches(host, 443) && crates.matches(&format!("{host}."), 443));
+        assert!(!crates.matches(host, 80) && !crates.matches("crates", 443));
+        assert_eq!((crates.to_string().as_str(), crates.pair()), ("crates", None));
+        assert_eq!(
+            crates.naming(host, 443),
+            format!("{host} of the host set crates (version {})", set.version)
+        );
+        let each: Vec<String> = crates.each().iter().map(ToString::to_string).collect();
+        let expected: Vec<String> = set.hosts.iter().map(|host| format!("{host}:443")).collect();
+        assert_eq!(each, expected);
+
+        let expected = |text| HostPattern::parse(text).unwrap_err().into_owned();
+        assert_eq!(
+            expected("crate"),
+            "`crates` for the host set, or `crate.` or `crate:PORT` for a host of that name"
+        );
+        assert_eq!(
+            expected("intranet"),
+            format!(
+                "a host set ({}), or `intranet.` or `intranet:PORT` for a host of that name",
+                HOST_SETS.map(|set| set.name).join(", ")
+            )
+        );
+        let salvaged = |text| HostPattern::salvage(text).map(|own| own.to_string());
+        assert_eq!(salvaged("crate"), Some("crates".into()), "what was meant is denied");
+        assert_eq!(salvaged("intranet"), Some("intranet.".into()));
+    }
+
+    #[test]
     fn only_one_host_with_a_port_is_a_pair() {
         let pair = |text| HostPattern::parse(text).unwrap().pair();
         assert_eq!(pair("localhost:4000"), Some(("localhost".into(), 4000)));
         assert_eq!(pair("localhost"), None);
+        assert_eq!(pair("crates"), None);
         assert_eq!(pair("*.x.example:443"), None);
     }
 }

@@ -15,6 +15,7 @@ mod explain;
 mod finding;
 mod glob;
 mod host;
+mod hostsets;
 mod identity;
 mod layer;
 mod merge;
@@ -54,6 +55,7 @@ pub use effective::{
 pub use finding::{Finding, FindingStatus, Problem};
 pub use glob::Glob;
 pub use host::{HostPattern, HostSpec};
+pub use hostsets::{HOST_SETS, HostSet};
 pub use identity::{Identity, changes_meaning, continues, env_command, identities, subject};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};

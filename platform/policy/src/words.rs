@@ -88,7 +88,7 @@ impl Type {
                 units::show_bytes(least)
             ),
             Self::Paths => "a list of paths and globs".to_owned(),
-            Self::Hosts => "a list of hosts".to_owned(),
+            Self::Hosts => "a list of hosts and host sets".to_owned(),
             Self::Names => "a list of names, in which * stands for anything".to_owned(),
             Self::SshKeys => {
                 "a list of public keys of SSH, or of the files that hold them".to_owned()

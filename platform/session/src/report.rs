@@ -4,7 +4,7 @@
 use crate::load::Loaded;
 use crate::paths::Paths;
 use chaperone_policy::{
-    Blocked, Finding, LayerSummary, Loser, Origin, Said, Show, SourceKind, Value,
+    Blocked, Finding, HostSet, LayerSummary, Loser, Origin, Said, Show, SourceKind, Value,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -191,7 +191,9 @@ fn hosts_of(shown: &Show) -> Vec<String> {
     let mut add = |value: &Json| {
         let host = value.as_str().and_then(host_in).unwrap_or_default();
         let loopback = host == "localhost" || host == "::1" || host.starts_with("127.");
-        if !host.is_empty() && !loopback && !hosts.contains(&host) {
+        // The name of a set is in everybody's policy.
+        let set = HostSet::named(&host).is_some();
+        if !host.is_empty() && !loopback && !set && !hosts.contains(&host) {
             hosts.push(host);
         }
     };

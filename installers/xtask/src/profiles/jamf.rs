@@ -80,7 +80,7 @@ fn value(takes: Type) -> Value {
         Type::Duration { .. } => text(patterns::DURATION),
         Type::Size(_) => text(patterns::SIZE),
         Type::Paths => list(text(patterns::PATH)),
-        Type::Hosts => list(text(patterns::HOST)),
+        Type::Hosts => list(text(&patterns::host())),
         Type::Names => list(text(patterns::NAME)),
         Type::SshKeys => list(text(patterns::SSH_KEY)),
         Type::Keys | Type::Command => list(json!({"type": "string"})),

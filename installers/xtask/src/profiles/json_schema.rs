@@ -137,8 +137,8 @@ fn definitions() -> Result<Value> {
             patterns::PATH,
         ),
         "host": text(
-            "A host, *.domain, an address, a range or *, with or without :PORT.",
-            patterns::HOST,
+            "A host, *.domain, an address, a range or *, with or without :PORT; or a host set.",
+            &patterns::host(),
         ),
         "name": text("The name of a variable, in which * stands for anything.", patterns::NAME),
         "ssh_key": text(

@@ -120,7 +120,7 @@ fn field(name: &str, title: &str, takes: Type) -> Dictionary {
         Type::Duration { .. } => text(patterns::DURATION),
         Type::Size(_) => text(patterns::SIZE),
         Type::Paths => list(anonymous(text(patterns::PATH))),
-        Type::Hosts => list(anonymous(text(patterns::HOST))),
+        Type::Hosts => list(anonymous(text(&patterns::host()))),
         Type::Names => list(anonymous(text(patterns::NAME))),
         Type::SshKeys => list(anonymous(text(patterns::SSH_KEY))),
         Type::Keys | Type::Command => list(anonymous(entry(name, title, "string"))),

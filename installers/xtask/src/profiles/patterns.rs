@@ -5,6 +5,8 @@
 //! brackets do not close, an IPv6 address with too many groups, the 30th of February, a duration
 //! or a size out of its bounds.
 
+use chaperone_policy::HOST_SETS;
+
 /// `1`, `1.2` or `1.2.3`.
 pub(super) const VERSION: &str = r"^[0-9]{1,10}(?:\.[0-9]{1,10}){0,2}(?:[-+][\s\S]*)?$";
 
@@ -47,9 +49,16 @@ pub(super) const SSH_KEY: &str = concat!(
 /// A program's name or its whole path.
 pub(super) const PROGRAM: &str = r"^(?:/|[^/]+$)";
 
-/// A host: a name, everything beneath one, an address, a range of them or `*`; perhaps a port.
-pub(super) const HOST: &str = concat!(
-    "^(?:(?:",
+/// A host: a name, everything beneath one, an address, a range of them or `*`; perhaps a port. Or the
+/// name of a host set, from which a name without a dot is told by a port or a final dot.
+pub(super) fn host() -> String {
+    let sets = HOST_SETS.map(|set| set.name).join("|");
+    format!("^(?:(?:localhost|{sets})$|(?![A-Za-z0-9_-]+$){ONE_HOST})$")
+}
+
+/// A host without the anchors of a pattern.
+const ONE_HOST: &str = concat!(
+    "(?:(?:",
     r"\*|",
     // An address of IPv4, or a range.
     r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}",
@@ -64,5 +73,5 @@ pub(super) const HOST: &str = concat!(
     r"\[[0-9A-Fa-f:.]+\]",
     ")",
     "(?::0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
-    ")$",
+    ")",
 );

@@ -1,6 +1,6 @@
 //! What `policy show` and `policy explain` print for people.
 
-use super::Explained;
+use super::{Explained, ExplainedSet};
 use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG, visible};
 use anstyle::Style;
 use chaperone_policy::{
@@ -203,6 +203,25 @@ fn not_understood(finding: &Finding) -> anyhow::Result<()> {
     writeln!(out, "  {CAUTION}{}{CAUTION:#}", visible(&finding.place()))?;
     let (expected, found) = (visible(expected), visible(found));
     writeln!(out, "    {key}expected {expected}, found {found}: {}", status.consequence())?;
+    Ok(())
+}
+
+pub(super) fn explain_set(explained: &ExplainedSet<'_>) -> anyhow::Result<()> {
+    let ExplainedSet { host_set, version, about, hosts, allowed_by, denied_by } = explained;
+    let mut out = print::out();
+    writeln!(out, "{STRONG}{host_set}{STRONG:#}, host set, version {version}")?;
+    writeln!(out, "  {about}")?;
+    for host in *hosts {
+        writeln!(out, "  {host}:443")?;
+    }
+    for (key, origins) in [("network.allow", allowed_by), ("network.deny", denied_by)] {
+        match origins.as_slice() {
+            [] => writeln!(out, "{QUIET}{key:<14}{QUIET:#} does not name it")?,
+            all => all.iter().try_for_each(|origin| {
+                writeln!(out, "{QUIET}{key:<14}{QUIET:#} names it: {}", by(origin))
+            })?,
+        }
+    }
     Ok(())
 }
 

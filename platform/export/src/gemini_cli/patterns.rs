@@ -87,7 +87,7 @@ pub(super) fn host(pattern: &HostPattern) -> Option<String> {
         HostSpec::Name(name) => literal(name),
         HostSpec::Beneath(name) => format!(r"[\w.-]+\.{}", literal(name)),
         HostSpec::Address(address) => literal(&address.to_string()),
-        HostSpec::Range(..) | HostSpec::Any => return None,
+        HostSpec::Range(..) | HostSpec::Set(_) | HostSpec::Any => return None,
     };
     // Names are read in any case.
     let name: String = name

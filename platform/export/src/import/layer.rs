@@ -51,12 +51,18 @@ impl LayerText {
     /// # Errors
     /// What was expected, where the text is none that a policy could hold.
     pub(super) fn put(&mut self, list: List, text: &str, from: &str) -> Result<(), &'static str> {
+        let spelled;
+        let mut text = text;
         match list {
             List::Read | List::Write | List::Deny | List::DenyWrite => {
                 PathText::parse(text)?;
             }
             List::AllowHost | List::DenyHost => {
-                HostPattern::parse(text)?;
+                spelled = HostPattern::parse_host(text)?.to_string();
+                // A word without a dot is a host to an agent; in a policy it could be a set.
+                if !text.contains('.') {
+                    text = &spelled;
+                }
             }
             List::PassVariable | List::DenyVariable => {
                 NamePattern::parse(text)?;

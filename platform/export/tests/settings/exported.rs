@@ -2,7 +2,7 @@
 
 use crate::common::{EVERYTHING, alone, context, exported, managed};
 use chaperone_export::{Agent, Effect, ExportError, Exported, Lost, Mode, export};
-use chaperone_policy::{Layer, SourceKind, merge};
+use chaperone_policy::{HostSet, Layer, SourceKind, merge};
 
 /// The files under their names, and the losses one a line.
 fn shown(exported: &Exported) -> String {
@@ -83,6 +83,27 @@ fn a_closed_list_stays_closed_or_the_loss_is_named() {
     for agent in Agent::ALL {
         let Exported { files: _, lost } = exported(agent, &managed(""), Mode::Standalone);
         assert!(!lost.iter().any(|lost| lost.key.ends_with(".closed")), "{}", agent.title());
+    }
+}
+
+#[test]
+fn a_host_set_is_written_as_its_hosts() {
+    let [npm, go] = ["npm", "go"].map(|name| HostSet::named(name).unwrap());
+    let policy = alone("[network]\nmode = \"proxy\"\nallow = [\"npm\"]\ndeny = [\"go\"]\n");
+    for agent in Agent::ALL {
+        let Exported { files, lost } = exported(agent, &policy, Mode::Standalone);
+        let all: String = files.iter().map(|file| file.text.replace('\\', "")).collect();
+        for host in go.hosts {
+            assert!(all.contains(host), "{} does not deny {host}: {all}", agent.title());
+        }
+        for host in npm.hosts {
+            let loses = |lost: &Lost| {
+                let value = lost.value.to_string();
+                lost.key == "network.allow" && (value.contains(host) || value.contains("\"npm\""))
+            };
+            let written = all.contains(host);
+            assert!(written || lost.iter().any(loses), "{} {host}: {lost:?}", agent.title());
+        }
     }
 }
 

@@ -49,6 +49,14 @@ fn round(agent: Agent, text: &str) -> (Exported, Imported) {
 }
 
 #[test]
+fn a_word_that_an_agent_means_as_a_host_is_not_read_as_a_host_set() {
+    let settings = r#"{"permissions": {"allow": ["WebFetch(domain:npm)"]}}"#;
+    let policy = policy(&read(Agent::ClaudeCode, &[("managed-settings.json", settings)]).unwrap());
+    let shown = policy.explain("network.allow").unwrap().value.json();
+    assert_eq!(shown, serde_json::json!(["npm."]));
+}
+
+#[test]
 fn what_was_exported_is_read_back_at_least_as_strict() {
     for agent in Agent::ALL {
         let (_, imported) = round(agent, EVERYTHING);

@@ -259,6 +259,41 @@ fn a_proxied_connection_is_denied_allowed_or_asked_and_near_addresses_have_to_be
 }
 
 #[test]
+fn a_host_set_is_allowed_or_denied_as_its_hosts_and_the_reason_names_both() {
+    let [crates, npm] = ["crates", "npm"].map(|name| crate::HostSet::named(name).unwrap());
+    let policy = policy(&[
+        (SourceKind::UserFile, "[network]\nmode = \"proxy\"\nallow = [\"crates\", \"npm\"]"),
+        (SourceKind::ManagedFile, "[network]\ndeny = [\"npm\"]"),
+    ]);
+    let connect = |host: &str, port| {
+        let Decision { verdict, rule, reason, .. } =
+            decide(&policy, &facts(), &Action::Connect { host: host.into(), port });
+        (verdict, rule.unwrap(), reason)
+    };
+    let (allowed, denied) = (crates.hosts[0], npm.hosts[0]);
+    assert_eq!(
+        connect(allowed, 443),
+        (
+            Verdict::Allow,
+            "network.allow crates".into(),
+            format!(
+                "{allowed} of the host set crates (version {}) may be reached.",
+                crates.version
+            )
+        )
+    );
+    assert_eq!(
+        connect(denied, 443),
+        (
+            Verdict::Deny,
+            "network.deny npm".into(),
+            format!("{denied} of the host set npm (version {}) is never reached.", npm.version)
+        )
+    );
+    assert_eq!(connect(allowed, 80).0, Verdict::Ask, "a set is reached over HTTPS alone");
+}
+
+#[test]
 fn a_session_approval_of_a_connection_is_for_its_host_and_port() {
     let policy = policy(&[(SourceKind::UserFile, "[network]\nmode = \"proxy\"\n")]);
     let mut facts = facts();

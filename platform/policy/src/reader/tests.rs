@@ -53,7 +53,7 @@ fn a_finding_says_where_what_was_expected_and_what_was_found() {
         ),
         (
             "[network]\nallow = [\"https://x.example/\"]\n",
-            "/u.toml:2:10: network.allow: expected a host, `*.domain`, an address or a range, with or without `:PORT`, found \"https://x.example/\"",
+            "/u.toml:2:10: network.allow: expected a host, `*.domain`, an address or a range, with or without `:PORT`, or a host set, found \"https://x.example/\"",
         ),
         (
             "[network]\nclosed = true\n",

@@ -95,12 +95,12 @@ impl<'t> Reader<'t> {
     }
 
     /// A list that grants: what is broken is dropped, in every layer.
-    pub(super) fn grants<T>(
+    pub(super) fn grants<T, E: AsRef<str>>(
         &mut self,
         key: &str,
         value: &Node<'t>,
         repaired: bool,
-        parse: impl Fn(&str) -> Result<T, &'static str>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<Located<T>> {
         let Value::Array(items) = &value.value else {
             self.wrong(value, key, "an array of strings", FindingStatus::Dropped);
@@ -110,7 +110,9 @@ impl<'t> Reader<'t> {
         for item in items {
             match item.value.string().map(&parse) {
                 None => self.wrong(item, key, "a string", FindingStatus::Dropped),
-                Some(Err(expected)) => self.wrong(item, key, expected, FindingStatus::Dropped),
+                Some(Err(expected)) => {
+                    self.wrong(item, key, expected.as_ref(), FindingStatus::Dropped);
+                }
                 Some(Ok(parsed)) if !repaired => out.push(self.located(item, false, parsed)),
                 Some(Ok(_)) => {}
             }
@@ -120,12 +122,12 @@ impl<'t> Reader<'t> {
 
     /// A list that restricts. In a managed layer what is broken denies what can be read of it; the
     /// line of the first of which nothing can be read is returned beside.
-    pub(super) fn denials<T>(
+    pub(super) fn denials<T, E: AsRef<str>>(
         &mut self,
         key: &str,
         value: &Node<'t>,
         repaired: bool,
-        parse: impl Fn(&str) -> Result<T, &'static str>,
+        parse: impl Fn(&str) -> Result<T, E>,
         salvage: impl Fn(&str) -> Option<T>,
     ) -> (Vec<Located<T>>, Option<usize>) {
         let mut out = Vec::new();
@@ -157,7 +159,7 @@ impl<'t> Reader<'t> {
         for item in items {
             match item.value.string().map(&parse) {
                 Some(Ok(parsed)) => out.push(self.located(item, repaired, parsed)),
-                Some(Err(expected)) => out.extend(broken(self, item, expected)),
+                Some(Err(expected)) => out.extend(broken(self, item, expected.as_ref())),
                 None => out.extend(broken(self, item, "a string")),
             }
         }

@@ -281,8 +281,8 @@ pub const KEYS: [Key; 32] = [
         "Allowed hosts",
         Shape::Rules,
         Type::Hosts,
-        "Hosts that may be reached; with mode \"none\", HOST:PORT pairs that are relayed.",
-        r#"["*.acme.example", "api.acme.example:8443"]"#,
+        "Hosts and host sets that may be reached; with mode \"none\", HOST:PORT pairs that are relayed.",
+        r#"["crates", "*.acme.example", "api.acme.example:8443"]"#,
     )
     .grants(),
     Key::new(
@@ -290,7 +290,7 @@ pub const KEYS: [Key; 32] = [
         "Denied hosts",
         Shape::Rules,
         Type::Hosts,
-        "Hosts that are never reached.",
+        "Hosts and host sets that are never reached.",
         r#"["paste.example"]"#,
     ),
     Key::new(

@@ -1,7 +1,7 @@
 //! What the session reaches: nothing but relays, what its proxy lets through, or everything.
 
 use super::{Loss, Network, Refusal, Relay, Tier};
-use chaperone_policy::{HostSpec, NetworkMode, Policy};
+use chaperone_policy::{HostSpec, NetworkMode, Policy, SourceKind, Sourced};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
@@ -55,9 +55,12 @@ fn relays(policy: &Policy) -> (Vec<Relay>, Vec<String>) {
     let mut addresses = BTreeMap::new();
     let mut left_out = Vec::new();
     let rules = policy.network();
-    for pattern in rules.allow.iter().map(|sourced| &sourced.value) {
+    for Sourced { value: pattern, origin } in &rules.allow {
         let Some((host, port)) = pattern.pair() else {
-            left_out.push(pattern.to_string());
+            // The registries of an agent file are for sessions that have a proxy.
+            if origin.kind != SourceKind::AgentFile {
+                left_out.push(pattern.to_string());
+            }
             continue;
         };
         if rules.deny.iter().any(|denied| denied.value.matches(&host, port)) {

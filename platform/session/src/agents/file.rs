@@ -121,8 +121,11 @@ pub struct Mirror {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
-    /// `host:port`, as in `network.allow`.
-    pub allow: Vec<String>,
+    /// Where its models are, and where it signs in: `host:port`, as in `network.allow`.
+    pub models: Vec<String>,
+    /// Host sets from which what it works on installs packages.
+    #[serde(default)]
+    pub registries: Vec<String>,
 }
 
 /// An agent's variables.

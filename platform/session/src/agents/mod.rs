@@ -54,12 +54,13 @@ fn mentioning(words: &str) -> impl Iterator<Item = &'static AgentFile> {
 /// What an agent's file adds to the policy: its hosts and its variables, which a policy may take
 /// away again.
 pub fn layer(agent: &AgentFile) -> Layer {
-    let list = |values: &[String]| {
-        toml::Value::Array(values.iter().cloned().map(toml::Value::String).collect())
-    };
+    fn list<'v>(values: impl IntoIterator<Item = &'v String>) -> toml::Value {
+        toml::Value::Array(values.into_iter().cloned().map(toml::Value::String).collect())
+    }
+    let Network { models, registries } = &agent.network;
     let text = format!(
         "[network]\nallow = {}\n\n[environment]\npass = {}\n",
-        list(&agent.network.allow),
+        list(models.iter().chain(registries)),
         list(&agent.environment.pass)
     );
     Layer::from_toml(SourceKind::AgentFile, &agent.name, &text)

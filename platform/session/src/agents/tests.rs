@@ -1,5 +1,7 @@
 use super::*;
-use chaperone_policy::LayerStatus;
+use chaperone_policy::{
+    Action, Context, Facts, HostSet, LayerStatus, Os, Verdict, built_in, decide, merge,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,6 +22,37 @@ fn every_agent_file_can_be_read_and_gives_a_whole_layer() {
         assert_eq!((layer.status, layer.findings()), (LayerStatus::Present, [].as_slice()));
     }
     assert_eq!(all().count(), TEXTS.len());
+}
+
+#[test]
+fn through_the_proxy_an_agent_reaches_its_models_and_registries_and_a_policy_takes_them_away() {
+    let context = Context {
+        home: "/home/ada".into(),
+        workspace: "/home/ada/w".into(),
+        agent: None,
+        os: Os::Linux,
+    };
+    let verdict = |agent: &AgentFile, text: &str, host: &str| {
+        let user = Layer::from_toml(SourceKind::UserFile, "/user.toml", text);
+        assert_eq!(user.findings(), []);
+        let policy = merge(vec![built_in(), layer(agent), user], &context);
+        let action = Action::Connect { host: host.to_owned(), port: 443 };
+        decide(&policy, &Facts::at(jiff::Timestamp::UNIX_EPOCH), &action).verdict
+    };
+    let proxy = "[network]\nmode = \"proxy\"\n";
+    for agent in all() {
+        let Network { models, registries } = &agent.network;
+        let sets = registries.iter().map(|name| HostSet::named(name).unwrap());
+        assert!(!models.is_empty() && sets.clone().count() > 0, "{}", agent.name);
+        let models = models.iter().map(|pair| pair.strip_suffix(":443").unwrap());
+        for host in models.chain(sets.flat_map(|set| set.hosts.iter().copied())) {
+            assert_eq!(verdict(agent, proxy, host), Verdict::Allow, "{} {host}", agent.name);
+            let denied = format!("{proxy}deny = [\"*\"]");
+            assert_eq!(verdict(agent, &denied, host), Verdict::Deny, "{} {host}", agent.name);
+        }
+        let forge = HostSet::named("github").unwrap().hosts[0];
+        assert_eq!(verdict(agent, proxy, forge), Verdict::Ask, "{}", agent.name);
+    }
 }
 
 #[test]

@@ -107,15 +107,16 @@ const KEYS = {
   },
   'network.allow': {
     title: 'Allowed hosts',
-    about: 'Hosts that may be reached; with mode "none", HOST:PORT pairs that are relayed.',
-    takes: 'a list of hosts, `*.domain`, addresses or ranges, with or without a port',
-    example: '["*.acme.example", "api.acme.example:8443"]',
+    about:
+      'Hosts and host sets that may be reached; with mode "none", HOST:PORT pairs that are relayed.',
+    takes: 'a list of hosts and host sets',
+    example: '["crates", "*.acme.example", "api.acme.example:8443"]',
     merge: 'rules',
   },
   'network.deny': {
     title: 'Denied hosts',
-    about: 'Hosts that are never reached.',
-    takes: 'a list of hosts, `*.domain`, addresses or ranges, with or without a port',
+    about: 'Hosts and host sets that are never reached.',
+    takes: 'a list of hosts and host sets',
     example: '["paste.example"]',
     merge: 'rules',
   },
