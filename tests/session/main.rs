@@ -16,6 +16,7 @@ mod probes;
 mod proxy;
 mod secret;
 mod self_test;
+mod sign_in;
 mod signing;
 mod why;
 

@@ -73,6 +73,8 @@ fn main() -> ExitCode {
         Some(word) if word == chaperone_session::inside::QUESTION => {
             return ended(Err(anyhow::anyhow!("only the supervisor of a session answers this")));
         }
+        // Not a command for people: `BROWSER` in a session, whose supervisor has opened the page.
+        Some(word) if is_opened(word) => return ExitCode::SUCCESS,
         // Not a command for people: a self-test starts this program again.
         Some(word) if self_test::is_part(word) => return ended(self_test::run_part(words)),
         _ => Arguments::parse().command,
@@ -93,6 +95,10 @@ fn main() -> ExitCode {
         Subcommands::Import(arguments) => print::until_closed(|| import::run(&arguments)),
     };
     ended(done)
+}
+
+fn is_opened(word: &str) -> bool {
+    chaperone_session::sign_in::is_address(word) && std::env::var_os("CHAPERONE_SESSION").is_some()
 }
 
 fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {

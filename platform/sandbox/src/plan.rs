@@ -216,3 +216,10 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_refusals: bool,
 }
+
+impl Plan {
+    /// Whether the session has a network of its own, with a loopback that is not the machine's.
+    pub fn has_own_network(&self) -> bool {
+        self.tier == Tier::Full && self.network != Network::Direct
+    }
+}

@@ -149,6 +149,14 @@ impl Control {
         match *self {}
     }
 
+    /// Connects to a port of the session's own loopback.
+    ///
+    /// # Errors
+    /// Never: there is no session.
+    pub fn dial(&self, _: u16) -> std::io::Result<std::net::TcpStream> {
+        match *self {}
+    }
+
     /// Changes the size of the session's terminal.
     pub fn resize(&self, _: TerminalSize) {
         match *self {}

@@ -17,6 +17,7 @@ mod report;
 pub mod self_test;
 mod shell;
 mod shown;
+pub mod sign_in;
 pub mod users;
 mod would;
 

@@ -26,6 +26,10 @@ pub(super) enum Message {
     Signal { signal: i32 },
     /// End everything and then yourself.
     End,
+    /// Dial this port of the session's own loopback, by this version of IP.
+    Dial { port: i32, version: i32 },
+    /// What came of it: a socket whose connection is on its way, or why there is none.
+    Dialled { errno: i32 },
     /// What to do, to a process that was started ahead. Descriptors: a file that says it, then
     /// the agent's standard streams that are not the terminal.
     Order,
@@ -45,6 +49,8 @@ impl Message {
             Self::Signal { signal } => [7, signal, 0, 0],
             Self::End => [8, 0, 0, 0],
             Self::Order => [9, 0, 0, 0],
+            Self::Dial { port, version } => [10, port, version, 0],
+            Self::Dialled { errno } => [11, errno, 0, 0],
         }
     }
 
@@ -59,6 +65,8 @@ impl Message {
             [7, signal, ..] => Self::Signal { signal },
             [8, ..] => Self::End,
             [9, ..] => Self::Order,
+            [10, port, version, _] => Self::Dial { port, version },
+            [11, errno, ..] => Self::Dialled { errno },
             _ => return None,
         })
     }

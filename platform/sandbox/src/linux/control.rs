@@ -2,10 +2,18 @@
 
 use super::broker::Word;
 use super::channel::{self, Message};
-use super::terminal;
+use super::{sys, terminal};
 use crate::enforce::{ActionId, Answer, TerminalSize};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How long a connection to the session's loopback may take.
+const DIALLING: Duration = Duration::from_secs(5);
 
 /// What the tracing thread shares with the others.
 #[derive(Debug)]
@@ -19,6 +27,8 @@ pub(super) struct Shared {
     pub(super) answers: Mutex<Vec<(ActionId, Answer)>>,
     /// From the broker.
     pub(super) words: Mutex<Vec<Word>>,
+    /// Who waits for a connection to the session's loopback, in the order of asking.
+    pub(super) dialling: Mutex<VecDeque<Sender<io::Result<OwnedFd>>>>,
 }
 
 impl Shared {
@@ -39,6 +49,13 @@ impl Shared {
     pub(super) fn hear(&self, word: Word) {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).push(word);
         self.wake();
+    }
+
+    /// Hands what was dialled to whoever asked first.
+    pub(super) fn dialled(&self, socket: io::Result<OwnedFd>) {
+        let first = self.dialling.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        // Who asked may have given up.
+        let _ = first.map(|asked| asked.send(socket));
     }
 
     fn wake(&self) {
@@ -68,6 +85,36 @@ impl Control {
     /// Lets a stopped agent run on, in the foreground.
     pub fn resume(&self) {
         self.0.send(Message::Resume);
+    }
+
+    /// Connects to a port of the session's own loopback, `127.0.0.1` or else `::1`: in the full tier
+    /// that is not the machine's.
+    ///
+    /// # Errors
+    /// When nothing listens there, or the session has ended.
+    pub fn dial(&self, port: u16) -> io::Result<TcpStream> {
+        self.dial_by(port, 4).or_else(|_| self.dial_by(port, 6))
+    }
+
+    fn dial_by(&self, port: u16, version: i32) -> io::Result<TcpStream> {
+        let (asked, answer) = mpsc::channel();
+        {
+            // Answers come in the order of the messages.
+            let mut dialling = self.0.dialling.lock().unwrap_or_else(PoisonError::into_inner);
+            dialling.push_back(asked);
+            self.0.send(Message::Dial { port: port.into(), version });
+        }
+        let socket = answer.recv_timeout(DIALLING).map_err(|_| ErrorKind::TimedOut)??;
+        let stream = TcpStream::from(socket);
+        let mut fds = [libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 }];
+        sys::poll(&mut fds, DIALLING.as_millis() as i32)?;
+        match (stream.take_error()?, fds[0].revents) {
+            (Some(error), _) => return Err(error),
+            (None, 0) => return Err(ErrorKind::TimedOut.into()),
+            (None, _) => {}
+        }
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 
     /// Changes the size of the session's terminal; its programs get SIGWINCH.

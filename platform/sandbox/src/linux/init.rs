@@ -224,6 +224,9 @@ fn watch(tier: Tier, main: i32, control: BorrowedFd<'_>, terminal: Option<&Owned
                     let _ = sys::kill(-main, signal);
                 }
                 (Ok(Some((Message::Resume | Message::Signal { .. }, _))), None) => {}
+                (Ok(Some((Message::Dial { port, version }, _))), _) => {
+                    dialled(dial(port, version), control);
+                }
                 // The supervisor says so, or has gone.
                 _ => end(tier),
             }
@@ -254,6 +257,47 @@ fn resume(main: i32, terminal: Option<&OwnedFd>) {
     }
     // It may have ended in this moment.
     let _ = sys::kill(-main, libc::SIGCONT);
+}
+
+/// Dials a port of the loopback that this process is in, and does not wait for it.
+fn dial(port: i32, version: i32) -> sys::Result<OwnedFd> {
+    let port = u16::try_from(port).map_err(|_| Errno(libc::EINVAL))?.to_be();
+    let family = if version == 6 { libc::AF_INET6 } else { libc::AF_INET };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: the addresses are zeroed, which is valid for them, outlive the calls, and have the
+    // length given; the descriptor is ours alone.
+    unsafe {
+        let socket = OwnedFd::from_raw_fd(sys::check(libc::socket(family, kind, 0))?);
+        let to = |address: *const libc::sockaddr, length: usize| {
+            let length = length as libc::socklen_t;
+            match sys::check(libc::connect(socket.as_raw_fd(), address, length)) {
+                Ok(_) | Err(Errno(libc::EINPROGRESS)) => Ok(()),
+                Err(errno) => Err(errno),
+            }
+        };
+        if version == 6 {
+            let mut address: libc::sockaddr_in6 = std::mem::zeroed();
+            address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            address.sin6_port = port;
+            address.sin6_addr.s6_addr[15] = 1;
+            to((&raw const address).cast(), size_of_val(&address))?;
+        } else {
+            let mut address: libc::sockaddr_in = std::mem::zeroed();
+            address.sin_family = libc::AF_INET as libc::sa_family_t;
+            address.sin_port = port;
+            address.sin_addr.s_addr = libc::INADDR_LOOPBACK.to_be();
+            to((&raw const address).cast(), size_of_val(&address))?;
+        }
+        Ok(socket)
+    }
+}
+
+fn dialled(dialled: sys::Result<OwnedFd>, control: BorrowedFd<'_>) {
+    // Should the supervisor be gone, the poll says so next.
+    let _ = match dialled {
+        Ok(socket) => channel::send(control, Message::Dialled { errno: 0 }, &[socket.as_raw_fd()]),
+        Err(Errno(errno)) => channel::send(control, Message::Dialled { errno }, &[]),
+    };
 }
 
 /// Ends every other process of the session, and this one.

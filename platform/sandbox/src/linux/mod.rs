@@ -130,6 +130,7 @@ pub fn launch(
         terminal: OnceLock::new(),
         answers: Default::default(),
         words: Default::default(),
+        dialling: Default::default(),
     };
     let session = Session {
         tier: plan.tier,

@@ -126,7 +126,7 @@ const RUNTIME: &str = "/run";
 pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, LaunchError> {
     let full = plan.tier == Tier::Full;
     let relays = plan.network.relays();
-    let own_network = full && plan.network != Network::Direct;
+    let own_network = plan.has_own_network();
     let listeners = relays.iter().map(|relay| relay.listen).chain(plan.network.proxy());
     let landlock_abi = interface(plan)?;
     let covers = if full { covers(plan) } else { Vec::new() };

@@ -232,6 +232,10 @@ impl Tracer<'_> {
     fn message(&mut self) -> bool {
         match channel::receive(self.shared.socket.as_fd()) {
             Ok(Some((Message::Stopped { .. }, _))) => self.judge.stopped(),
+            Ok(Some((Message::Dialled { errno }, fds))) => {
+                let socket = fds.into_iter().next();
+                self.shared.dialled(socket.ok_or_else(|| std::io::Error::from(Errno(errno))));
+            }
             Ok(Some((Message::Ended { status }, _))) => {
                 self.exit = Some(exit(status));
                 self.watch = None;

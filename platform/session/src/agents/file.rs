@@ -18,6 +18,9 @@ pub struct AgentFile {
     /// Its hosts.
     #[serde(default)]
     pub network: Network,
+    /// How a person signs it in.
+    #[serde(default)]
+    pub sign_in: SignIn,
     /// Its variables.
     #[serde(default)]
     pub environment: Environment,
@@ -126,6 +129,14 @@ pub struct Network {
     /// Host sets from which what it works on installs packages.
     #[serde(default)]
     pub registries: Vec<String>,
+}
+
+/// How a person signs an agent in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The pages that it opens in a browser for it: addresses without what is asked of them.
+    pub pages: Vec<String>,
 }
 
 /// An agent's variables.

@@ -22,7 +22,7 @@ pub use brief::{Written, write};
 pub use command::{Insists, command};
 pub use file::{
     AgentFile, Briefing, Environment, Find, ForcedBy, How, Item, Listed, Mirror, Network,
-    OwnSandbox, Patience, State,
+    OwnSandbox, Patience, SignIn, State,
 };
 pub use find::{Found, detect, find_installed, program};
 pub use seed::{SeedError, seed};

@@ -5,6 +5,7 @@
 
 use super::asking::{Asking, Waiter};
 use super::live::Live;
+use super::pages::{self, Pages};
 use super::terminal::Terminal;
 use super::told::{self, Begun};
 use super::{signals, words};
@@ -30,6 +31,7 @@ pub(crate) struct Supervision<'a> {
     pub(crate) segment: Arc<Segment>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) control: Control,
+    pub(crate) pages: Pages,
     pub(crate) terminal: Option<Arc<Terminal>>,
     /// What was asked last in each process: the program that `env` starts for a script is the same
     /// wish, and is not asked about again.
@@ -93,7 +95,7 @@ impl Supervision<'_> {
         }
     }
 
-    fn record(&self, event: NewEvent) -> Result<(), Answer> {
+    pub(super) fn record(&self, event: NewEvent) -> Result<(), Answer> {
         match self.segment.append(event) {
             Ok(_) => Ok(()),
             Err(error) => Err(Answer::Deny { message: words::not_recorded(&error) }),
@@ -171,6 +173,9 @@ impl Judge for Supervision<'_> {
         }
         if let Some(about) = told::question(exec) {
             return self.answer(exec, &about).unwrap_or_else(|refusal| refusal);
+        }
+        if let Some(address) = pages::asked(exec) {
+            return self.open(address).unwrap_or_else(|refusal| refusal);
         }
         let given = self.given.of(exec);
         self.judge(id, given.as_ref().unwrap_or(exec)).unwrap_or_else(|refusal| refusal)

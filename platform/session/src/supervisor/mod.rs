@@ -11,6 +11,7 @@ mod judge;
 mod learning;
 mod live;
 mod network;
+mod pages;
 mod refusals;
 mod signals;
 mod signatures;
@@ -26,6 +27,7 @@ use crate::learn::{Proposal, propose};
 use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::memory::prepare_memory;
 use crate::paths::{Paths, private_dir};
+use crate::sign_in;
 pub(crate) use crate::signing::check as check_signing;
 use crate::signing::{self, Signing};
 use announce::Announcer;
@@ -44,6 +46,7 @@ use judge::{Given, Learned, Supervision};
 use learning::{offered, refused};
 use live::Live;
 use network::Gate;
+use pages::Pages;
 use signatures::Signatures;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -328,6 +331,9 @@ impl<'a> Prepared<'a> {
             disk: &RealDisk,
         })?;
         plan.tells_refusals = self.learns;
+        if self.loaded.agent.is_some_and(|agent| !agent.sign_in.pages.is_empty()) {
+            plan.environment.insert(sign_in::VARIABLE.to_owned(), self.program.clone());
+        }
         if let Some(signing) = &self.signing {
             signing.allow_in(&mut plan);
         }
@@ -606,6 +612,7 @@ fn supervise(
         begun: Begun { policy: Arc::clone(&loaded.policy), plan },
         segment: Arc::clone(segment),
         asking: Arc::clone(&asking),
+        pages: Pages::new(loaded.agent, plan.has_own_network(), &control),
         control,
         terminal: terminal.clone(),
         asked: HashMap::new(),

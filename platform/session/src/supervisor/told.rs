@@ -28,14 +28,18 @@ pub(crate) struct Begun<'a> {
 
 /// The action that a program asks about, if it is this program and asks.
 pub(crate) fn question(exec: &ObservedExec) -> Option<Action> {
-    static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
     let [_, word, action] = exec.command.argv.as_slice() else { return None };
     if word != QUESTION {
         return None;
     }
-    let own = OWN.get_or_init(|| std::env::current_exe().ok()).as_ref()?;
-    let action = serde_json::from_str(action).ok();
-    action.filter(|_| exec.command.executable == *own)
+    serde_json::from_str(action).ok().filter(|_| is_own(exec))
+}
+
+/// Whether a program is this one.
+pub(crate) fn is_own(exec: &ObservedExec) -> bool {
+    static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let own = OWN.get_or_init(|| std::env::current_exe().ok());
+    own.as_ref().is_some_and(|own| exec.command.executable == *own)
 }
 
 impl Supervision<'_> {
