@@ -4,8 +4,9 @@
 use crate::Question;
 use crate::connections::Open;
 use crate::dial::{Connected, Failure, Way};
+use crate::open::{Opener, Scrub, Scrubbed, inject};
 use crate::proxy::PATIENCE;
-use crate::request::{HTTP, Malformed, Wish, take_hop_by_hop, wish};
+use crate::request::{HTTP, HTTPS, Malformed, Wish, take_hop_by_hop, wish};
 use crate::rewound::Rewound;
 use crate::serve::{Permit, Tunnel};
 use crate::target::Target;
@@ -15,7 +16,7 @@ use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1 as client;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -23,27 +24,29 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio_rustls::client::TlsStream;
 
 /// Bytes of a head, of a request or a response: longer ones are refused.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// A reason phrase is a line that some programs show.
 const LONGEST_PHRASE: usize = 300;
 
-type Body = Either<Incoming, Either<Full<Bytes>, Empty<Bytes>>>;
+type Body = Either<Either<Incoming, Scrubbed>, Either<Full<Bytes>, Empty<Bytes>>>;
 
 /// Serves a client of the proxy until it goes.
 pub(crate) async fn serve(way: Arc<Way>, inside: Rewound, permit: Permit) {
-    let client = Client { way, permit, fixed: None, upstream: Mutex::new(None) };
+    let client = Client { way, permit, fixed: None, opener: None, upstream: Mutex::new(None) };
     client.serve(inside).await;
 }
 
 /// A connection that requests are to go over.
-pub(crate) struct Made {
+pub(crate) struct Made<S = TcpStream> {
     pub(crate) target: Target,
     pub(crate) open: Arc<Open>,
-    pub(crate) outside: TcpStream,
+    pub(crate) outside: S,
     /// It leads to another proxy, to which requests name their target.
     pub(crate) to_proxy: bool,
 }
@@ -55,7 +58,29 @@ pub(crate) async fn serve_made(way: Arc<Way>, made: Made, inside: Rewound, permi
     // What cannot be begun is closed, which the agent sees.
     let Ok(upstream) = Upstream::new(made, &permit).await else { return };
     let upstream = Mutex::new(Some(upstream));
-    Client { way, permit, fixed: Some(target), upstream }.serve(inside).await;
+    Client { way, permit, fixed: Some(target), opener: None, upstream }.serve(inside).await;
+}
+
+/// Serves a client whose TLS was opened. `made` is the connection to the host, or why there is none,
+/// which is then tried again for each request, so that the client hears why.
+pub(crate) async fn serve_opened(
+    way: Arc<Way>,
+    opener: Arc<Opener>,
+    target: Target,
+    made: Result<(TlsStream<TcpStream>, Arc<Open>), Failure>,
+    inside: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    permit: Permit,
+) {
+    let upstream = match made {
+        Ok((outside, open)) => {
+            let made = Made { target: target.clone(), open, outside, to_proxy: false };
+            Upstream::new(made, &permit).await.ok()
+        }
+        Err(_) => None,
+    };
+    let upstream = Mutex::new(upstream);
+    let client = Client { way, permit, fixed: Some(target), opener: Some(opener), upstream };
+    client.serve(inside).await;
 }
 
 struct Client {
@@ -63,6 +88,8 @@ struct Client {
     permit: Permit,
     /// Where every request goes.
     fixed: Option<Target>,
+    /// What opened the client's TLS: requests go on over TLS, too.
+    opener: Option<Arc<Opener>>,
     /// What was used last, for the next request to the same target.
     upstream: Mutex<Option<Upstream>>,
 }
@@ -76,7 +103,10 @@ struct Upstream {
 }
 
 impl Upstream {
-    async fn new(made: Made, permit: &Permit) -> Result<Self, Failure> {
+    async fn new<S>(made: Made<S>, permit: &Permit) -> Result<Self, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Made { target, open, outside, to_proxy } = made;
         let (sender, connection) = client::Builder::new()
             .max_buf_size(LONGEST_HEAD)
@@ -98,7 +128,7 @@ impl Upstream {
 }
 
 impl Client {
-    async fn serve(self, inside: Rewound) {
+    async fn serve(self, inside: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let client = Arc::new(self);
         let service = service_fn(move |request| {
             let client = Arc::clone(&client);
@@ -152,7 +182,20 @@ impl Client {
         target: Target,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
-        let (mut request, upgrade) = prepared(&target, request);
+        let usual = if self.opener.is_some() { HTTPS } else { HTTP };
+        let (mut request, mut upgrade) = prepared(&target, usual, request);
+        let bindings = self.way.judge.bindings(&target);
+        let keys = if bindings.is_empty() {
+            Vec::new()
+        } else {
+            // In another protocol nobody could tell what is said.
+            upgrade = None;
+            for name in [UPGRADE, CONNECTION] {
+                request.headers_mut().remove(name);
+            }
+            let is_verified = self.opener.is_some();
+            inject(&self.way, &target, &bindings, is_verified, &mut request).await?
+        };
         let mut kept = self.upstream.lock().await;
         let mut upstream = match kept.take().filter(|kept| kept.target == target) {
             Some(kept) if !kept.open.is_ended() => kept,
@@ -179,10 +222,29 @@ impl Client {
         let (mut head, body) = response.into_parts();
         take_hop_by_hop(&mut head.headers);
         head.version = Version::HTTP_11;
-        Ok(Response::from_parts(head, Either::Left(body)))
+        if keys.is_empty() {
+            return Ok(Response::from_parts(head, Either::Left(Either::Left(body))));
+        }
+        if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|own| *own != "identity")
+        {
+            return Err(Failure::Unreachable(format!(
+                "chaperone: {target} gave no answer that can be passed on\n  It is compressed \
+                 ({encoding:?}), so nobody can see whether it repeats a credential."
+            )));
+        }
+        let scrub = Scrub::new(keys);
+        scrub.head(&mut head);
+        let body = Scrubbed::new(body, scrub);
+        Ok(Response::from_parts(head, Either::Left(Either::Right(body))))
     }
 
     async fn upstream(&self, target: &Target) -> Result<Upstream, Failure> {
+        if let Some(opener) = &self.opener {
+            let (outside, open) = self.way.connect(target).await?;
+            let outside = opener.connect(target, outside).await?;
+            let made = Made { target: target.clone(), open, outside, to_proxy: false };
+            return Upstream::new(made, &self.permit).await;
+        }
         let Connected { stream, open, to_proxy } = self.way.connect_for_requests(target).await?;
         let made = Made { target: target.clone(), open, outside: stream, to_proxy };
         Upstream::new(made, &self.permit).await
@@ -203,10 +265,19 @@ impl Client {
         };
         let outside = hyper::upgrade::on(&mut response);
         let (open, permit) = (Arc::clone(open), Arc::clone(&self.permit));
+        let was_opened = self.opener.is_some();
         tokio::spawn(async move {
             let _permit = permit;
             let (Ok(inside), Ok(outside)) = tokio::join!(inside, outside) else { return };
-            if let (Some((inside, first)), Some((outside, back))) = (inner(inside), outer(outside))
+            if was_opened {
+                let (mut inside, mut outside) = (TokioIo::new(inside), TokioIo::new(outside));
+                // A side that fails ends both; there is nobody to tell but the other side.
+                tokio::select! {
+                    _ = copy_bidirectional(&mut inside, &mut outside) => {}
+                    () = open.ended() => {}
+                }
+            } else if let (Some((inside, first)), Some((outside, back))) =
+                (inner(inside), outer(outside))
             {
                 carry(&open, &inside, &outside, &first, &back).await;
             }
@@ -227,14 +298,18 @@ struct Asked {
 }
 
 /// A request as the other side takes it.
-fn prepared(target: &Target, mut request: Request<Incoming>) -> (Request<Incoming>, Option<Asked>) {
+fn prepared(
+    target: &Target,
+    usual: u16,
+    mut request: Request<Incoming>,
+) -> (Request<Incoming>, Option<Asked>) {
     let asked = take_hop_by_hop(request.headers_mut())
         .map(|protocol| Asked { protocol, inside: hyper::upgrade::on(&mut request) });
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
-    if let Ok(host) = HeaderValue::try_from(target.authority(HTTP)) {
+    if let Ok(host) = HeaderValue::try_from(target.authority(usual)) {
         headers.insert(HOST, host);
     }
     if let Some(Asked { protocol, .. }) = &asked {

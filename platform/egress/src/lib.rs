@@ -10,6 +10,7 @@ mod dial;
 pub mod hello;
 mod http;
 mod inspect;
+mod open;
 mod proxy;
 mod request;
 mod rewound;
@@ -21,10 +22,12 @@ mod upstream;
 
 pub use connections::Connections;
 pub use dial::{Resolve, by_the_system, is_own};
+pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
 pub use serve::{Entrance, serve};
 pub use target::{BadTarget, Host, Target};
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What is to be decided about a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,14 @@ pub enum Question {
     },
     /// What is said inside is not what was asked for: it is refused, and this is what was said.
     Disagreement(String),
+    /// The credential of this name is about to be put on the wire, to a host that has proved itself.
+    Credential(String),
+    /// A request to a host that a credential is bound to may not go there: it is refused, and this
+    /// is what it carries.
+    Foreign(String),
+    /// A client does not take the certificate under which TLS to the host is opened: this is what is
+    /// known of it, and the connection is over.
+    Distrusted(String),
 }
 
 /// What was decided.
@@ -78,6 +89,18 @@ pub trait Judge: Send + Sync {
     /// Answers at once or later, and in any case without keeping its caller waiting. Dropping what
     /// it returns before the answer has come says that nobody waits for it any more.
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting>;
+
+    /// What opens TLS to this target; `None` where it is carried as it is.
+    fn opener(&self, target: &Target) -> Option<Arc<Opener>> {
+        let _ = target;
+        None
+    }
+
+    /// The credentials that are bound to this target. Where there is one, no other goes there.
+    fn bindings(&self, target: &Target) -> Vec<Arc<Binding>> {
+        let _ = target;
+        Vec::new()
+    }
 
     /// How a connection that may be made leaves this machine.
     fn route(&self, target: &Target) -> Route {

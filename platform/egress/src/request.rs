@@ -11,6 +11,8 @@ use hyper::{Method, Version};
 
 /// The port of plain HTTP.
 pub(crate) const HTTP: u16 = 80;
+/// The port of HTTP over TLS.
+pub(crate) const HTTPS: u16 = 443;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

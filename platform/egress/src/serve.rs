@@ -2,10 +2,11 @@
 
 use crate::connections::{Connections, Open};
 use crate::dial::{Resolve, Way};
+use crate::hello::HANDSHAKE;
 use crate::inspect::Inside;
 use crate::rewound::Rewound;
 use crate::target::{Host, Target};
-use crate::{Judge, http, inspect, proxy, tunnel};
+use crate::{Judge, Question, http, inspect, open, proxy, tunnel};
 use std::io;
 use std::net::TcpListener as Listener;
 use std::pin::Pin;
@@ -124,8 +125,10 @@ async fn relay(way: Arc<Way>, target: Target, inside: TcpStream, permit: Permit)
     let Ok((outside, open)) = way.connect(&target).await else { return };
     match &target.host {
         // A relay to an address stands in for it under whatever name leads there inside.
-        Host::Address(_) => tunnel::carry(&open, &inside, &outside, &[], &[]).await,
-        Host::Name(_) => {
+        Host::Address(_) if way.judge.bindings(&target).is_empty() => {
+            tunnel::carry(&open, &inside, &outside, &[], &[]).await;
+        }
+        Host::Address(_) | Host::Name(_) => {
             let tunnel = Tunnel { way, target, open, inside, outside, permit };
             tunnel.carry(Vec::new()).await;
         }
@@ -156,6 +159,16 @@ impl Tunnel {
             };
             match said {
                 Ok(Inside::Bytes(first)) => {
+                    let is_tls = first.first() == Some(&HANDSHAKE);
+                    if let Some(opener) = way.judge.opener(&target).filter(|_| is_tls) {
+                        let tunnel = Self { way, target, open, inside, outside, permit };
+                        return open::serve(opener, tunnel, first).await;
+                    }
+                    if !way.judge.bindings(&target).is_empty() {
+                        let said = "what is no HTTPS could carry any other".to_owned();
+                        // It is closed; that it was recorded is what is waited for.
+                        return drop(way.ask(&target, Question::Foreign(said)).await);
+                    }
                     tunnel::carry(&open, &inside, &outside, &first, &[]).await;
                 }
                 Ok(Inside::Requests(first)) => {

@@ -30,7 +30,10 @@ impl Judge for Through {
                 }
             }
             Question::Connect => Ruling::Allow,
-            Question::Disagreement(said) => Ruling::Deny(said),
+            Question::Disagreement(said)
+            | Question::Credential(said)
+            | Question::Foreign(said)
+            | Question::Distrusted(said) => Ruling::Deny(said),
         };
         answer(ruling);
         None

@@ -126,7 +126,10 @@ impl Judge for Rules {
             Question::Address { address, own } => {
                 decide_address(policy, address, target.port, own).map(|decision| decision.reason)
             }
-            Question::Disagreement(said) => Some(said),
+            Question::Disagreement(said)
+            | Question::Credential(said)
+            | Question::Foreign(said)
+            | Question::Distrusted(said) => Some(said),
         };
         answer(match denied {
             None => Ruling::Allow,

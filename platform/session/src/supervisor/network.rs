@@ -24,6 +24,9 @@ use std::thread;
 /// More refused hosts than this are not remembered: an agent does not fill the memory.
 const MOST_REFUSED: usize = 1024;
 
+/// The key of the policy that binds credentials to hosts.
+const INJECT: &str = "credentials.inject";
+
 /// Listens on the machine's own loopback, for a session that has no network of its own.
 pub(super) fn listen() -> Result<(TcpListener, SocketAddrV4), StartError> {
     let listen = || {
@@ -95,6 +98,35 @@ impl Judge for Gate {
                 };
                 // It is about no host that a policy could allow, so it ends while one observes, too.
                 self.refuse(target, decision, answer);
+            }
+            Question::Credential(name) => {
+                let decision = Decision {
+                    verdict: Verdict::Allow,
+                    rule: Some(format!("{INJECT} {name}")),
+                    origin: Origin::built_in(),
+                    reason: format!("The credential {name:?} is bound to this host."),
+                };
+                self.settle(&policy, target, target.host.clone(), decision, answer);
+            }
+            Question::Foreign(said) => {
+                let reason = format!(
+                    "A host that a credential is bound to takes no other, and here {said}. What the \
+                     session holds in its place goes there alone."
+                );
+                let rule = Some(INJECT.to_owned());
+                let (verdict, origin) = (Verdict::Deny, Origin::built_in());
+                self.refuse(target, Decision { verdict, rule, origin, reason }, answer);
+            }
+            Question::Distrusted(said) => {
+                let reason = format!(
+                    "TLS to {} is opened in this session, and of a program it is known: {said}. It \
+                     has to trust the certificates in the file that SSL_CERT_FILE names; one that \
+                     trusts only certificates of its own cannot reach this host here.",
+                    target.host
+                );
+                let rule = Some(INJECT.to_owned());
+                let (verdict, origin) = (Verdict::Deny, Origin::built_in());
+                self.refuse(target, Decision { verdict, rule, origin, reason }, answer);
             }
         }
         None
