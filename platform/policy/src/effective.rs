@@ -88,6 +88,8 @@ pub struct NetworkPolicy {
     pub upstream: Option<Sourced<Upstream>>,
     /// What goes past that; only managed entries where a managed layer names it.
     pub bypass: Vec<Sourced<HostPattern>>,
+    /// Files of certificates that its programs trust, too.
+    pub ca: Vec<Sourced<PathPattern>>,
 }
 
 /// A command rule with its place.

@@ -106,7 +106,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let closed = lists::closed(&parts, |settings| settings.signing.closed.as_ref());
     let keys = lists::ssh_keys(&parts, closed.as_ref());
     let filesystem = lists::filesystem(&parts, context, &keys, &mut merged);
-    let network = network(&parts, &mut merged);
+    let network = network(&parts, context, &mut merged);
     let commands = commands(&parts, context, &mut merged);
     let environment = lists::environment(&parts, &mut merged);
     let signing = lists::signing(&parts, keys, closed, &mut merged);
@@ -333,7 +333,7 @@ fn effective_remote(parts: &Parts<'_>, merged: &mut Merged) -> Option<Remote> {
     Some(Remote { url: url?, root, on_expiry, trusted })
 }
 
-fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {
+fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> NetworkPolicy {
     let mode = choose(
         "network.mode",
         parts,
@@ -355,8 +355,9 @@ fn network(parts: &Parts<'_>, merged: &mut Merged) -> NetworkPolicy {
     let upstream =
         prefer("network.upstream", parts, merged, why_not, |s| s.network.upstream.as_ref());
     let bypass = lists::bypass(parts, upstream.as_ref().map(|upstream| &upstream.origin), merged);
+    let ca = lists::certificates(parts, context, merged);
     let mode = mode.unwrap_or_else(|| built_in(NetworkMode::None));
-    NetworkPolicy { mode, allow, deny, closed, upstream, bypass }
+    NetworkPolicy { mode, allow, deny, closed, upstream, bypass, ca }
 }
 
 fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
@@ -457,7 +458,8 @@ fn _every_key_is_merged(settings: &Settings) {
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier: _ },
         filesystem: FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread: _ },
-        network: NetworkSettings { mode: _, allow: _, deny: _, closed: _, upstream: _, bypass: _ },
+        network:
+            NetworkSettings { mode: _, allow: _, deny: _, closed: _, upstream: _, bypass: _, ca: _ },
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
         signing: SigningSettings { ssh_keys: _, closed: _ },

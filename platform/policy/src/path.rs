@@ -36,6 +36,17 @@ impl PathText {
         Ok(Self(text.to_owned()))
     }
 
+    /// Checks the path of one file outside of the workspace, whose content a session does not choose.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub(crate) fn parse_file(text: &str) -> Result<Self, &'static str> {
+        if has_glob(text) || !(text.starts_with("~/") || is_absolute(text, Os::Windows)) {
+            return Err("a file's path, absolute or from `~`, no glob");
+        }
+        Self::parse(text)
+    }
+
     /// What can still be read of a text that is no path: the part before what cannot be read.
     /// It covers more than the text meant, so it may only restrict.
     pub(crate) fn salvage(text: &str) -> Option<Self> {

@@ -459,7 +459,7 @@ impl<'t> Reader<'t> {
 
     fn network(&mut self, value: &Node<'t>, repaired: bool) -> NetworkSettings {
         let mut settings = NetworkSettings::default();
-        let known = ["mode", "allow", "deny", "closed", "upstream", "upstream_bypass"];
+        let known = ["mode", "allow", "deny", "closed", "upstream", "upstream_bypass", "ca"];
         let Some(entries) = self.section("network", value, &known) else {
             if self.managed() {
                 settings.mode = Some(self.located(value, false, NetworkMode::None));
@@ -514,6 +514,9 @@ impl<'t> Reader<'t> {
                 "upstream_bypass" => {
                     settings.bypass =
                         self.grants("network.upstream_bypass", value, repaired, HostPattern::parse);
+                }
+                "ca" => {
+                    settings.ca = self.grants("network.ca", value, repaired, PathText::parse_file);
                 }
                 _ => settings.closed = self.closed("network.closed", value, repaired),
             }

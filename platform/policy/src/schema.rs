@@ -102,6 +102,8 @@ pub struct NetworkSettings {
     pub upstream: Option<Located<Upstream>>,
     /// `upstream_bypass`: a grant.
     pub bypass: Vec<Located<HostPattern>>,
+    /// `ca`: a grant.
+    pub ca: Vec<Located<PathText>>,
 }
 
 /// `[commands]` of one layer.

@@ -6,10 +6,11 @@ use crate::bundle::https::{head, tls};
 use crate::place::{Place, text};
 use anyhow::{Context, Result, ensure};
 use chaperone_tests::eventually;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConnection, StreamOwned};
+use sha2::Digest;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,12 +26,22 @@ struct Shelf {
     /// The folder of the repository.
     repositories: PathBuf,
     wheel: Vec<u8>,
+    /// A crate.
+    packed: Vec<u8>,
 }
 
-/// Serves over TLS where a client begins with it, and plainly else.
-fn serve(shelf: Shelf) -> Result<u16> {
+/// Serves over TLS where a client begins with it, and plainly else. It also says who signed for it,
+/// and leaves what it shows for other servers of the host in `folder`.
+fn serve(shelf: Shelf, folder: &Path) -> Result<(u16, String)> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Of another name than what it signs.
+    params.distinguished_name.push(DnType::CommonName, "Acme");
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(vec![HOST.to_owned()])?.self_signed(&key)?;
+    let certificate = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&key, &authority)?;
+    fs::write(folder.join("certificate.pem"), certificate.pem())?;
+    fs::write(folder.join("key.pem"), key.serialize_pem())?;
     let config = tls(&certificate, &key)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
@@ -54,7 +65,7 @@ fn serve(shelf: Shelf) -> Result<u16> {
             });
         }
     });
-    Ok(port)
+    Ok((port, authority.pem()))
 }
 
 /// One request, and the end of the connection.
@@ -92,6 +103,32 @@ fn answer(stream: &mut (impl Read + Write), shelf: &Shelf) -> Result<()> {
             b"<a href=\"/thing-1.0-py3-none-any.whl\">thing-1.0-py3-none-any.whl</a>",
         ),
         "/thing-1.0-py3-none-any.whl" => give("application/zip", &shelf.wheel),
+        "/index/config.json" => give(
+            "application/json",
+            format!(r#"{{"dl":"https://{}/dl"}}"#, field("host")).as_bytes(),
+        ),
+        "/index/th/in/thing" => {
+            let sum = hex::encode(sha2::Sha256::digest(&shelf.packed));
+            let line = format!(
+                r#"{{"name":"thing","vers":"1.0.0","deps":[],"features":{{}},"cksum":"{sum}","yanked":false}}"#
+            );
+            give("text/plain", line.as_bytes())
+        }
+        "/dl/thing/1.0.0/download" => give("application/gzip", &shelf.packed),
+        "/chat" => {
+            write!(
+                stream,
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                 Upgrade: websocket\r\nSec-WebSocket-Accept: y\r\n\r\n"
+            )?;
+            stream.flush()?;
+            let mut frame = [0; 4];
+            while stream.read_exact(&mut frame).is_ok() {
+                stream.write_all(&frame)?;
+                stream.flush()?;
+            }
+            Ok(())
+        }
         "/events" => {
             write!(
                 stream,
@@ -154,15 +191,35 @@ fn wheel(folder: &Path) -> Result<Vec<u8>> {
     Ok(fs::read(file)?)
 }
 
+/// A crate with nothing in it but its name.
+fn packed(folder: &Path) -> Result<Vec<u8>> {
+    let source = folder.join("thing-1.0.0/src");
+    fs::create_dir_all(&source)?;
+    fs::write(source.join("lib.rs"), "")?;
+    let manifest = "[package]\nname = \"thing\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
+    fs::write(folder.join("thing-1.0.0/Cargo.toml"), manifest)?;
+    let made = std::process::Command::new("tar")
+        .arg("-C")
+        .arg(folder)
+        .args(["-cz", "thing-1.0.0"])
+        .output()?;
+    ensure!(made.status.success(), "{}", text(&made.stderr));
+    Ok(made.stdout)
+}
+
 fn stage() -> Result<(Place, u16, PathBuf)> {
     let place = Place::new()?;
     let pushed = place.command("git").args(["push", "-q", "origin", "HEAD:main"]).output()?;
     ensure!(pushed.status.success(), "{}", text(&pushed.stderr));
     let repositories = place.remote().parent().context("a folder")?.to_owned();
     let wheel = wheel(&place.home())?;
-    let port = serve(Shelf { work: place.work(), repositories, wheel })?;
+    let packed = packed(&place.home())?;
+    let shelf = Shelf { work: place.work(), repositories, wheel, packed };
+    let (port, authority) = serve(shelf, &place.home())?;
+    fs::write(place.home().join("authority.pem"), authority)?;
     place.configure(&format!(
-        "[network]\nmode = \"proxy\"\nallow = [\"{HOST}:{port}\", \"127.0.0.1:{port}\"]\n"
+        "[network]\nmode = \"proxy\"\nca = [\"~/authority.pem\"]\n\
+         allow = [\"{HOST}\", \"127.0.0.1\"]\n"
     ))?;
     let hosts = place.home().join("hosts");
     fs::write(&hosts, format!("127.0.0.1 localhost {HOST}\n"))?;
@@ -172,12 +229,16 @@ fn stage() -> Result<(Place, u16, PathBuf)> {
 /// Runs a line of shell in both tiers, where it has to say this.
 fn says(line: &str, expected: &str) -> Result<()> {
     let (place, port, hosts) = stage()?;
+    run(&place, &hosts, &format!("at={HOST}:{port}; {line}"), expected)
+}
+
+fn run(place: &Place, hosts: &Path, line: &str, expected: &str) -> Result<()> {
     // Those of the system: others may lie where an ordinary user does not come.
     let script = format!(
         "exec 2>&1; PATH=/usr/local/bin:/usr/bin:/bin; export npm_config_update_notifier=false; \
-         at={HOST}:{port}; {line}"
+         {line}"
     );
-    in_both_tiers(&place, Some(&hosts), &script, |tier: Tier, done| {
+    in_both_tiers(place, Some(hosts), &script, |tier: Tier, done| {
         assert_eq!(text(&done.stdout), expected, "{tier:?}: {}", text(&done.stderr));
         Ok(())
     })
@@ -186,21 +247,63 @@ fn says(line: &str, expected: &str) -> Result<()> {
 #[test]
 fn curl_over_http_and_tls_and_its_events_arrive_one_by_one() -> Result<()> {
     says(
-        "curl -sS http://$at/hello; curl -sSk https://$at/hello; \
+        "curl -sS http://$at/hello; curl -sS https://$at/hello; \
+         curl -sS -x socks5h://${http_proxy#http://} https://$at/hello; \
+         env -u CURL_CA_BUNDLE -u SSL_CERT_FILE curl -sS https://$at/hello 2>&1 | grep -o 'curl: (60)'; \
          curl -sSN http://$at/events | while read -r field event; do \
          [ -z \"$field\" ] || { echo $event; touch seen-$event; }; done; \
-         curl -sSkN https://$at/events | while read -r field event; do \
+         curl -sSN https://$at/events | while read -r field event; do \
          [ -z \"$field\" ] || { echo $event; touch seen-$event; }; done; \
          curl -sS http://other.example/ | sed -n 1p",
-        "hello\nhello\n1\n2\n1\n2\nchaperone: denied: a connection to other.example:80\n",
+        "hello\nhello\nhello\ncurl: (60)\n1\n2\n1\n2\n\
+         chaperone: denied: a connection to other.example:80\n",
     )
+}
+
+/// A server of Node's that says which protocol it was asked in, and the port that it has.
+fn http2(folder: &Path) -> Result<(std::process::Child, u16)> {
+    let script = "const fs = require('fs'), http2 = require('http2');\n\
+        const read = (name) => fs.readFileSync(process.argv[1] + '/' + name);\n\
+        const server = http2.createSecureServer(\n\
+          { cert: read('certificate.pem'), key: read('key.pem'), allowHTTP1: true },\n\
+          (request, response) => response.end('asked in ' + request.httpVersion + '\\n'));\n\
+        server.listen(0, '127.0.0.1', () => console.log(server.address().port));\n\
+        process.stdin.resume().on('end', () => process.exit());";
+    let mut node = std::process::Command::new("node")
+        .args(["-e", script])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(node.stdout.take().context("its output")?).read_line(&mut line)?;
+    Ok((node, line.trim().parse()?))
+}
+
+#[test]
+fn http_2_from_end_to_end() -> Result<()> {
+    let (place, _, hosts) = stage()?;
+    let (mut node, port) = http2(&place.home())?;
+    let done = run(
+        &place,
+        &hosts,
+        &format!(
+            "curl -sS --http2 https://{HOST}:{port}/; curl -sS --http1.1 https://{HOST}:{port}/; \
+             curl -sS --http2 -x socks5h://${{http_proxy#http://}} https://{HOST}:{port}/"
+        ),
+        "asked in 2.0\nasked in 1.1\nasked in 2.0\n",
+    );
+    // It ends with its input.
+    drop(node.stdin.take());
+    node.wait()?;
+    done
 }
 
 #[test]
 fn git_over_http_and_tls() -> Result<()> {
     says(
         "rm -rf a b; git clone -q http://$at/repository.git a; git -C a log --format=%s; \
-         git -c http.sslVerify=false clone -q https://$at/repository.git b; \
+         git clone -q https://$at/repository.git b; \
          git -C b log --format=%s; rm -rf a b; \
          git ls-remote https://other.example/x.git 2>&1 | grep -ow 403",
         "first\nfirst\n403\n",
@@ -210,17 +313,94 @@ fn git_over_http_and_tls() -> Result<()> {
 #[test]
 fn python_and_pip() -> Result<()> {
     says(
-        "python3 -c \"import urllib.request as u; print(u.urlopen('http://$at/hello').read())\"; \
+        "for of in http https; do \
+         python3 -c \"import urllib.request as u; print(u.urlopen('$of://$at/hello').read())\"; \
+         done; \
          python3 -c \"import urllib.request as u; u.urlopen('https://other.example/')\" 2>&1 | \
          grep -o 'other.example is not among the hosts' | sort -u; \
          python3 -m pip download -q --no-deps --disable-pip-version-check --no-cache-dir \
-         --index-url http://$at/simple --trusted-host tools.example -d wheels thing==1.0; \
+         --index-url https://$at/simple -d wheels thing==1.0; \
          ls wheels; rm -r wheels",
-        "b'hello\\n'\nother.example is not among the hosts\nthing-1.0-py3-none-any.whl\n",
+        "b'hello\\n'\nb'hello\\n'\nother.example is not among the hosts\n\
+         thing-1.0-py3-none-any.whl\n",
     )
 }
 
 #[test]
 fn npm() -> Result<()> {
-    says("npm view left-pad version --registry http://$at/", "1.3.0\n")
+    says(
+        "npm view left-pad version --registry http://$at/; \
+         npm view left-pad version --registry https://$at/",
+        "1.3.0\n1.3.0\n",
+    )
+}
+
+#[test]
+fn cargo() -> Result<()> {
+    ensure!(
+        Path::new("/usr/bin/cargo").exists(),
+        "this test needs the system's own cargo, 1.68 or later (Debian: cargo-web): an ordinary \
+         user does not come to another's"
+    );
+    says(
+        "mkdir -p c/src c/.cargo; touch c/src/lib.rs; cd c; export CARGO_HOME=$PWD/home; \
+         printf '[registries.own]\\nindex = \"sparse+https://%s/index/\"\\n' $at > \
+         .cargo/config.toml; \
+         printf '[package]\\nname = \"c\"\\nversion = \"1.0.0\"\\n[dependencies]\\n\
+         thing = { version = \"1\", registry = \"own\" }\\n' > Cargo.toml; \
+         cargo fetch -q; ls home/registry/cache/*; cd ..; rm -r c",
+        "thing-1.0.0.crate\n",
+    )
+}
+
+/// By a program that is written in Go, and smaller than its compiler.
+#[test]
+fn what_is_written_in_go() -> Result<()> {
+    says(
+        "for of in http https; do rclone -q copyurl --stdout $of://$at/hello; done; \
+         rclone -q copyurl --stdout https://other.example/ 2>&1 | grep -o Forbidden | sort -u",
+        "hello\nhello\nForbidden\n",
+    )
+}
+
+#[test]
+fn a_web_socket_over_tls() -> Result<()> {
+    says(
+        "cat > chat.py <<'END'\n\
+         import http.client, os, sys\n\
+         proxy = os.environ['https_proxy'].split('/')[2]\n\
+         client = http.client.HTTPSConnection(proxy)\n\
+         host, port = sys.argv[1].split(':')\n\
+         client.set_tunnel(host, int(port))\n\
+         client.connect()\n\
+         client.sock.sendall(b'GET /chat HTTP/1.1\\r\\nHost: ' + sys.argv[1].encode() +\n\
+         \x20  b'\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n')\n\
+         print(client.sock.recv(1000).split()[1].decode())\n\
+         for frame in b'\\x81\\x02hi', b'\\x81\\x02ho':\n\
+         \x20  client.sock.sendall(frame)\n\
+         \x20  print(client.sock.recv(4) == frame)\n\
+         END\n\
+         python3 chat.py $at; rm chat.py",
+        "101\nTrue\nTrue\n",
+    )
+}
+
+#[test]
+fn certificates_that_a_session_could_have_written_or_nobody_has_are_not_trusted() -> Result<()> {
+    let (place, ..) = stage()?;
+    let inside = place.work().join("own.pem");
+    fs::copy(place.home().join("authority.pem"), &inside)?;
+    place.configure(&format!(
+        "[network]\nca = [\"~/nothing.pem\", \"{}\", \"~/hosts\"]\n",
+        inside.display()
+    ))?;
+    let done = place.run("echo ${NODE_EXTRA_CA_CERTS-none}")?;
+    assert_eq!(text(&done.stdout), "none\n");
+    let said = text(&done.stderr);
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("are not trusted")).collect();
+    let [nothing, own, hosts] = lines[..] else { anyhow::bail!("{said}") };
+    assert!(nothing.contains("nothing.pem") && nothing.contains("No such file"), "{nothing}");
+    assert!(own.contains("lies in the workspace"), "{own}");
+    assert!(hosts.contains("nothing in it begins -----BEGIN CERTIFICATE-----"), "{hosts}");
+    Ok(())
 }

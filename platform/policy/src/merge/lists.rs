@@ -189,6 +189,19 @@ pub(super) fn bypass(
     bypass
 }
 
+pub(super) fn certificates(
+    parts: &Parts<'_>,
+    context: &Context,
+    merged: &mut Merged,
+) -> Vec<Sourced<PathPattern>> {
+    let make = |text: &crate::PathText| text.expand(context);
+    let show = |text: &crate::PathText| json!(text.as_str());
+    let mut lost = Vec::new();
+    let files = sourced(gather(parts, |s| &s.network.ca, true, make, show, &mut lost));
+    show_list("network.ca", &files, lost, merged);
+    files
+}
+
 pub(super) fn filesystem(
     parts: &Parts<'_>,
     context: &Context,

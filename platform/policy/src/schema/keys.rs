@@ -183,7 +183,7 @@ pub const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 32] = [
+pub const KEYS: [Key; 33] = [
     Key::new(
         "revision",
         "Revision",
@@ -319,6 +319,16 @@ pub const KEYS: [Key; 32] = [
         r#"["*.corp.acme.example", "10.0.0.0/8"]"#,
     )
     .grants(),
+    Key::new(
+        "network.ca",
+        "Certificate authorities",
+        Shape::Rules,
+        Type::Paths,
+        "Files of certificates that a session's programs trust, beside those that the system does.",
+        r#"["/etc/ssl/acme-root.pem"]"#,
+    )
+    .grants()
+    .at_start(),
     Key::new(
         "commands.rule",
         "Command rules",

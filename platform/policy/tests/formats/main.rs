@@ -85,6 +85,7 @@ fn registry() -> RegistryKey {
                     list("allow", &["docs.acme.example", "*.internal.example:443"]),
                     text("upstream", "http://proxy.acme.example:3128"),
                     list("upstream_bypass", &["*.corp.example"]),
+                    list("ca", &["/etc/ssl/acme-root.pem"]),
                 ],
                 vec![numbered("deny", &["paste.example", "10.0.0.0/8"])],
             ),
@@ -265,7 +266,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("commands.rule", 1),
         [
-            "/p/a.toml:37",
+            "/p/a.toml:38",
             "/p/a.json#/commands/rule/1",
             "dev.chaperone.desktop:commands.rule[1]",
             "dev.chaperone.desktop:commands.rule[1]",

@@ -40,7 +40,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier },
         filesystem: FilesystemSettings { read, write, deny: denied, deny_write, unread },
-        network: NetworkSettings { mode: network, allow, deny, closed, upstream, bypass },
+        network: NetworkSettings { mode: network, allow, deny, closed, upstream, bypass, ca },
         commands: CommandSettings { rules, closed: commands },
         environment: EnvironmentSettings { pass, deny: environment },
         signing: SigningSettings { ssh_keys, closed: signing },
@@ -48,7 +48,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 33] = [
+    let placed: [&mut dyn Placed; 34] = [
         revision,
         organisation,
         min_version,
@@ -65,6 +65,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         closed,
         upstream,
         bypass,
+        ca,
         rules,
         commands,
         pass,

@@ -39,8 +39,8 @@ pub(super) fn environment(
     environment
 }
 
-/// Names the proxy to the programs that a session runs. Most read the first six; Node reads them
-/// where the next says so, and Java has properties of its own. What is on the session's own loopback
+/// Names the proxy to the programs that a session runs. Most read the first six; Yarn has names of
+/// its own, Node reads them where the next says so, and Java has properties. What is on the session's own loopback
 /// is reached without it.
 fn use_proxy(environment: &mut BTreeMap<String, String>, proxy: SocketAddrV4) {
     let url = format!("http://{proxy}");
@@ -50,6 +50,9 @@ fn use_proxy(environment: &mut BTreeMap<String, String>, proxy: SocketAddrV4) {
     }
     for name in ["NO_PROXY", "no_proxy"] {
         environment.insert(name.to_owned(), "localhost,127.0.0.1,::1".to_owned());
+    }
+    for name in ["YARN_HTTP_PROXY", "YARN_HTTPS_PROXY"] {
+        environment.insert(name.to_owned(), url.clone());
     }
     environment.insert("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
     let (host, port) = (proxy.ip(), proxy.port());

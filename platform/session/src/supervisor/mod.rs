@@ -18,6 +18,7 @@ mod signatures;
 pub(crate) mod temp;
 mod terminal;
 mod told;
+mod trust;
 mod words;
 
 use crate::agents::{self, Briefed};
@@ -257,6 +258,8 @@ struct Prepared<'a> {
     /// How the agent calls this program.
     program: String,
     signing: Option<Signing>,
+    /// What its programs trust beside what the system does, as PEM.
+    certificates: String,
     /// What a person should know before the agent starts.
     troubles: Vec<String>,
     learns: bool,
@@ -290,9 +293,10 @@ impl<'a> Prepared<'a> {
         let temp = temp::Temp::create(&paths.temp(), id)
             .map_err(own(format!("a temporary folder in {}", paths.temp().display())))?;
         let context = &loaded.ground.context;
-        let signing::Prepared { signing, troubles } =
+        let signing::Prepared { signing, mut troubles } =
             signing::prepare(&loaded.policy, context, &environment, temp.path())
                 .map_err(own("the socket for signatures"))?;
+        let certificates = trust::added(&loaded.policy, &loaded.workspace, &mut troubles);
         Ok(Self {
             id,
             loaded,
@@ -305,6 +309,7 @@ impl<'a> Prepared<'a> {
             proxy: Cell::default(),
             program,
             signing,
+            certificates,
             troubles,
             learns,
         })
@@ -337,6 +342,8 @@ impl<'a> Prepared<'a> {
         if let Some(signing) = &self.signing {
             signing.allow_in(&mut plan);
         }
+        trust::allow_in(&mut plan, &self.certificates, self.temp.path())
+            .map_err(own("the session's certificates"))?;
         Ok(plan)
     }
 

@@ -143,6 +143,15 @@ const KEYS = {
     example: '["*.corp.acme.example", "10.0.0.0/8"]',
     merge: 'rules',
   },
+  'network.ca': {
+    title: 'Certificate authorities',
+    about:
+      "Files of certificates that a session's programs trust, beside those that the system does.",
+    takes: 'a list of paths, which may hold `*` and `**`',
+    example: '["/etc/ssl/acme-root.pem"]',
+    merge: 'rules',
+    live: false,
+  },
   'commands.rule': {
     title: 'Command rules',
     about: 'Which commands are allowed, asked about or denied.',
