@@ -5,9 +5,11 @@
 
 mod agent;
 mod browser;
+mod internet;
 mod managed;
 mod model;
 mod place;
+mod sign_in;
 
 use agent::Agent;
 use anyhow::{Context, Result};

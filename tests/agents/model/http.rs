@@ -1,34 +1,48 @@
 //! As much of HTTP/1.1 (RFC 9112) as agents' clients need: requests with a length or in chunks,
 //! answers with a length or as server-sent events, connections that stay open.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 
 /// One request.
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// The path, with what is asked of it.
+    pub(crate) path: String,
+    pub(crate) host: String,
     /// `authorization` or `x-api-key`, as it was sent.
-    pub(super) key: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) key: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// One answer.
-pub(super) struct Response {
+pub(crate) struct Response {
     status: &'static str,
     kind: &'static str,
+    /// Where the client is sent.
+    location: Option<String>,
     body: String,
 }
 
 impl Response {
-    pub(super) fn json(value: &Value) -> Self {
-        Self { status: "200 OK", kind: "application/json", body: value.to_string() }
+    pub(crate) fn json(value: &Value) -> Self {
+        Self { status: "200 OK", kind: "application/json", location: None, body: value.to_string() }
     }
 
-    pub(super) fn not_found() -> Self {
-        let body = r#"{"error":{"type":"not_found_error","message":"not in the script"}}"#;
-        Self { status: "404 Not Found", kind: "application/json", body: body.into() }
+    /// An answer with a status that says no.
+    pub(crate) fn no(status: &'static str, value: &Value) -> Self {
+        Self { status, ..Self::json(value) }
+    }
+
+    pub(crate) fn redirect(to: String) -> Self {
+        Self { status: "302 Found", kind: "text/plain", location: Some(to), body: String::new() }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        let body = json!({
+            "error": { "type": "not_found_error", "message": "not in the script" },
+        });
+        Self::no("404 Not Found", &body)
     }
 
     /// Server-sent events; one whose name is empty has data alone.
@@ -43,49 +57,48 @@ impl Response {
                 data => body.push_str(&format!("data: {data}\n\n")),
             }
         }
-        Self { status: "200 OK", kind: "text/event-stream", body }
+        Self { status: "200 OK", kind: "text/event-stream", location: None, body }
     }
 }
 
 /// Serves one connection until the client closes it.
-pub(super) fn serve(stream: TcpStream, answer: impl Fn(&Request) -> Response) {
-    let Ok(mut writer) = stream.try_clone() else { return };
-    let mut reader = BufReader::new(stream);
-    while let Ok(Some(request)) = read(&mut reader, &mut writer) {
-        let Response { status, kind, body } = answer(&request);
-        let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nrequest-id: scripted\r\n\r\n",
+pub(crate) fn serve(stream: impl Read + Write, answer: impl Fn(&Request) -> Response) {
+    let mut stream = BufReader::new(stream);
+    while let Ok(Some(request)) = read(&mut stream) {
+        let Response { status, kind, location, body } = answer(&request);
+        let location = location.map(|to| format!("location: {to}\r\n")).unwrap_or_default();
+        let whole = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n{location}\
+             request-id: scripted\r\n\r\n{body}",
             body.len()
         );
-        if writer
-            .write_all(head.as_bytes())
-            .and_then(|()| writer.write_all(body.as_bytes()))
-            .is_err()
-        {
+        let writer = stream.get_mut();
+        if writer.write_all(whole.as_bytes()).and_then(|()| writer.flush()).is_err() {
             return;
         }
     }
 }
 
-fn read(reader: &mut impl BufRead, writer: &mut impl Write) -> io::Result<Option<Request>> {
+fn read(reader: &mut BufReader<impl Read + Write>) -> io::Result<Option<Request>> {
     let Some(first) = line(reader)? else { return Ok(None) };
     let mut words = first.split(' ');
     let method = words.next().unwrap_or_default().to_owned();
     let path = words.next().unwrap_or_default().to_owned();
     let (mut length, mut chunked, mut expects) = (0, false, false);
-    let mut key = String::new();
+    let (mut key, mut host) = (String::new(), String::new());
     while let Some(header) = line(reader)?.filter(|header| !header.is_empty()) {
         let (name, value) = header.split_once(':').unwrap_or_default();
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().unwrap_or(0),
             "transfer-encoding" => chunked = value.contains("chunked"),
             "expect" => expects = true,
+            "host" => value.trim().clone_into(&mut host),
             "authorization" | "x-api-key" => value.trim().clone_into(&mut key),
             _ => {}
         }
     }
     if expects {
-        writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     let mut body = Vec::new();
     if chunked {
@@ -102,7 +115,7 @@ fn read(reader: &mut impl BufRead, writer: &mut impl Write) -> io::Result<Option
     } else {
         reader.take(length).read_to_end(&mut body)?;
     }
-    Ok(Some(Request { method, path, key, body }))
+    Ok(Some(Request { method, path, host, key, body }))
 }
 
 /// One line without its end; nothing at the end of the stream.

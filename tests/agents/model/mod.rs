@@ -5,7 +5,7 @@
 
 mod anthropic;
 mod gemini;
-mod http;
+pub(crate) mod http;
 mod openai;
 
 use serde_json::Value;
@@ -87,6 +87,11 @@ impl Model {
     /// How often these words stood in each request of the conversation so far.
     pub(crate) fn heard(&self, words: &str) -> Vec<usize> {
         lock(&self.shared.sent).iter().map(|sent| sent.matches(words).count()).collect()
+    }
+
+    /// What it says to a request that came to it another way.
+    pub(crate) fn answer(&self, request: &http::Request) -> http::Response {
+        self.shared.answer(request)
     }
 
     /// Every request's first line with the key that it brought.

@@ -283,7 +283,14 @@ impl<'a> Prepared<'a> {
             }
             None => AgentAccess::default(),
         };
-        access.read.extend(agents::program(command, loaded.agent, &environment, &paths.home));
+        let control = paths.own();
+        let is_own = |path: &PathBuf| {
+            let resolved = control.iter().filter_map(|own| own.canonicalize().ok());
+            control.iter().cloned().chain(resolved).any(|own| path.starts_with(own))
+        };
+        let program = agents::program(command, loaded.agent, &environment, &paths.home);
+        // What is Chaperone's own, another agent's sign-in among it, is no program.
+        access.read.extend(program.into_iter().filter(|path| !is_own(path)));
         let program = own_program();
         if Path::new(&program).is_absolute() {
             access.read.push(program.clone().into());
@@ -305,7 +312,7 @@ impl<'a> Prepared<'a> {
             environment,
             temp,
             cache,
-            control: paths.own(),
+            control,
             proxy: Cell::default(),
             program,
             signing,
