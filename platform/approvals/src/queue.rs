@@ -461,6 +461,7 @@ fn text_of(new: &NewRequest) -> usize {
         }
         Action::Read { path } | Action::Write { path } => path.as_os_str().len(),
         Action::Connect { host, .. } => host.len(),
+        Action::Http(request) => request.to_string().len(),
     };
     let chain: usize = new.chain.iter().map(String::len).sum();
     action + chain + new.reported.as_ref().map_or(0, String::len)

@@ -386,6 +386,7 @@ impl Shown {
             Action::Read { path } | Action::Write { path } => {
                 plain(visible(&path.to_string_lossy()))
             }
+            Action::Http(request) => plain(visible(&request.to_string())),
             Action::Connect { host, port } => {
                 let host = visible(host);
                 plain(if host.contains(':') {

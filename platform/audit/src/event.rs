@@ -26,6 +26,8 @@ pub enum EventKind {
     Write,
     /// A connection was about to be opened.
     Connect,
+    /// An HTTP request was about to be sent.
+    Http,
     /// A signature was about to be made with one of the user's keys.
     Sign,
     /// A person is asked.
@@ -57,6 +59,7 @@ impl EventKind {
             Self::Read => "read",
             Self::Write => "write",
             Self::Connect => "connect",
+            Self::Http => "http",
             Self::Sign => "sign",
             Self::Request => "request",
             Self::Answer => "answer",
@@ -225,6 +228,9 @@ impl NewEvent {
             Action::Read { path } => Self::read(path, decision),
             Action::Write { path } => Self::write(path, decision),
             Action::Connect { host, port } => Self::connect(host, *port, decision),
+            Action::Http(request) => {
+                Self::new(EventKind::Http).about(request.to_string()).with(decision)
+            }
         }
     }
 
@@ -316,6 +322,7 @@ impl NewEvent {
             Action::Run(command) => self.of_command(command),
             Action::Read { path } | Action::Write { path } => self.about(path.to_string_lossy()),
             Action::Connect { host, port } => self.about(address(host, *port)),
+            Action::Http(request) => self.about(request.to_string()),
         }
     }
 

@@ -5,8 +5,8 @@ mod shown;
 use crate::print::{self, CAUTION, QUIET, STRONG, visible};
 use anyhow::Context;
 use chaperone_policy::{
-    Action, HostPattern, HostSet, HostSpec, KEYS, KeyWords, Layer, NetworkPolicy, Origin,
-    SourceKind, Sourced, Value, Verdict,
+    Action, HostPattern, HostSet, HostSpec, HttpRequest, KEYS, KeyWords, Layer, NetworkPolicy,
+    Origin, SourceKind, Sourced, Value, Verdict,
 };
 use chaperone_session::{
     Judged, JudgedCommand, Loaded, Paths, Question, Refreshed, Report, Started, Target, Unread,
@@ -168,6 +168,9 @@ pub(crate) struct Asked {
     /// A connection
     #[arg(long, value_name = "HOST[:PORT]")]
     connect: Option<String>,
+    /// An HTTP request, as METHOD URL; GET where there is no method
+    #[arg(long, value_names = ["METHOD", "URL"], num_args = 1..=2)]
+    request: Vec<String>,
     /// Reading a file or folder
     #[arg(long, value_name = "PATH")]
     read: Option<PathBuf>,
@@ -181,9 +184,11 @@ pub(crate) struct Asked {
 
 impl Asked {
     fn judge(&self, loaded: &Loaded, paths: &Paths) -> anyhow::Result<Judged> {
-        let action = match (&self.connect, &self.read, &self.write) {
+        let action = match (&self.connect, &*self.request, &self.read, &self.write) {
             (Some(host), ..) => connect(host)?,
-            (_, Some(path), _) => Action::Read { path: absolute(path)? },
+            (_, [method, url], ..) => request(method, url)?,
+            (_, [url], ..) => request("GET", url)?,
+            (.., Some(path), _) => Action::Read { path: absolute(path)? },
             (.., Some(path)) => Action::Write { path: absolute(path)? },
             _ => return Ok(would_start(loaded, paths, &self.command)),
         };
@@ -196,6 +201,30 @@ pub(crate) fn connect(text: &str) -> anyhow::Result<Action> {
     // In the spelling that the proxy judges.
     let target = Target::parse(text, Some(443)).with_context(|| format!("`{text}`"))?;
     Ok(Action::Connect { host: target.host.to_string(), port: target.port })
+}
+
+/// A request as the proxy would see it: the path as it is written.
+pub(crate) fn request(method: &str, url: &str) -> anyhow::Result<Action> {
+    let (scheme, rest) = url.split_once("://").with_context(|| {
+        format!("`{url}` is no address of HTTP, such as https://api.acme.example/repos")
+    })?;
+    let usual = match scheme.to_ascii_lowercase().as_str() {
+        "https" => 443,
+        "http" => 80,
+        _ => anyhow::bail!("`{scheme}` is neither http nor https"),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let target = Target::parse(host, Some(usual)).with_context(|| format!("`{host}`"))?;
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    Ok(Action::Http(HttpRequest {
+        host: target.host.to_string(),
+        port: target.port,
+        method: method.to_owned(),
+        path: if path.is_empty() { "/" } else { path }.to_owned(),
+        upgrade: None,
+        overridden: None,
+    }))
 }
 
 /// As the kernel would resolve it, as far as it exists.

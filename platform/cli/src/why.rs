@@ -1,6 +1,6 @@
 //! `chaperone why`: why something was or would be refused, and what would change that.
 
-use crate::policy::{Place, absolute, connect, print_decision, print_started};
+use crate::policy::{Place, absolute, connect, print_decision, print_started, request};
 use crate::print::{self, STRONG, visible};
 use chaperone_policy::Action;
 use chaperone_session::{Judged, Loaded, Paths, inside, would, would_start};
@@ -9,17 +9,18 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Why a command, path or host is or would be refused, and what would change that
+/// Why a command, path, host or request is or would be refused, and what would change that
 ///
 /// Inside a session the session's supervisor answers, with what doing it would say.
 ///
 /// One word with a slash or a dot at its start is a path; one that looks like a host name, or has
-/// a port, is a host; anything after `--` is a command.
+/// a port, is a host; one that begins with http:// or https:// is a request, GET unless --method
+/// says otherwise; anything after `--` is a command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A path or a host
+    /// A path, a host or the address of a request
     #[arg(
-        value_name = "PATH|HOST",
+        value_name = "PATH|HOST|URL",
         conflicts_with = "command",
         required_unless_present = "command"
     )]
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// A command
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
+    /// The method of the request
+    #[arg(long, requires = "about", default_value = "GET")]
+    method: String,
     #[command(flatten)]
     place: Place,
     /// One object, or for a path one for reading and one for writing:
@@ -47,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let ask = Asked::new(&arguments.place)?;
     let actions = match &arguments.about {
         None => return ask.shown(arguments, "", ask.start(&arguments.command)?),
+        Some(url) if is_url(url) => vec![("", request(&arguments.method, url)?)],
         Some(about) if is_path(about) => {
             let path = absolute(Path::new(about))?;
             vec![
@@ -114,6 +119,11 @@ impl Asked {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn is_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| matches!(scheme.as_str(), "http" | "https"))
 }
 
 fn is_path(text: &str) -> bool {

@@ -16,6 +16,8 @@ pub(crate) struct Open {
     target: Target,
     /// What was dialled.
     address: Mutex<Option<IpAddr>>,
+    /// It carries bytes, which are not looked at.
+    is_unseen: AtomicBool,
     is_ended: AtomicBool,
     end: Notify,
 }
@@ -25,6 +27,7 @@ impl Connections {
         let open = Arc::new(Open {
             target: target.clone(),
             address: Mutex::default(),
+            is_unseen: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             end: Notify::new(),
         });
@@ -36,12 +39,17 @@ impl Connections {
         open
     }
 
-    /// Ends at once all of which this is true: of what was asked for, and what was dialled for it.
-    pub fn end_where(&self, ends: impl Fn(&Target, Option<IpAddr>) -> bool) {
+    /// Ends at once all of which this is true: of what was asked for, what was dialled for it, and
+    /// whether it carries bytes that are not looked at.
+    pub fn end_where(&self, ends: impl Fn(&Target, Option<IpAddr>, bool) -> bool) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for open in all.iter().filter_map(Weak::upgrade) {
             if !open.is_ended()
-                && ends(&open.target, *open.address.lock().unwrap_or_else(PoisonError::into_inner))
+                && ends(
+                    &open.target,
+                    *open.address.lock().unwrap_or_else(PoisonError::into_inner),
+                    open.is_unseen.load(Ordering::SeqCst),
+                )
             {
                 open.is_ended.store(true, Ordering::SeqCst);
                 open.end.notify_waiters();
@@ -54,6 +62,11 @@ impl Open {
     /// It is about to lead to this address.
     pub(crate) fn dials(&self, address: IpAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    /// From here on it carries bytes that are not looked at.
+    pub(crate) fn goes_unseen(&self) {
+        self.is_unseen.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_ended(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::connections::Open;
 use crate::dial::{Connected, Failure, Way};
 use crate::open::{Opener, Scrub, Scrubbed, inject};
 use crate::proxy::PATIENCE;
-use crate::request::{HTTP, HTTPS, Malformed, Wish, take_hop_by_hop, wish};
+use crate::request::{HTTP, HTTPS, Malformed, Wish, asked, take_hop_by_hop, wish};
 use crate::rewound::Rewound;
 use crate::serve::{Permit, Tunnel};
 use crate::target::Target;
@@ -148,6 +148,12 @@ impl Client {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let wish = wish(&head, self.fixed.as_ref());
+        if let Ok(Wish::Answer(target)) = &wish
+            && self.way.judge.sees_requests(target)
+            && let Err(failure) = self.way.ask(target, Question::Request(asked(&head))).await
+        {
+            return failed(failure);
+        }
         let request = Request::from_parts(head, body);
         let answered = match wish {
             Ok(Wish::Tunnel(target)) => self.tunnel(target, request).await,

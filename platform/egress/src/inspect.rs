@@ -18,6 +18,9 @@ const LONGEST_METHOD: usize = 32;
 /// A fatal alert, `unrecognized_name` (RFC 8446, section 6.2): clients say something like it.
 const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
+/// A fatal alert, `access_denied` (the same section).
+const DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
+
 /// What a tunnel carries, with what the inside has said of it already.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Inside {
@@ -83,6 +86,27 @@ pub(crate) async fn agreeing(
     let _ = way.ask(target, Question::Disagreement(said)).await;
     if matches!(first[..], [crate::hello::HANDSHAKE, ..]) {
         let _ = write_all(inside, &ALERT).await;
+    }
+    Err(ErrorKind::PermissionDenied.into())
+}
+
+/// Asks about what requests cannot be told in. `first` is what the inside has said.
+///
+/// # Errors
+/// When it is refused, which has been said.
+pub(crate) async fn unseen(
+    way: &Way,
+    target: &Target,
+    inside: &TcpStream,
+    first: &[u8],
+) -> io::Result<()> {
+    let encrypted = matches!(first, [crate::hello::HANDSHAKE, ..]);
+    let what = if encrypted { "what is said is encrypted" } else { "what is said is not HTTP" };
+    if way.ask(target, Question::Unseen(what.to_owned())).await.is_ok() {
+        return Ok(());
+    }
+    if encrypted {
+        let _ = write_all(inside, &DENIED).await;
     }
     Err(ErrorKind::PermissionDenied.into())
 }

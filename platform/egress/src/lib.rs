@@ -41,6 +41,8 @@ pub enum Question {
         /// It is one of this machine's own.
         own: bool,
     },
+    /// Whether this request may be sent.
+    Request(Asked),
     /// What is said inside is not what was asked for: it is refused, and this is what was said.
     Disagreement(String),
     /// The credential of this name is about to be put on the wire, to a host that has proved itself.
@@ -51,6 +53,21 @@ pub enum Question {
     /// A client does not take the certificate under which TLS to the host is opened: this is what is
     /// known of it, and the connection is over.
     Distrusted(String),
+    /// What is said inside would have to be seen and cannot be: it is refused, and this is why.
+    Unseen(String),
+}
+
+/// What a request asks for, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The protocol that it would switch to.
+    pub upgrade: Option<String>,
+    /// The field or parameter that names another method.
+    pub overridden: Option<String>,
 }
 
 /// What was decided.
@@ -106,5 +123,12 @@ pub trait Judge: Send + Sync {
     fn route(&self, target: &Target) -> Route {
         let _ = target;
         Route::Direct
+    }
+
+    /// Whether every request to this target is asked about, so that what is said there has to be
+    /// seen.
+    fn sees_requests(&self, target: &Target) -> bool {
+        let _ = target;
+        false
     }
 }

@@ -1,5 +1,6 @@
 //! What a request asks of a proxy, and whether its parts agree with each other (RFC 9110 and 9112).
 
+use crate::Asked;
 use crate::target::{BadTarget, Target};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
@@ -121,6 +122,37 @@ fn host_agrees(headers: &HeaderMap, target: &Target, usual: u16) -> Result<(), M
     let said: Vec<_> = fields.map(|field| format!("{field:?}")).collect();
     let said = format!("a request's Host field says {}", said.join(" and "));
     Err(Malformed::Host { target: target.clone(), said })
+}
+
+/// Fields by which servers let a request name another method than its own.
+const OVERRIDING_FIELDS: [&str; 3] =
+    ["x-http-method-override", "x-http-method", "x-method-override"];
+/// Parameters that do the same.
+const OVERRIDING_PARAMETERS: [&str; 4] =
+    ["_method", "$httpmethod", "x-http-method-override", "x-http-method"];
+
+/// What is to be judged of a request.
+pub(crate) fn asked(head: &Parts) -> Asked {
+    let overriding = OVERRIDING_FIELDS.into_iter().find(|name| head.headers.contains_key(*name));
+    let upgrade = take_hop_by_hop(&mut head.headers.clone());
+    Asked {
+        method: head.method.to_string(),
+        path: if head.uri.path().is_empty() { "/" } else { head.uri.path() }.to_owned(),
+        upgrade: upgrade.map(|named| String::from_utf8_lossy(named.as_bytes()).into_owned()),
+        overridden: overriding
+            .map(|name| format!("its field {name}"))
+            .or_else(|| overriding_parameter(head.uri.query().unwrap_or_default())),
+    }
+}
+
+/// The parameter of a query that names a method, in whatever spelling. Some servers part parameters
+/// at a semicolon, too.
+fn overriding_parameter(query: &str) -> Option<String> {
+    let parts = query.split(['&', ';']).map(str::as_bytes);
+    let mut names = parts.flat_map(url::form_urlencoded::parse).map(|(name, _)| name);
+    let found = names
+        .find(|name| OVERRIDING_PARAMETERS.contains(&name.trim().to_ascii_lowercase().as_str()))?;
+    Some(format!("its parameter {}", found.trim()))
 }
 
 /// Fields that concern one connection and are not passed on (RFC 9110, section 7.6.1).

@@ -125,7 +125,9 @@ async fn relay(way: Arc<Way>, target: Target, inside: TcpStream, permit: Permit)
     let Ok((outside, open)) = way.connect(&target).await else { return };
     match &target.host {
         // A relay to an address stands in for it under whatever name leads there inside.
-        Host::Address(_) if way.judge.bindings(&target).is_empty() => {
+        Host::Address(_)
+            if way.judge.bindings(&target).is_empty() && !way.judge.sees_requests(&target) =>
+        {
             tunnel::carry(&open, &inside, &outside, &[], &[]).await;
         }
         Host::Address(_) | Host::Name(_) => {
@@ -168,6 +170,10 @@ impl Tunnel {
                         let said = "what is no HTTPS could carry any other".to_owned();
                         // It is closed; that it was recorded is what is waited for.
                         return drop(way.ask(&target, Question::Foreign(said)).await);
+                    }
+                    let sees = way.judge.sees_requests(&target);
+                    if sees && inspect::unseen(&way, &target, &inside, &first).await.is_err() {
+                        return;
                     }
                     tunnel::carry(&open, &inside, &outside, &first, &[]).await;
                 }

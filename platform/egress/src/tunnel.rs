@@ -25,6 +25,7 @@ pub(crate) async fn carry(
     first: &[u8],
     back: &[u8],
 ) {
+    open.goes_unseen();
     let outward = async {
         write_all(outside, first).await?;
         copy(inside, outside).await

@@ -301,7 +301,7 @@ fn what_is_open_is_ended_where_that_is_wanted_and_the_rest_goes_on() {
     says(&mut inside, "abc", "the beginning of an answer");
     ways.push(("a request", inside, outside));
 
-    stage.connections.end_where(|target, address| {
+    stage.connections.end_where(|target, address, _| {
         assert_eq!((target.port, address), (at.port(), Some(at.ip())));
         false
     });
@@ -309,7 +309,7 @@ fn what_is_open_is_ended_where_that_is_wanted_and_the_rest_goes_on() {
         outside.write_all(b"d").unwrap();
         says(inside, "d", way);
     }
-    stage.connections.end_where(|target, _| target.port == at.port());
+    stage.connections.end_where(|target, _, _| target.port == at.port());
     for (way, inside, outside) in &mut ways {
         assert!(has_ended(inside), "towards the agent: {way}");
         assert!(has_ended(outside), "towards the host: {way}");

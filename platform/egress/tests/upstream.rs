@@ -29,8 +29,9 @@ impl Judge for Through {
                     Ruling::Allow
                 }
             }
-            Question::Connect => Ruling::Allow,
+            Question::Connect | Question::Request(_) => Ruling::Allow,
             Question::Disagreement(said)
+            | Question::Unseen(said)
             | Question::Credential(said)
             | Question::Foreign(said)
             | Question::Distrusted(said) => Ruling::Deny(said),

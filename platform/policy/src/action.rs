@@ -1,5 +1,6 @@
 //! What an agent is about to do.
 
+use crate::HttpRequest;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,6 +27,8 @@ pub enum Action {
         /// The TCP port.
         port: u16,
     },
+    /// Send an HTTP request, for which a connection is made.
+    Http(HttpRequest),
 }
 
 /// A program that is about to start, as the kernel has it.

@@ -11,10 +11,12 @@ use crate::{
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+mod http;
 mod scope;
 
+pub use http::{decide_http, sees_requests};
 pub(crate) use scope::overwrites;
-pub use scope::{connection_scope, session_scope};
+pub use scope::{connection_scope, http_scope, session_scope};
 
 /// What is true at the time of a decision, beside the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,11 @@ pub fn decide(policy: &Policy, facts: &Facts, action: &Action) -> Decision {
         Action::Read { path } => file(Access::Read, path),
         Action::Write { path } => file(Access::Write, path),
         Action::Connect { host, port } => decide_connect(policy, facts, host, *port),
+        Action::Http(request) => {
+            let connection = decide_connect(policy, facts, &request.host, request.port);
+            let own = decide_http(policy, facts, request);
+            if own.verdict >= connection.verdict { own } else { connection }
+        }
     }
 }
 
@@ -101,7 +108,7 @@ pub fn observed(
     decision: &Decision,
 ) -> Option<Verdict> {
     let judged = match action {
-        Action::Run(_) | Action::Connect { .. } => true,
+        Action::Run(_) | Action::Connect { .. } | Action::Http(_) => true,
         Action::Read { .. } | Action::Write { .. } => false,
     };
     let passes = judged && policy.blocked().is_empty() && policy.mode(now) == Mode::Observe;

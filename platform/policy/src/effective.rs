@@ -3,9 +3,9 @@
 use crate::origin::Places;
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
-    Class, Finding, HostPattern, KEYS, Layer, LayerSummary, MinimumTier, Mode, NamePattern,
-    NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, SshKey, UnknownKey,
-    Upstream, Value, ValueStatus, Verdict, explain,
+    Class, Finding, HostPattern, HttpRule, KEYS, Layer, LayerSummary, MinimumTier, Mode,
+    NamePattern, NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, SshKey,
+    UnknownKey, Upstream, Value, ValueStatus, Verdict, explain,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -90,6 +90,31 @@ pub struct NetworkPolicy {
     pub bypass: Vec<Sourced<HostPattern>>,
     /// Files of certificates that its programs trust, too.
     pub ca: Vec<Sourced<PathPattern>>,
+    /// Set where HTTP requests may only read: who says it.
+    pub read_only: Option<Origin>,
+    /// The rules about HTTP requests, from the weakest layer to the strongest.
+    pub(crate) rules: Vec<EffectiveHttpRule>,
+}
+
+impl NetworkPolicy {
+    /// Who restricts HTTP requests, and with which key, if anybody does.
+    pub fn restricts_requests(&self) -> Option<(&'static str, &Origin)> {
+        let restricts = |own: &&EffectiveHttpRule| own.rule.decision != Verdict::Allow;
+        let rule = self.rules.iter().find(restricts).map(|own| ("network.rule", &own.origin));
+        rule.or_else(|| Some(("network.read_only", self.read_only.as_ref()?)))
+    }
+}
+
+/// A rule about HTTP requests with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EffectiveHttpRule {
+    pub(crate) rule: Arc<HttpRule>,
+    pub(crate) origin: Origin,
+    pub(crate) rank: Rank,
+    /// The restrictions of its layer bound the base.
+    pub(crate) ceiling: bool,
+    /// Its layer's number.
+    pub(crate) layer: usize,
 }
 
 /// A command rule with its place.

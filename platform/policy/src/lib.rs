@@ -16,6 +16,7 @@ mod finding;
 mod glob;
 mod host;
 mod hostsets;
+mod http;
 mod identity;
 mod layer;
 mod merge;
@@ -42,8 +43,8 @@ pub use action::{Action, Command};
 pub use address::{decide_address, near};
 pub use context::{Context, Os};
 pub use decide::{
-    Access, Facts, SessionApproval, connection_scope, decide, decide_file, observed, session_scope,
-    unattended,
+    Access, Facts, SessionApproval, connection_scope, decide, decide_file, decide_http, http_scope,
+    observed, sees_requests, session_scope, unattended,
 };
 pub use decision::{Decision, Verdict};
 pub use defaults::built_in;
@@ -56,6 +57,7 @@ pub use finding::{Finding, FindingStatus, Problem};
 pub use glob::Glob;
 pub use host::{HostPattern, HostSpec};
 pub use hostsets::{HOST_SETS, HostSet};
+pub use http::{HttpRequest, HttpRule, UrlPath};
 pub use identity::{Identity, changes_meaning, continues, env_command, identities, subject};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};
@@ -69,10 +71,10 @@ pub use registry::{RegistryKey, RegistryValue};
 pub use rules::CommandRule;
 pub use said::Said;
 pub use schema::{
-    ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, KEYS, Key,
-    LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry,
-    RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape,
-    SigningSettings, Type, Version, When,
+    ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, HTTP_RULE_KEYS,
+    KEYS, Key, LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode,
+    NetworkSettings, OnExpiry, RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes,
+    Settings, Shape, SigningSettings, Type, Version, When, rule_keys,
 };
 pub use signing::{ALGORITHMS, GIT_NAMESPACE, PublicKey, SshKey, decide_signature, fingerprint};
 pub use tools::{ShellReads, shell_reads};

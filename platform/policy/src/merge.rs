@@ -356,8 +356,18 @@ fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Network
         prefer("network.upstream", parts, merged, why_not, |s| s.network.upstream.as_ref());
     let bypass = lists::bypass(parts, upstream.as_ref().map(|upstream| &upstream.origin), merged);
     let ca = lists::certificates(parts, context, merged);
+    let read_only = choose(
+        "network.read_only",
+        parts,
+        merged,
+        |settings| settings.network.read_only.as_ref(),
+        bool::cmp,
+        |read_only| json!(read_only),
+    );
+    let read_only = read_only.filter(|own| own.value).map(|own| own.origin);
+    let rules = lists::http_rules(parts, context, merged);
     let mode = mode.unwrap_or_else(|| built_in(NetworkMode::None));
-    NetworkPolicy { mode, allow, deny, closed, upstream, bypass, ca }
+    NetworkPolicy { mode, allow, deny, closed, upstream, bypass, ca, read_only, rules }
 }
 
 fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
@@ -459,7 +469,17 @@ fn _every_key_is_merged(settings: &Settings) {
         sandbox: SandboxSettings { minimum_tier: _ },
         filesystem: FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread: _ },
         network:
-            NetworkSettings { mode: _, allow: _, deny: _, closed: _, upstream: _, bypass: _, ca: _ },
+            NetworkSettings {
+                mode: _,
+                allow: _,
+                deny: _,
+                closed: _,
+                upstream: _,
+                bypass: _,
+                ca: _,
+                read_only: _,
+                rules: _,
+            },
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
         signing: SigningSettings { ssh_keys: _, closed: _ },

@@ -3,12 +3,13 @@
 //! What a broken value becomes is decided here: in a managed layer it falls to the strictest value
 //! of its key, or to what can be read of a restriction; elsewhere it is dropped.
 
+mod http_rule;
 mod rule;
 mod top;
 mod values;
 
 use crate::document::{
-    Key, Named, Names, Node, SyntaxError, Table, parse_json, parse_toml, plist, registry,
+    Key, Named, Names, Node, SyntaxError, Table, Value, parse_json, parse_toml, plist, registry,
 };
 use crate::nearest::nearest;
 use crate::schema::{
@@ -459,11 +460,23 @@ impl<'t> Reader<'t> {
 
     fn network(&mut self, value: &Node<'t>, repaired: bool) -> NetworkSettings {
         let mut settings = NetworkSettings::default();
-        let known = ["mode", "allow", "deny", "closed", "upstream", "upstream_bypass", "ca"];
+        let known = [
+            "mode",
+            "allow",
+            "deny",
+            "closed",
+            "upstream",
+            "upstream_bypass",
+            "ca",
+            "read_only",
+            "rule",
+        ];
         let Some(entries) = self.section("network", value, &known) else {
             if self.managed() {
                 settings.mode = Some(self.located(value, false, NetworkMode::None));
                 settings.closed = Some(self.located(value, false, true));
+                settings.read_only = Some(self.located(value, false, true));
+                settings.rules = vec![self.unread_http_rule(value)];
             }
             return settings;
         };
@@ -518,7 +531,21 @@ impl<'t> Reader<'t> {
                 "ca" => {
                     settings.ca = self.grants("network.ca", value, repaired, PathText::parse_file);
                 }
-                _ => settings.closed = self.closed("network.closed", value, repaired),
+                "closed" => settings.closed = self.closed("network.closed", value, repaired),
+                "read_only" => {
+                    settings.read_only = self.ordered(
+                        "network.read_only",
+                        value,
+                        repaired,
+                        "true or false",
+                        true,
+                        |value| match value {
+                            Value::Boolean(read_only) => Some(*read_only),
+                            _ => None,
+                        },
+                    );
+                }
+                _ => settings.rules = self.http_rules(value, repaired),
             }
         }
         if let Some(line) = unread.filter(|_| settings.closed.as_ref().is_none_or(|c| !c.value)) {

@@ -5,10 +5,13 @@ mod keys;
 pub(crate) use keys::{
     EXPIRES_SECONDS, LEAST_MEMORY, LEAST_OPEN_FILES, LEAST_PROCESSES, TIME_SECONDS,
 };
-pub use keys::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Shape, Type};
+pub use keys::{
+    HTTP_RULE_KEYS, KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Shape, Type, rule_keys,
+};
 
 use crate::{
-    CommandRule, Context, HostPattern, NamePattern, Os, PathText, SshKey, Upstream, Verdict,
+    CommandRule, Context, HostPattern, HttpRule, NamePattern, Os, PathText, SshKey, Upstream,
+    Verdict,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -104,6 +107,10 @@ pub struct NetworkSettings {
     pub bypass: Vec<Located<HostPattern>>,
     /// `ca`: a grant.
     pub ca: Vec<Located<PathText>>,
+    /// `read_only`.
+    pub read_only: Option<Located<bool>>,
+    /// `[[network.rule]]`, in the file's order.
+    pub rules: Vec<Located<Arc<HttpRule>>>,
 }
 
 /// `[commands]` of one layer.

@@ -50,7 +50,7 @@ impl Key {
     /// How the values of several layers combine, as a sentence.
     pub fn merge(&self) -> &'static str {
         match (self.shape, self.takes) {
-            (Shape::Rules, Type::Rules) => {
+            (Shape::Rules, Type::Rules(_)) => {
                 "Rules that ask or deny hold from every layer, rules that allow from those that may grant."
             }
             (Shape::Rules, _) if self.grants => "The entries of all layers that may grant add up.",
@@ -88,6 +88,9 @@ impl Type {
                 units::show_bytes(least)
             ),
             Self::Paths => "a list of paths and globs".to_owned(),
+            Self::Host => "a host".to_owned(),
+            Self::Methods => "a list of methods".to_owned(),
+            Self::UrlPaths => "a list of paths and globs, without a query".to_owned(),
             Self::Hosts => "a list of hosts and host sets".to_owned(),
             Self::Names => "a list of names, in which * stands for anything".to_owned(),
             Self::SshKeys => {
@@ -96,7 +99,7 @@ impl Type {
             Self::Keys => "a list of keys".to_owned(),
             Self::Command => "the words of a command, as a list".to_owned(),
             Self::Commands => "a list of commands, each the list of its words".to_owned(),
-            Self::Rules => "a list of rules".to_owned(),
+            Self::Rules(_) => "a list of rules".to_owned(),
             Self::When => "a table with os, agent and workspace, each a text or a list".to_owned(),
         }
     }

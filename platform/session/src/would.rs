@@ -3,8 +3,8 @@
 use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
-    Access, Action, Class, Command, Decision, Facts, Origin, Policy, SourceKind, Verdict,
-    changes_meaning, decide, decide_file, observed,
+    Access, Action, Class, Command, Decision, Facts, HttpRequest, Origin, Policy, SourceKind,
+    Verdict, changes_meaning, decide, decide_file, observed,
 };
 use chaperone_sandbox::{AgentAccess, Plan, PlanInput, Reach, RealDisk, assume, plan};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
     let now = Timestamp::now();
     let facts = Facts::at(now);
     let (path, access) = match action {
-        Action::Run(_) | Action::Connect { .. } => {
+        Action::Run(_) | Action::Connect { .. } | Action::Http(_) => {
             let mut decision = decide(&loaded.policy, &facts, action);
             if observed(&loaded.policy, now, action, &decision).is_some() {
                 decision.reason.push_str(" For now it is only observed, and passes.");
@@ -158,11 +158,23 @@ pub fn change(action: &Action, decision: &Decision) -> String {
         Action::Write { path } => {
             format!("filesystem.write = [{path:?}] in {config}, from the next session on.")
         }
-        Action::Connect { host, port } => {
+        Action::Http(HttpRequest { host, method, path, .. }) if is_of_request(decision) => {
+            format!(
+                "A rule in {config}: [[network.rule]] host = {host:?}, methods = [{method:?}], \
+                 paths = [{path:?}], decision = \"allow\"."
+            )
+        }
+        Action::Connect { host, port } | Action::Http(HttpRequest { host, port, .. }) => {
             let pair = format!("{host}:{port}");
             format!("network.allow = [{pair:?}] in {config}, from the next session on.")
         }
     }
+}
+
+/// Whether a decision is about the request, and not about the connection that it needs.
+fn is_of_request(decision: &Decision) -> bool {
+    let of_request = |rule: &str| rule.starts_with("network.r");
+    decision.rule.as_deref().is_some_and(of_request)
 }
 
 /// Whether a denial of a file is lifted by taking it away; the built-in and recommended ones give

@@ -161,6 +161,7 @@ export interface RequestGroup {
 export type Exact =
   | { kind: 'run'; argv: string[]; cwd: string; environment: [string, string][] }
   | { kind: 'connect'; host: string; port: number }
+  | { kind: 'http'; method: string; target: string }
   | { kind: 'read'; path: string }
   | { kind: 'write'; path: string };
 
@@ -279,6 +280,7 @@ export type EventKind =
   | 'session-end'
   | 'command'
   | 'connect'
+  | 'http'
   | 'read'
   | 'write'
   | 'sign'

@@ -146,18 +146,20 @@ impl Root {
             Type::Integer(least) => {
                 Control::Number { least, preset: example.as_u64().unwrap_or(least) }
             }
-            Type::Text => Control::Text { most: TEXT },
+            Type::Text | Type::Host => Control::Text { most: TEXT },
             Type::Version | Type::Date | Type::Duration { .. } | Type::Size(_) => {
                 Control::Text { most: WORD }
             }
             Type::Paths
             | Type::Hosts
+            | Type::Methods
+            | Type::UrlPaths
             | Type::Names
             | Type::SshKeys
             | Type::Keys
             | Type::Command
             | Type::Commands
-            | Type::Rules
+            | Type::Rules(_)
             | Type::When => Control::List { path: below },
         };
         Ok(vec![setting(id.clone(), key.title.to_owned(), control, &rows(&example))])
@@ -167,7 +169,7 @@ impl Root {
         let mut lines = vec![words::about(key)];
         match control {
             Control::Switch => lines.push("Enabled means true, disabled means false.".to_owned()),
-            Control::List { .. } if key.takes == Type::Rules => {
+            Control::List { .. } if matches!(key.takes, Type::Rules(_)) => {
                 lines.push(format!("One rule in each row, as JSON. Example:\n{example}"));
             }
             Control::List { .. } => {

@@ -2,7 +2,7 @@
 //! Manifest", Jamf): JSON Schema with an order of the fields.
 
 use anyhow::Result;
-use chaperone_policy::{Key, Os, RULE_KEYS, Type};
+use chaperone_policy::{Key, Os, Type};
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Level, Section};
@@ -80,18 +80,22 @@ fn value(takes: Type) -> Value {
         Type::Duration { .. } => text(patterns::DURATION),
         Type::Size(_) => text(patterns::SIZE),
         Type::Paths => list(text(patterns::PATH)),
+        Type::Host => text(&patterns::host()),
+        Type::Methods => list(text(patterns::METHOD)),
+        Type::UrlPaths => list(text(patterns::URL_PATH)),
         Type::Hosts => list(text(&patterns::host())),
         Type::Names => list(text(patterns::NAME)),
         Type::SshKeys => list(text(patterns::SSH_KEY)),
         Type::Keys | Type::Command => list(json!({"type": "string"})),
         Type::Commands => list(value(Type::Command)),
-        Type::Rules => {
+        Type::Rules(keys) => {
             let mut fields = Map::new();
-            for key in &RULE_KEYS {
+            for key in keys {
                 add(&mut fields, key.name, described(key));
             }
+            let needed: Vec<_> = keys.iter().filter(|key| key.needed).map(|key| key.name).collect();
             let mut rule = group("Rule", fields);
-            rule.insert("required".to_owned(), json!(["prefix", "decision"]));
+            rule.insert("required".to_owned(), json!(needed));
             list(Value::Object(rule))
         }
         Type::When => {

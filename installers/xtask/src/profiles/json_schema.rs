@@ -2,7 +2,7 @@
 //! writes one. It accepts what the reader takes without a finding, as far as a schema can say it.
 
 use anyhow::Result;
-use chaperone_policy::{KEYS, Key, LAYER_KEYS, RULE_KEYS, SECTIONS, Type};
+use chaperone_policy::{KEYS, Key, LAYER_KEYS, SECTIONS, Type, rule_keys};
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Level, Section};
@@ -50,7 +50,7 @@ fn object(properties: Map<String, Value>) -> Map<String, Value> {
 /// A key with what the table knows of it; what JSON Schema has no word for begins with `x-`.
 fn property(key: &Key) -> Result<Value> {
     let mut schema = described(key)?;
-    if let Some(default) = keys::default(key).filter(|_| key.takes != Type::Rules) {
+    if let Some(default) = keys::default(key).filter(|_| !matches!(key.takes, Type::Rules(_))) {
         schema.insert("default".to_owned(), default);
     }
     schema.insert("x-merge".to_owned(), serde_json::to_value(key.shape)?);
@@ -90,10 +90,24 @@ fn value(takes: Type) -> Value {
             "maximum": i64::MAX,
         }),
         Type::Paths => list("path"),
+        Type::Host => json!({"$ref": "#/$defs/host"}),
         Type::Hosts => list("host"),
+        Type::Methods => json!({
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "pattern": patterns::METHOD},
+        }),
+        Type::UrlPaths => json!({
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "pattern": patterns::URL_PATH},
+        }),
         Type::Names => list("name"),
         Type::SshKeys => list("ssh_key"),
-        Type::Rules => list("rule"),
+        Type::Rules(keys) => {
+            let own = rule_keys().find(|(_, known)| *known == keys);
+            list(&definition_of_rule(own.map_or("", |(list, _)| list)))
+        }
         Type::Commands => list("command"),
         Type::Command => json!({
             "type": "array",
@@ -115,23 +129,20 @@ fn one_or_more(one: &Value) -> Value {
 fn names() -> Vec<String> {
     let keys = KEYS.iter().chain(&LAYER_KEYS).map(|key| key.name.to_owned());
     let sections = SECTIONS.iter().map(|(name, _)| (*name).to_owned());
-    let rules = RULE_KEYS.iter().map(|key| format!("commands.rule.{}", key.name));
+    let of_rule = |(list, keys): (&str, &[Key])| {
+        keys.iter().map(|key| format!("{list}.{}", key.name)).collect::<Vec<_>>()
+    };
+    let rules = rule_keys().flat_map(of_rule);
     keys.chain(sections).chain(rules).collect()
 }
 
 fn definitions() -> Result<Value> {
-    let mut rule = Map::new();
-    for key in &RULE_KEYS {
-        rule.insert(key.name.to_owned(), Value::Object(described(key)?));
-    }
-    let mut rule = object(rule);
-    rule.insert("required".to_owned(), json!(["prefix", "decision"]));
     let text = |about: &str, pattern: &str| json!({"description": about, "type": "string", "pattern": pattern});
     let mut when = Map::new();
     when.insert("os".to_owned(), one_or_more(&json!({"enum": ["linux", "macos", "windows"]})));
     when.insert("agent".to_owned(), one_or_more(&json!({"type": "string"})));
     when.insert("workspace".to_owned(), one_or_more(&json!({"$ref": "#/$defs/path"})));
-    Ok(json!({
+    let mut definitions = json!({
         "path": text(
             "A path or a glob: absolute, from ~/, or from the workspace. It covers all beneath it.",
             patterns::PATH,
@@ -151,7 +162,22 @@ fn definitions() -> Result<Value> {
             "items": {"type": "string"},
             "minItems": 1,
         },
-        "rule": rule,
         "when": object(when),
-    }))
+    });
+    for (list, keys) in rule_keys() {
+        let mut rule = Map::new();
+        for key in keys {
+            rule.insert(key.name.to_owned(), Value::Object(described(key)?));
+        }
+        let mut rule = object(rule);
+        let needed: Vec<_> = keys.iter().filter(|key| key.needed).map(|key| key.name).collect();
+        rule.insert("required".to_owned(), json!(needed));
+        definitions[definition_of_rule(list)] = Value::Object(rule);
+    }
+    Ok(definitions)
+}
+
+/// `network_rule` for `network.rule`.
+fn definition_of_rule(list: &str) -> String {
+    list.replace('.', "_")
 }

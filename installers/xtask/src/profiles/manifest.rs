@@ -2,7 +2,7 @@
 //! a form of ("Manifest Format", ProfileManifests).
 
 use anyhow::{Context, Result};
-use chaperone_policy::{Key, Os, RULE_KEYS, Type};
+use chaperone_policy::{Key, Os, Type};
 use plist::{Date, Dictionary, Value};
 use serde_json::Value as Json;
 
@@ -120,12 +120,15 @@ fn field(name: &str, title: &str, takes: Type) -> Dictionary {
         Type::Duration { .. } => text(patterns::DURATION),
         Type::Size(_) => text(patterns::SIZE),
         Type::Paths => list(anonymous(text(patterns::PATH))),
+        Type::Host => text(&patterns::host()),
+        Type::Methods => list(anonymous(text(patterns::METHOD))),
+        Type::UrlPaths => list(anonymous(text(patterns::URL_PATH))),
         Type::Hosts => list(anonymous(text(&patterns::host()))),
         Type::Names => list(anonymous(text(patterns::NAME))),
         Type::SshKeys => list(anonymous(text(patterns::SSH_KEY))),
         Type::Keys | Type::Command => list(anonymous(entry(name, title, "string"))),
         Type::Commands => list(anonymous(field(name, title, Type::Command))),
-        Type::Rules => list(anonymous(dictionary(name, title, rule()))),
+        Type::Rules(keys) => list(anonymous(dictionary(name, title, rule(keys)))),
         Type::When => dictionary(name, title, when()),
     }
 }
@@ -143,16 +146,16 @@ fn dictionary(name: &str, title: &str, fields: Vec<Dictionary>) -> Dictionary {
     dictionary
 }
 
-fn rule() -> Vec<Dictionary> {
+fn rule(keys: &[Key]) -> Vec<Dictionary> {
     let described = |key: &Key| {
         let mut field = field(key.name, key.title, key.takes);
         field.insert("pfm_description".to_owned(), key.about.into());
-        if ["prefix", "decision"].contains(&key.name) {
+        if key.needed {
             field.insert("pfm_require".to_owned(), "always-nested".into());
         }
         field
     };
-    RULE_KEYS.iter().map(described).collect()
+    keys.iter().map(described).collect()
 }
 
 fn when() -> Vec<Dictionary> {

@@ -46,6 +46,13 @@ pub(super) const SSH_KEY: &str = concat!(
     r" +[A-Za-z0-9+/]+={0,2}(?: [^\x00-\x1F\x7F-\x9F]*)?)$",
 );
 
+/// A method of HTTP.
+pub(super) const METHOD: &str = r"^[A-Za-z0-9-]+$";
+
+/// A path of URLs or a glob, without a query, %-escapes, dot segments or empty ones.
+pub(super) const URL_PATH: &str =
+    r"^/(?![\s\S]*//)(?:(?!\.\.?(?:/|$))[^\x00-\x20\x7F-\x9F%?#;\\/]+/?)*$";
+
 /// A program's name or its whole path.
 pub(super) const PROGRAM: &str = r"^(?:/|[^/]+$)";
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use chaperone_policy::{Key, RULE_KEYS, Shape, Type};
+use chaperone_policy::{Key, Shape, Type};
 use serde_json::Value;
 
 use super::group_policy::ROOT;
@@ -50,8 +50,8 @@ pub(super) fn write() -> Result<String> {
         }
         for key in keys {
             describe(&mut out, key);
-            if key.takes == Type::Rules {
-                rule(&mut out);
+            if let Type::Rules(keys) = key.takes {
+                rule(&mut out, keys);
             }
         }
     }
@@ -94,7 +94,7 @@ fn describe(out: &mut String, key: &Key) {
 fn default(key: &Key) -> String {
     match keys::default(key) {
         None => "nothing".to_owned(),
-        Some(Value::Array(rules)) if key.takes == Type::Rules => {
+        Some(Value::Array(rules)) if key.name == "commands.rule" => {
             let rule = |rule: &Value| {
                 let words: Vec<&str> = rule["prefix"]
                     .as_array()
@@ -120,14 +120,21 @@ fn registry(key: &Key) -> String {
         Type::Boolean => format!("`{path}`, value `{last}`, `REG_DWORD` 1 or 0"),
         Type::Integer(_) => format!("`{path}`, value `{last}`, `REG_DWORD`"),
         Type::Size(_) => format!("`{path}`, value `{last}`, `REG_SZ`, or bytes as `REG_QWORD`"),
-        Type::Text | Type::Version | Type::Date | Type::Choice(_) | Type::Duration { .. } => {
+        Type::Text
+        | Type::Host
+        | Type::Version
+        | Type::Date
+        | Type::Choice(_)
+        | Type::Duration { .. } => {
             format!("`{path}`, value `{last}`, `REG_SZ`")
         }
         Type::When => format!(r"`{path}\{last}`, lists `os`, `agent` and `workspace`"),
-        Type::Rules => format!(r"`{path}\{last}`, a list with one rule as JSON in each text"),
+        Type::Rules(_) => format!(r"`{path}\{last}`, a list with one rule as JSON in each text"),
         Type::Choices(_)
         | Type::Paths
         | Type::Hosts
+        | Type::Methods
+        | Type::UrlPaths
         | Type::Names
         | Type::SshKeys
         | Type::Keys
@@ -136,11 +143,11 @@ fn registry(key: &Key) -> String {
     }
 }
 
-fn rule(out: &mut String) {
+fn rule(out: &mut String, keys: &[Key]) {
     out.push_str(
         "\nA rule has these keys:\n\n| key | what it does | example |\n| --- | --- | --- |\n",
     );
-    for Key { name, about, example, .. } in &RULE_KEYS {
+    for Key { name, about, example, .. } in keys {
         let _ = writeln!(out, "| `{name}` | {about} | `{example}` |");
     }
 }

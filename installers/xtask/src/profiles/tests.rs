@@ -8,7 +8,7 @@ mod schema;
 mod structure;
 mod template;
 
-use chaperone_policy::{Key, Layer, Os, RULE_KEYS, Settings, SourceKind, Type};
+use chaperone_policy::{Key, Layer, Os, Settings, SourceKind, Type, rule_keys};
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Level};
@@ -66,10 +66,19 @@ fn examples(keys: &[&'static Key]) -> Value {
     policy
 }
 
-/// The example of a whole rule.
-fn rule() -> Value {
+/// The example of a whole rule of the list of this name.
+fn rule(list: &str) -> Value {
     let part = |key: &Key| (key.name.to_owned(), keys::example(key).unwrap());
-    Value::Object(RULE_KEYS.iter().map(part).collect::<Map<_, _>>())
+    let (_, keys) = rule_keys().find(|(name, _)| *name == list).unwrap();
+    Value::Object(keys.iter().map(part).collect::<Map<_, _>>())
+}
+
+/// Adds to a policy, in place of others, an example of a whole rule of each list.
+fn add_rules(policy: &mut Value) {
+    for (list, _) in rule_keys() {
+        let (section, key) = list.split_once('.').unwrap();
+        policy[section][key] = json!([rule(list)]);
+    }
 }
 
 fn read_json(kind: SourceKind, policy: &Value) -> Layer {
@@ -105,6 +114,7 @@ fn every_example_is_read_and_says_something() {
         let silent = key.takes == Type::Keys;
         assert_eq!(said(&layer.settings) == nothing, silent, "{}", key.name);
     }
-    let policy = json!({"commands": {"rule": [rule()]}});
+    let mut policy = json!({});
+    add_rules(&mut policy);
     assert_eq!(read_json(SourceKind::ManagedFile, &policy).findings(), []);
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use chaperone_policy::{Key, RULE_KEYS, Type};
+use chaperone_policy::{Key, Type};
 
 use super::keys::{self, Level, Section};
 use super::words;
@@ -27,18 +27,21 @@ pub(super) fn write() -> Result<String> {
             let _ = write!(out, "\n[{name}]\n");
         }
         // An array of tables ends the table that it stands in.
-        let (rules, plain): (Vec<_>, Vec<_>) =
-            keys.into_iter().partition(|key| key.takes == Type::Rules);
-        for key in plain {
+        let mut rules = Vec::new();
+        for key in keys {
+            if let Type::Rules(parts) = key.takes {
+                rules.push((key, parts));
+                continue;
+            }
             out.push('\n');
             about(&mut out, key);
             let _ = writeln!(out, "#{} = {}", key.last(), key.example);
         }
-        for key in rules {
+        for (key, parts) in rules {
             out.push('\n');
             about(&mut out, key);
             let _ = writeln!(out, "#[[{}]]", key.name);
-            for part in &RULE_KEYS {
+            for part in parts {
                 prose(&mut out, part.about);
                 let _ = writeln!(out, "#{} = {}", part.name, part.example);
             }

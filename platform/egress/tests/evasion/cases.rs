@@ -21,15 +21,15 @@ pub(crate) struct Case {
     pub(crate) ends: Ends,
 }
 
-const FORBIDDEN: Ends = Ends::Refused("403 Forbidden");
-const BAD: Ends = Ends::Refused("400 Bad Request");
-const CLOSED: Ends = Ends::Refused("");
+pub(crate) const FORBIDDEN: Ends = Ends::Refused("403 Forbidden");
+pub(crate) const BAD: Ends = Ends::Refused("400 Bad Request");
+pub(crate) const CLOSED: Ends = Ends::Refused("");
 /// The end of a SOCKS reply that says that the rules do not allow it.
 const NOT_ALLOWED: Ends = Ends::Refused("\\x05\\x02\\x00\\x01");
 /// A TLS alert.
-const ALERT: Ends = Ends::Refused("\\x15\\x03\\x03");
+pub(crate) const ALERT: Ends = Ends::Refused("\\x15\\x03\\x03");
 
-fn case(name: impl Into<String>, bytes: impl AsRef<[u8]>, ends: Ends) -> Case {
+pub(crate) fn case(name: impl Into<String>, bytes: impl AsRef<[u8]>, ends: Ends) -> Case {
     Case { name: name.into(), bytes: bytes.as_ref().to_vec(), pieces: usize::MAX, ends }
 }
 
@@ -48,12 +48,12 @@ fn get(authority: &str) -> String {
     format!("GET http://{authority}/ HTTP/1.1\r\n\r\n")
 }
 
-fn connect(authority: &str, then: &[u8]) -> Vec<u8> {
+pub(crate) fn connect(authority: &str, then: &[u8]) -> Vec<u8> {
     [format!("CONNECT {authority} HTTP/1.1\r\n\r\n").as_bytes(), then].concat()
 }
 
 /// A request to connect to what is called so, and what follows.
-fn socks(name: &str, port: u16, then: &[u8]) -> Vec<u8> {
+pub(crate) fn socks(name: &str, port: u16, then: &[u8]) -> Vec<u8> {
     let length = u8::try_from(name.len()).unwrap();
     let head = [5, 1, 0, 5, 1, 0, 3, length];
     [&head, name.as_bytes(), &port.to_be_bytes(), then].concat()
@@ -398,7 +398,7 @@ fn oversized(world: &World) -> Vec<Case> {
 }
 
 /// A ClientHello in one record.
-fn client_hello(name: Option<&str>) -> Vec<u8> {
+pub(crate) fn client_hello(name: Option<&str>) -> Vec<u8> {
     let vector16 =
         |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
     let server_name = name.map(|name| {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
 mod cases;
+mod requests;
 mod world;
 
 use cases::{Case, Ends, cases};
@@ -11,23 +12,40 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
-use world::{REACHED, World};
+use world::{REACHED, READING, RULES, World};
 
 /// Longer than the proxy is patient with a client that does not go on.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 #[test]
 fn none_of_these_reaches_what_is_denied_and_their_honest_twins_arrive() {
-    let world = World::new();
+    let world = World::new(RULES);
     let cases = cases(&world);
     let negative = cases.iter().filter(|case| case.ends != Ends::Reaches).count();
     assert!(negative >= 80, "{negative}");
+    hold(&world, cases);
+}
+
+#[test]
+fn no_request_gets_around_a_rule_about_requests() {
+    let world = World::new(RULES);
+    hold(&world, requests::ruled(&world));
+}
+
+#[test]
+fn where_requests_only_read_nothing_is_written_and_nothing_unseen() {
+    let world = World::new(READING);
+    hold(&world, requests::reading(&world));
+}
+
+/// Makes all cases at once, and holds each to its end.
+fn hold(world: &World, cases: Vec<Case>) {
     let told: Vec<(Case, String)> = thread::scope(|scope| {
         let made: Vec<_> = cases
             .into_iter()
             .map(|case| {
                 scope.spawn(|| {
-                    let said = make(&world, &case);
+                    let said = make(world, &case);
                     (case, said)
                 })
             })

@@ -2,11 +2,11 @@
 
 use chaperone_egress::hello::{Hello, hello};
 use chaperone_egress::{
-    Answer, Connections, Entrance, Host, Judge, Question, Ruling, Target, Waiting, serve,
+    Answer, Asked, Connections, Entrance, Host, Judge, Question, Ruling, Target, Waiting, serve,
 };
 use chaperone_policy::{
-    Action, Context, Facts, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
-    decide_address, merge,
+    Action, Context, Facts, HttpRequest, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
+    decide_address, decide_http, merge, sees_requests,
 };
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -19,6 +19,16 @@ pub(crate) const REACHED: &str = "reached the server";
 
 type Log = Arc<Mutex<Vec<String>>>;
 
+/// What a world's policy says of requests.
+pub(crate) const RULES: &str = "[[network.rule]]\nhost = \"ruled.example\"\n\
+    paths = [\"/admin\"]\ndecision = \"deny\"\n\
+    [[network.rule]]\nhost = \"ruled.example\"\nmethods = [\"DELETE\"]\ndecision = \"deny\"\n\
+    [[network.rule]]\nhost = \"open.example\"\ndecision = \"deny\"\n\
+    [[network.rule]]\nhost = \"open.example\"\npaths = [\"/open\"]\nmethods = [\"GET\"]\n\
+    decision = \"allow\"\n";
+/// What that of a world says in which requests only read.
+pub(crate) const READING: &str = "[network]\nread_only = true\n";
+
 pub(crate) struct World {
     pub(crate) proxy: SocketAddr,
     /// The port of the server that the policy allows.
@@ -29,7 +39,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(requests: &str) -> Self {
         let escapes = Log::default();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let allowed = listener.local_addr().unwrap().port();
@@ -49,7 +59,7 @@ impl World {
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = listener.local_addr().unwrap();
-        let judge = Arc::new(Rules(policy(allowed)));
+        let judge = Arc::new(Rules(policy(allowed, requests)));
         let looked = AtomicUsize::new(0);
         let resolve = move |name: &str, port: u16| {
             let first = || looked.fetch_add(1, Ordering::SeqCst) == 0;
@@ -67,10 +77,10 @@ impl World {
     }
 }
 
-fn policy(allowed: u16) -> Policy {
+fn policy(allowed: u16, requests: &str) -> Policy {
     let text = format!(
         "[network]\nmode = \"proxy\"\nallow = [\"allowed.example\", \"*.wild.example\", \
-         \"*.lead.example\", \"127.0.0.1:{allowed}\"]\ndeny = [\"denied.example\", \
+         \"ruled.example\", \"open.example\", \"*.lead.example\", \"127.0.0.1:{allowed}\"]\ndeny = [\"denied.example\", \
          \"denied.wild.example\", \"203.0.113.0/24\"]\n"
     );
     let context = Context {
@@ -80,7 +90,8 @@ fn policy(allowed: u16) -> Policy {
         os: Os::Linux,
     };
     let layer = Layer::from_toml(SourceKind::ManagedFile, "/etc/policy.toml", &text);
-    merge(vec![built_in(), layer], &context)
+    let requests = Layer::from_toml(SourceKind::ManagedFile, "/etc/requests.toml", requests);
+    merge(vec![built_in(), layer, requests], &context)
 }
 
 /// Where names lead: all to this machine, but those that say what they lead to.
@@ -126,7 +137,14 @@ impl Judge for Rules {
             Question::Address { address, own } => {
                 decide_address(policy, address, target.port, own).map(|decision| decision.reason)
             }
+            Question::Request(Asked { method, path, upgrade, overridden }) => {
+                let (host, port) = (target.host.to_string(), target.port);
+                let request = HttpRequest { host, port, method, path, upgrade, overridden };
+                let decision = decide_http(policy, &Facts::at(jiff::Timestamp::now()), &request);
+                (decision.verdict != Verdict::Allow).then_some(decision.reason)
+            }
             Question::Disagreement(said)
+            | Question::Unseen(said)
             | Question::Credential(said)
             | Question::Foreign(said)
             | Question::Distrusted(said) => Some(said),
@@ -136,6 +154,10 @@ impl Judge for Rules {
             Some(reason) => Ruling::Deny(format!("chaperone: denied: {target}\n  {reason}")),
         });
         None
+    }
+
+    fn sees_requests(&self, target: &Target) -> bool {
+        sees_requests(&self.0, &target.host.to_string(), target.port)
     }
 }
 
@@ -199,6 +221,7 @@ fn answer(mut stream: TcpStream, log: &Log) -> io::Result<()> {
             }
         }
         check(host.as_deref(), log, start.trim_end());
+        check_request(host.as_deref().unwrap_or_default(), log, start.trim_end());
         while chunked {
             let mut line = String::new();
             reader.read_line(&mut line)?;
@@ -212,13 +235,65 @@ fn answer(mut stream: TcpStream, log: &Log) -> io::Result<()> {
     }
 }
 
+/// What the server is asked for must not be what the rules deny, however generously it is read:
+/// unescaped over and over, without parameters, and with every segment resolved.
+fn check_request(host: &str, log: &Log, start: &str) {
+    let mut words = start.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut path = target.split('?').next().unwrap_or_default().to_lowercase();
+    loop {
+        let bytes = percent_decode(&path);
+        let decoded = String::from_utf8_lossy(&bytes).into_owned();
+        if decoded == path {
+            break;
+        }
+        path = decoded;
+    }
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split(['/', '\\']) {
+        match segment.split([';', '\0']).next().unwrap_or_default() {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            name => segments.push(name),
+        }
+    }
+    let denied = match host.split(':').next().unwrap_or_default() {
+        "ruled.example" => segments.first() == Some(&"admin") || method == "DELETE",
+        "open.example" => segments.first() != Some(&"open") || method != "GET",
+        _ => false,
+    };
+    if denied {
+        log.lock().unwrap().push(format!("{host} was asked: {start}"));
+    }
+}
+
+fn percent_decode(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let value = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+        match value.filter(|_| *first == b'%') {
+            Some(value) => {
+                out.push(value);
+                rest = &after[2..];
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
 /// What the server is asked as must be one of the names by which the policy lets it be reached.
 fn check(host: Option<&str>, log: &Log, what: &str) {
     let named = host.map(|host| Target::parse(host, Some(80)).map(|target| target.host));
     let honest = match named {
         None => what == "TLS",
         Some(Ok(Host::Name(name))) => {
-            name == "allowed.example"
+            matches!(name.as_str(), "allowed.example" | "ruled.example" | "open.example")
                 || (name.ends_with(".wild.example") && name != "denied.wild.example")
                 || name.ends_with(".lead.example")
         }

@@ -3,7 +3,7 @@
 //! And what holds of the reading of a text for a shell.
 
 use chaperone_policy::{
-    Action, Command, Context, Facts, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
+    Action, Command, Context, Facts, HttpRequest, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
     merge,
 };
 use chaperone_shell::{Dialect, read};
@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 /// much as that leaves.
 const MANAGED: &str = "[network]\ndeny = [\"b.example\"]\n[filesystem]\ndeny = [\"~/.kube\"]\n\
     [environment]\ndeny = [\"*TOKEN*\"]\n\
+    [[network.rule]]\nhost = \"a.example\"\nmethods = [\"POST\"]\ndecision = \"ask\"\n\
     [[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"deny\"\n\
     [[commands.rule]]\nprefix = [\"npm\"]\ndecision = \"ask\"\n";
 const USER: &str = "[network]\nmode = \"direct\"\nallow = [\"a.example\"]\n\
@@ -63,6 +64,11 @@ fn bound(action: &Action) -> Option<Verdict> {
             _ => None,
         },
         Action::Connect { host, .. } => (host == "b.example").then_some(Verdict::Deny),
+        Action::Http(request) => match (request.host.as_str(), request.method.as_str()) {
+            ("b.example", _) => Some(Verdict::Deny),
+            ("a.example", "POST") => Some(Verdict::Ask),
+            _ => None,
+        },
         Action::Read { path } | Action::Write { path } => {
             path.starts_with("/home/ada/.kube").then_some(Verdict::Deny)
         }
@@ -103,6 +109,16 @@ fn verdicts(policy: &Policy) -> Vec<Verdict> {
 fn actions() -> Vec<Action> {
     let run = |tokens: &[&str]| Action::Run(Command::from_tokens(tokens));
     let connect = |host: &str| Action::Connect { host: host.into(), port: 443 };
+    let http = |host: &str, method: &str| {
+        Action::Http(HttpRequest {
+            host: host.into(),
+            port: 443,
+            method: method.into(),
+            path: "/x".into(),
+            upgrade: None,
+            overridden: None,
+        })
+    };
     vec![
         run(&["git", "push", "origin"]),
         run(&["npm", "publish"]),
@@ -111,6 +127,9 @@ fn actions() -> Vec<Action> {
         connect("a.example"),
         connect("b.example"),
         connect("c.example"),
+        http("a.example", "GET"),
+        http("a.example", "POST"),
+        http("b.example", "GET"),
         Action::Read { path: "/srv/x".into() },
         Action::Write { path: "/srv/out/x".into() },
         Action::Read { path: "/home/ada/.kube/config".into() },

@@ -2,7 +2,7 @@
 
 use super::{Facts, SessionApproval};
 use crate::identity::{git_aliases, identities, subject};
-use crate::{Command, Policy};
+use crate::{Command, HttpRequest, Policy};
 
 /// Options of `git push` that neither widen nor change what it does to the other side.
 const HARMLESS: [&str; 14] = [
@@ -53,6 +53,15 @@ pub fn session_scope(policy: &Policy, command: &Command) -> Option<Vec<String>> 
 pub fn connection_scope(policy: &Policy, host: &str, port: u16) -> Option<Vec<String>> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     policy.approvals().scopes.value.session.then(|| vec![format!("tcp://{host}:{port}")])
+}
+
+/// What a session-wide approval of this request would cover: requests with the same method to the
+/// same host and port. `None` where the policy allows no such approval.
+pub fn http_scope(policy: &Policy, request: &HttpRequest) -> Option<Vec<String>> {
+    let HttpRequest { host, port, method, .. } = request;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let scope = || vec![method.clone(), format!("http://{host}:{port}")];
+    policy.approvals().scopes.value.session.then(scope)
 }
 
 /// Variables that say who commits and how things are shown.

@@ -10,7 +10,7 @@
 use super::{Key, Made, Named, Names, Node, Table, Value, json};
 use crate::nearest::nearest;
 use crate::registry::{RegistryKey, RegistryValue};
-use crate::schema::{KEYS, LAYER_KEYS, RULE_KEYS, Type};
+use crate::schema::{KEYS, Key as SchemaKey, LAYER_KEYS, Type};
 use std::collections::BTreeSet;
 
 /// The value that holds a whole policy as JSON, beside the others.
@@ -44,8 +44,8 @@ pub(crate) fn named(key: &RegistryKey) -> Named {
 enum Within {
     /// The section of this name in full; the root's is empty.
     Section(&'static str),
-    /// One entry of `commands.rule`.
-    Rule,
+    /// One entry of a list of rules, which has these keys.
+    Rule(&'static [SchemaKey]),
     When,
 }
 
@@ -70,7 +70,7 @@ impl Within {
                 let keys = KEYS.iter().chain(&LAYER_KEYS);
                 keys.filter_map(|key| below(key.name)).map(first).collect()
             }
-            Self::Rule => RULE_KEYS.iter().map(|key| key.name).collect(),
+            Self::Rule(keys) => keys.iter().map(|key| key.name).collect(),
             Self::When => BTreeSet::from(["os", "agent", "workspace"]),
         }
     }
@@ -86,7 +86,7 @@ impl Within {
                 }
                 KEYS.iter().chain(&LAYER_KEYS).find(|key| key.name == full).map(|key| key.takes)
             }
-            Self::Rule => RULE_KEYS.iter().find(|key| key.name == name).map(|key| key.takes),
+            Self::Rule(keys) => keys.iter().find(|key| key.name == name).map(|key| key.takes),
             Self::When => match name {
                 "workspace" => Some(Type::Paths),
                 "os" | "agent" => Some(Type::Names),
@@ -223,9 +223,9 @@ impl Decoder {
                     self.item(takes, text, at, format!("!{name}"))
                 }
                 (_, Entry::Value(value)) => self.plain(value, at, format!("!{name}")),
-                (Type::Rules, Entry::Key(key)) => {
+                (Type::Rules(keys), Entry::Key(key)) => {
                     let at = self.places.add(Some(at), format!("\\{name}"));
-                    Node { at, value: Value::Table(self.table(Within::Rule, key, at)) }
+                    Node { at, value: Value::Table(self.table(Within::Rule(keys), key, at)) }
                 }
                 (Type::Commands, Entry::Key(key)) => {
                     let at = self.places.add(Some(at), format!("\\{name}"));
@@ -240,7 +240,7 @@ impl Decoder {
     /// One entry of a list. What is no text itself is written as JSON.
     fn item(&mut self, takes: Type, text: &str, above: usize, step: String) -> Node<'static> {
         let value = match takes {
-            Type::Rules | Type::Commands if text.trim_start().starts_with(['{', '[']) => {
+            Type::Rules(_) | Type::Commands if text.trim_start().starts_with(['{', '[']) => {
                 match json::value(text) {
                     Ok((mut node, pointers)) => {
                         // Its root takes the place that is added here, and the rest follows.

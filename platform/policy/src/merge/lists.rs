@@ -1,7 +1,7 @@
 //! Keys that are lists of rules: grants add up where they may grant, restrictions always.
 
 use super::{Merged, Parts};
-use crate::effective::{EffectiveRule, LostRule, Rank, RuleLayer, RulePlace};
+use crate::effective::{EffectiveHttpRule, EffectiveRule, LostRule, Rank, RuleLayer, RulePlace};
 use crate::rules::RuleIndex;
 use crate::{
     Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
@@ -377,6 +377,45 @@ pub(super) fn rules(
     }
     merged.add("commands.rule", json!([]), Vec::new(), Vec::new());
     (out, index, lost)
+}
+
+/// The rules about HTTP requests that hold here.
+pub(super) fn http_rules(
+    parts: &Parts<'_>,
+    context: &Context,
+    merged: &mut Merged,
+) -> Vec<EffectiveHttpRule> {
+    let mut losers = Vec::new();
+    let mut out: Vec<EffectiveHttpRule> = Vec::new();
+    for (layer, reason) in &parts.elsewhere {
+        for Located { value, line, restricts_only: _ } in &layer.settings.network.rules {
+            losers.push(Loser::new(value.show(), layer.origin(*line), Arc::clone(reason)));
+        }
+    }
+    for (layer, part) in parts.active.iter().enumerate() {
+        for Located { value, line, restricts_only } in &part.settings().network.rules {
+            let origin = part.layer.origin(*line);
+            let allows = value.decision == Verdict::Allow;
+            let elsewhere = value.when.as_ref().filter(|when| !when.holds(context));
+            let reason = match (elsewhere, part.no_grants) {
+                (Some(when), _) => Some(format!("it holds when {when}")),
+                (None, Some(reason)) if allows => Some(reason.to_owned()),
+                (None, None) if allows && *restricts_only => Some(MISSPELLED.to_owned()),
+                _ => None,
+            };
+            match reason {
+                Some(reason) => losers.push(Loser::new(value.show(), origin, reason)),
+                None => {
+                    let (rule, rank, ceiling) = (Arc::clone(value), part.rank, part.ceiling);
+                    out.push(EffectiveHttpRule { rule, origin, rank, ceiling, layer });
+                }
+            }
+        }
+    }
+    let shown: Vec<Json> = out.iter().map(|own| own.rule.show()).collect();
+    let origins = out.iter().map(|own| own.origin.clone()).collect();
+    merged.add("network.rule", json!(shown), origins, losers);
+    out
 }
 
 /// Where a managed layer closes a list: the first that does.

@@ -342,7 +342,7 @@ pub(super) fn whole(table: &Table<'_>) -> Option<Arc<CommandRule>> {
     Some(Arc::new(CommandRule { prefix, decision, reason, when: None, repaired: false }))
 }
 
-fn verdict(word: Option<&str>) -> Option<Verdict> {
+pub(super) fn verdict(word: Option<&str>) -> Option<Verdict> {
     match word? {
         "allow" => Some(Verdict::Allow),
         "ask" => Some(Verdict::Ask),

@@ -41,7 +41,7 @@ fn a_finding_says_where_what_was_expected_and_what_was_found() {
         ),
         (
             "[network]\nunfamiliar = \"ask\"\n",
-            "/u.toml:2:1: network.unfamiliar: expected one of mode, allow, deny, closed, upstream, upstream_bypass, ca, found the unknown key `unfamiliar`",
+            "/u.toml:2:1: network.unfamiliar: expected one of mode, allow, deny, closed, upstream, upstream_bypass, ca, read_only, rule, found the unknown key `unfamiliar`",
         ),
         (
             "[filesystem]\nread = [\"/ö\", 5]\n",

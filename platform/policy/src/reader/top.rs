@@ -2,7 +2,7 @@
 
 use super::{Entry, Reader, values};
 use crate::document::{Node, Value};
-use crate::schema::{KEYS, LAYER_KEYS, RULE_KEYS};
+use crate::schema::{KEYS, Key, LAYER_KEYS, rule_keys};
 use crate::{FindingStatus, Located, Mode, OnExpiry, RemoteSettings, Version};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -123,11 +123,14 @@ impl<'t> Reader<'t> {
 }
 
 fn is_known(name: &str) -> bool {
-    let rule = name.strip_prefix("commands.rule.");
+    let of_rule = |(rules, keys): (&str, &[Key])| {
+        let own = name.strip_prefix(rules).and_then(|rest| rest.strip_prefix('.'));
+        own.is_some_and(|own| keys.iter().any(|key| key.name == own))
+    };
     // The keys of the layer itself stand in no section.
     let within = |section: &str| !section.is_empty() && section == name;
     KEYS.iter().chain(&LAYER_KEYS).any(|key| key.name == name || within(key.section()))
-        || rule.is_some_and(|rule| RULE_KEYS.iter().any(|key| key.name == rule))
+        || rule_keys().any(of_rule)
 }
 
 /// The first moment that is past it: of a day, its midnight, UTC.

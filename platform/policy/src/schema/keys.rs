@@ -39,8 +39,14 @@ pub enum Type {
     Size(u64),
     /// A list of paths.
     Paths,
+    /// A host.
+    Host,
     /// A list of hosts.
     Hosts,
+    /// A list of methods of HTTP.
+    Methods,
+    /// A list of paths of URLs.
+    UrlPaths,
     /// A list of names, which may hold `*`.
     Names,
     /// A list of public keys of SSH, or of the files that hold them.
@@ -51,8 +57,8 @@ pub enum Type {
     Command,
     /// A list of commands, each the list of its words.
     Commands,
-    /// A list of tables with the keys of [`RULE_KEYS`].
-    Rules,
+    /// A list of tables with these keys.
+    Rules(&'static [Key]),
     /// A table with `os`, `agent` and `workspace`.
     When,
 }
@@ -64,13 +70,16 @@ impl Type {
             Self::Choices(_)
             | Self::Paths
             | Self::Hosts
+            | Self::Methods
+            | Self::UrlPaths
             | Self::Names
             | Self::SshKeys
             | Self::Keys
             | Self::Command
             | Self::Commands
-            | Self::Rules => true,
+            | Self::Rules(_) => true,
             Self::Text
+            | Self::Host
             | Self::Version
             | Self::Date
             | Self::Boolean
@@ -104,6 +113,8 @@ pub struct Key {
     pub grants: bool,
     /// Whether a running session takes it up; else it is carried out when a session starts.
     pub live: bool,
+    /// The part of a rule without which there is none.
+    pub needed: bool,
     /// The systems on which it has an effect.
     pub systems: &'static [Os],
 }
@@ -129,6 +140,7 @@ impl Key {
             managed_only: false,
             grants: false,
             live: true,
+            needed: false,
             systems: EVERYWHERE,
         }
     }
@@ -143,6 +155,10 @@ impl Key {
 
     const fn at_start(self) -> Self {
         Self { live: false, ..self }
+    }
+
+    const fn needed(self) -> Self {
+        Self { needed: true, ..self }
     }
 
     const fn on(self, systems: &'static [Os]) -> Self {
@@ -183,7 +199,7 @@ pub const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 33] = [
+pub const KEYS: [Key; 35] = [
     Key::new(
         "revision",
         "Revision",
@@ -330,10 +346,26 @@ pub const KEYS: [Key; 33] = [
     .grants()
     .at_start(),
     Key::new(
+        "network.read_only",
+        "Reading only",
+        Shape::Ordered,
+        Type::Boolean,
+        "Whether HTTP requests may only read: GET, HEAD and OPTIONS.",
+        "true",
+    ),
+    Key::new(
+        "network.rule",
+        "Rules for HTTP requests",
+        Shape::Rules,
+        Type::Rules(&HTTP_RULE_KEYS),
+        "Which HTTP requests to a host are allowed, asked about or denied, by method and path.",
+        r#"[{ host = "api.acme.example", methods = ["POST"], decision = "ask" }]"#,
+    ),
+    Key::new(
         "commands.rule",
         "Command rules",
         Shape::Rules,
-        Type::Rules,
+        Type::Rules(&RULE_KEYS),
         "Which commands are allowed, asked about or denied.",
         r#"[{ prefix = ["git", "push"], decision = "ask", reason = "Publishes work." }]"#,
     ),
@@ -524,7 +556,8 @@ pub const RULE_KEYS: [Key; 6] = [
         Type::Command,
         "The words that a command begins with; the first is a program's name or its whole path.",
         r#"["git", "push"]"#,
-    ),
+    )
+    .needed(),
     Key::new(
         "decision",
         "Decision",
@@ -532,7 +565,8 @@ pub const RULE_KEYS: [Key; 6] = [
         Type::Choice(&["allow", "ask", "deny"]),
         "What becomes of the command: \"allow\", \"ask\" or \"deny\".",
         r#""ask""#,
-    ),
+    )
+    .needed(),
     Key::new(
         "reason",
         "Reason",
@@ -556,6 +590,68 @@ pub const RULE_KEYS: [Key; 6] = [
         Type::Commands,
         "Commands that the rule must not match; tried when the layer is read.",
         r#"[["git", "pull"]]"#,
+    ),
+    Key::new(
+        "when",
+        "Condition",
+        Shape::Preference,
+        Type::When,
+        "Limits the rule to systems, agents or workspaces.",
+        r#"{ agent = "codex" }"#,
+    ),
+];
+
+/// The keys of one entry of every list of rules, by the list's name.
+pub fn rule_keys() -> impl Iterator<Item = (&'static str, &'static [Key])> {
+    KEYS.iter().filter_map(|key| match key.takes {
+        Type::Rules(keys) => Some((key.name, keys)),
+        _ => None,
+    })
+}
+
+/// The keys of one entry of `network.rule`.
+pub const HTTP_RULE_KEYS: [Key; 6] = [
+    Key::new(
+        "host",
+        "Host",
+        Shape::Preference,
+        Type::Host,
+        "The hosts that the rule is about, as in `network.allow`.",
+        r#""api.acme.example""#,
+    )
+    .needed(),
+    Key::new(
+        "methods",
+        "Methods",
+        Shape::Preference,
+        Type::Methods,
+        "Methods that the rule is about; without them every method.",
+        r#"["POST", "PUT"]"#,
+    ),
+    Key::new(
+        "paths",
+        "Paths",
+        Shape::Preference,
+        Type::UrlPaths,
+        "Paths that the rule is about, each with all beneath it; without them every path.",
+        r#"["/repos/acme", "/users/*/keys"]"#,
+    ),
+    Key::new(
+        "decision",
+        "Decision",
+        Shape::Preference,
+        Type::Choice(&["allow", "ask", "deny"]),
+        "What becomes of the request: \"allow\", \"ask\" or \"deny\".",
+        r#""ask""#,
+    )
+    .needed(),
+    Key::new(
+        "reason",
+        "Reason",
+        Shape::Preference,
+        Type::Text,
+        "Why, in plain words, for whoever reads the request.",
+        r#""Changes what others see.""#,
     ),
     Key::new(
         "when",

@@ -2,8 +2,7 @@
 
 use crate::{HKLM, places};
 use chaperone_policy::{
-    Finding, KEYS, LAYER_KEYS, Layer, RULE_KEYS, RegistryKey, RegistryValue, Settings, SourceKind,
-    Type,
+    Finding, KEYS, LAYER_KEYS, Layer, RegistryKey, RegistryValue, Settings, SourceKind, Type,
 };
 use plist::{Dictionary, Integer, Value as Plist};
 use proptest::collection::vec;
@@ -45,12 +44,15 @@ fn value(takes: Type) -> BoxedStrategy<Value> {
         }
         Type::Paths => texts("(~/|~bob/|/|\\*\\*/)?[a-z*.?]{0,6}(/[a-zö*]{1,5})?"),
         Type::Hosts => texts("(\\*\\.)?[a-z*]{0,6}(\\.example)?(:[0-9]{1,5})?"),
+        Type::Host => text("(\\*\\.)?[a-z*]{0,6}(\\.example)?(:[0-9]{1,5})?"),
+        Type::Methods => texts("[A-Za-z -]{0,6}"),
+        Type::UrlPaths => texts("(/[a-z*%]{0,5}){0,3}"),
         Type::Names => texts("[A-Z*_=]{0,6}"),
         Type::SshKeys => texts("(~/|/|ssh-rsa )?[A-Za-z*/]{0,6}(.pub)?"),
         Type::Keys | Type::Command => texts("[a-z./ -]{0,6}"),
         Type::Commands => vec(texts("[a-z./-]{1,6}"), 0..3).prop_map(Value::Array).boxed(),
-        Type::Rules => {
-            let keys = RULE_KEYS.iter().map(|key| (key.name, key.takes)).collect();
+        Type::Rules(keys) => {
+            let keys = keys.iter().map(|key| (key.name, key.takes)).collect();
             vec(table(keys), 0..4)
                 .prop_map(|rules| Value::Array(rules.into_iter().map(Value::Table).collect()))
                 .boxed()

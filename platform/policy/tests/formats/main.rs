@@ -5,8 +5,8 @@ mod generated;
 mod places;
 
 use chaperone_policy::{
-    Context, KEYS, LAYER_KEYS, Layer, LayerStatus, Os, Policy, RULE_KEYS, RegistryKey,
-    RegistryValue, SourceKind, ValueStatus, merge,
+    Context, KEYS, LAYER_KEYS, Layer, LayerStatus, Os, Policy, RegistryKey, RegistryValue,
+    SourceKind, ValueStatus, merge, rule_keys,
 };
 use std::path::PathBuf;
 
@@ -52,6 +52,20 @@ fn registry() -> RegistryKey {
         "decision": "deny",
         "when": {"os": ["linux", "macos"], "agent": "codex", "workspace": ["~/work", "/srv/**"]}
     }"#;
+    let post = key(
+        "1",
+        vec![
+            text("host", "api.acme.example:443"),
+            list("methods", &["POST", "PUT"]),
+            text("decision", "ask"),
+            text("reason", "It changes what others see."),
+        ],
+        vec![
+            numbered("paths", &["/repos/acme", "/users/*/keys"]),
+            key("when", vec![text("agent", "codex")], Vec::new()),
+        ],
+    );
+    let any = r#"{"host": "*.acme.example", "decision": "allow"}"#;
     RegistryKey {
         values: vec![
             text("revision", "2026-11-22.1"),
@@ -82,12 +96,16 @@ fn registry() -> RegistryKey {
                 vec![
                     text("mode", "none"),
                     number("closed", 1),
+                    number("read_only", 1),
                     list("allow", &["docs.acme.example", "*.internal.example:443"]),
                     text("upstream", "http://proxy.acme.example:3128"),
                     list("upstream_bypass", &["*.corp.example"]),
                     list("ca", &["/etc/ssl/acme-root.pem"]),
                 ],
-                vec![numbered("deny", &["paste.example", "10.0.0.0/8"])],
+                vec![
+                    numbered("deny", &["paste.example", "10.0.0.0/8"]),
+                    key("rule", vec![text("2", any)], vec![post]),
+                ],
             ),
             key(
                 "commands",
@@ -219,9 +237,11 @@ fn that_policy_uses_every_key() {
     for key in KEYS.iter().chain(&LAYER_KEYS) {
         assert!(stands(key.name).is_some(), "{}", key.name);
     }
-    let rules = stands("commands.rule").and_then(toml::Value::as_array).unwrap();
-    for key in RULE_KEYS {
-        assert!(rules.iter().any(|rule| rule.get(key.name).is_some()), "{}", key.name);
+    for (list, keys) in rule_keys() {
+        let rules = stands(list).and_then(toml::Value::as_array).unwrap();
+        for key in keys {
+            assert!(rules.iter().any(|rule| rule.get(key.name).is_some()), "{list} {}", key.name);
+        }
     }
     let policy = policy(every_format().remove(0).1);
     for value in policy.values() {
@@ -266,7 +286,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("commands.rule", 1),
         [
-            "/p/a.toml:38",
+            "/p/a.toml:51",
             "/p/a.json#/commands/rule/1",
             "dev.chaperone.desktop:commands.rule[1]",
             "dev.chaperone.desktop:commands.rule[1]",

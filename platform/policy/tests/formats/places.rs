@@ -40,7 +40,18 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier },
         filesystem: FilesystemSettings { read, write, deny: denied, deny_write, unread },
-        network: NetworkSettings { mode: network, allow, deny, closed, upstream, bypass, ca },
+        network:
+            NetworkSettings {
+                mode: network,
+                allow,
+                deny,
+                closed,
+                upstream,
+                bypass,
+                ca,
+                read_only,
+                rules: http_rules,
+            },
         commands: CommandSettings { rules, closed: commands },
         environment: EnvironmentSettings { pass, deny: environment },
         signing: SigningSettings { ssh_keys, closed: signing },
@@ -48,7 +59,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 34] = [
+    let placed: [&mut dyn Placed; 36] = [
         revision,
         organisation,
         min_version,
@@ -66,6 +77,8 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         upstream,
         bypass,
         ca,
+        read_only,
+        http_rules,
         rules,
         commands,
         pass,

@@ -1,7 +1,7 @@
 //! What the session reaches: nothing but relays, what its proxy lets through, or everything.
 
 use super::{Loss, Network, Refusal, Relay, Tier};
-use chaperone_policy::{HostSpec, NetworkMode, Policy, SourceKind, Sourced};
+use chaperone_policy::{HostSpec, NetworkMode, Policy, SourceKind, Sourced, sees_requests};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
@@ -22,24 +22,24 @@ pub(super) fn network(
     let rules = policy.network();
     match rules.mode.value {
         // Nothing stands between a direct session and its hosts that could keep to a list.
-        NetworkMode::Direct => match (rules.deny.first(), &rules.closed) {
-            (Some(denied), _) => {
-                Err(Refusal::DirectIgnores { key: "network.deny", origin: denied.origin.clone() })
+        NetworkMode::Direct => {
+            let denied = rules.deny.first().map(|own| ("network.deny", &own.origin));
+            let closed = || rules.closed.as_ref().map(|origin| ("network.closed", origin));
+            match denied.or_else(closed).or_else(|| rules.restricts_requests()) {
+                Some((key, origin)) => Err(Refusal::DirectIgnores { key, origin: origin.clone() }),
+                None => Ok((Network::Direct, Vec::new())),
             }
-            (None, Some(origin)) => {
-                Err(Refusal::DirectIgnores { key: "network.closed", origin: origin.clone() })
-            }
-            (None, None) => Ok((Network::Direct, Vec::new())),
-        },
+        }
         NetworkMode::Proxy => {
             let listen = outside.filter(|_| tier != Tier::Full).unwrap_or(PROXY);
             // What has no relay has the proxy.
-            let (relays, _) = relays(policy);
+            let Relays { relays, .. } = relays(policy, tier);
             Ok((Network::Proxy { relays, listen }, Vec::new()))
         }
         NetworkMode::None => {
-            let (relays, left_out) = relays(policy);
-            Ok((Network::None { relays }, without_relay(&left_out).into_iter().collect()))
+            let Relays { relays, without, unseen } = relays(policy, tier);
+            let losses = without_relay(&without).into_iter().chain(unseen_relay(&unseen));
+            Ok((Network::None { relays }, losses.collect()))
         }
     }
 }
@@ -49,11 +49,18 @@ pub fn refused_network(policy: &Policy) -> Option<Refusal> {
     network(policy, Tier::Full, None).err()
 }
 
-/// The relays, and the patterns that none can stand for.
-fn relays(policy: &Policy) -> (Vec<Relay>, Vec<String>) {
+struct Relays {
+    relays: Vec<Relay>,
+    /// The patterns that no relay can stand for.
+    without: Vec<String>,
+    /// Those whose requests have to be seen, where a session dials a relay's host itself.
+    unseen: Vec<String>,
+}
+
+fn relays(policy: &Policy, tier: Tier) -> Relays {
     let mut relays: Vec<Relay> = Vec::new();
     let mut addresses = BTreeMap::new();
-    let mut left_out = Vec::new();
+    let (mut left_out, mut unseen) = (Vec::new(), Vec::new());
     let rules = policy.network();
     for Sourced { value: pattern, origin } in &rules.allow {
         let Some((host, port)) = pattern.pair() else {
@@ -64,6 +71,10 @@ fn relays(policy: &Policy) -> (Vec<Relay>, Vec<String>) {
             continue;
         };
         if rules.deny.iter().any(|denied| denied.value.matches(&host, port)) {
+            continue;
+        }
+        if tier != Tier::Full && sees_requests(policy, &host, port) {
+            unseen.push(pattern.to_string());
             continue;
         }
         let address = match (&pattern.host, loopback(&pattern.host)) {
@@ -84,7 +95,18 @@ fn relays(policy: &Policy) -> (Vec<Relay>, Vec<String>) {
             relays.push(Relay { host, port, listen });
         }
     }
-    (relays, left_out)
+    Relays { relays, without: left_out, unseen }
+}
+
+fn unseen_relay(unseen: &[String]) -> Option<Loss> {
+    (!unseen.is_empty()).then(|| Loss {
+        id: "requests-without-relay".into(),
+        detail: format!(
+            "The policy restricts requests to these hosts, and what a session of the reduced tier says through a relay is not seen; not relayed: {}.",
+            unseen.join(", ")
+        ),
+        fix: "Set network.mode to \"proxy\", or leave the requests to these hosts unrestricted.".into(),
+    })
 }
 
 fn without_relay(left_out: &[String]) -> Option<Loss> {

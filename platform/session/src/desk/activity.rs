@@ -326,6 +326,7 @@ fn kind(kind: &audit::EventKind) -> EventKind {
         audit::EventKind::Read => EventKind::Read,
         audit::EventKind::Write => EventKind::Write,
         audit::EventKind::Connect => EventKind::Connect,
+        audit::EventKind::Http => EventKind::Http,
         audit::EventKind::Sign => EventKind::Sign,
         audit::EventKind::Request => EventKind::Request,
         audit::EventKind::Answer => EventKind::Answer,

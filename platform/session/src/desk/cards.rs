@@ -133,6 +133,10 @@ fn exact(request: &wire::Request) -> Exact {
         Ok(Action::Read { path }) => Exact::Read { path: path.to_string_lossy().into_owned() },
         Ok(Action::Write { path }) => Exact::Write { path: path.to_string_lossy().into_owned() },
         Ok(Action::Connect { host, port }) => Exact::Connect { host, port },
+        Ok(Action::Http(request)) => {
+            let target = request.target();
+            Exact::Http { method: request.method, target }
+        }
         // An action of a newer session: what it says of itself in one line is all there is.
         Err(_) => Exact::Run {
             argv: vec![request.display.clone()],

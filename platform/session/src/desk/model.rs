@@ -262,6 +262,13 @@ pub enum Exact {
         /// The variables that change what it means.
         environment: Vec<(String, String)>,
     },
+    /// An HTTP request is sent.
+    Http {
+        /// As it is sent.
+        method: String,
+        /// Host, port and path.
+        target: String,
+    },
     /// A connection is opened.
     Connect {
         /// A name or an address.
@@ -566,6 +573,7 @@ pub enum EventKind {
     SessionEnd,
     Command,
     Connect,
+    Http,
     Read,
     Write,
     Sign,

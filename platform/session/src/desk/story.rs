@@ -69,6 +69,13 @@ fn line(event: &Event) -> Option<StoryLine> {
             }
             _ => (About::Reached, "Opened a connection".to_owned(), exact()),
         },
+        EventKind::Http => match event.decision {
+            Some(Verdict::Deny) => (About::Reached, refused("was refused", event), exact()),
+            Some(Verdict::Allow) if event.observed().is_some() => {
+                (About::Reached, format!("Sent a request. {}", observed(event)), exact())
+            }
+            _ => (About::Reached, "Sent a request".to_owned(), exact()),
+        },
         EventKind::Sign => match event.decision {
             Some(Verdict::Deny) => (About::Reached, refused("was refused", event), exact()),
             _ => (About::Reached, "Signed for git with a key of yours".to_owned(), exact()),
@@ -188,6 +195,7 @@ fn files(verb: &str, event: &Event) -> String {
 fn refused(how: &str, event: &Event) -> String {
     let what = match event.kind {
         EventKind::Connect => "connect".to_owned(),
+        EventKind::Http => "send a request".to_owned(),
         EventKind::Sign => "use a key of yours".to_owned(),
         _ => format!("run {}", program(event.action.as_deref())),
     };

@@ -143,7 +143,7 @@ fn refusal(policy: &Policy, action: &Action) -> Option<Decision> {
     let decision = match action {
         Action::Read { path } => decide_file(policy, Access::Read, path)?,
         Action::Write { path } => decide_file(policy, Access::Write, path)?,
-        Action::Run(_) | Action::Connect { .. } => {
+        Action::Run(_) | Action::Connect { .. } | Action::Http(_) => {
             decide(policy, &Facts::at(Timestamp::now()), action)
         }
     };

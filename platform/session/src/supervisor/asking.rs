@@ -11,10 +11,10 @@ use chaperone_approvals::{
     Scope, SessionInfo, Ticket, shell_words,
 };
 use chaperone_audit::{NewEvent, Segment};
-use chaperone_egress::Target;
 use chaperone_policy::{
-    Action, Command, CommandFact, Decision, Facts as Moment, Policy, Scope as PolicyScope,
-    SessionApproval, Verdict, connection_scope, decide, facts, observed, sentence, session_scope,
+    Action, Command, CommandFact, Decision, Facts as Moment, HttpRequest, Policy,
+    Scope as PolicyScope, SessionApproval, Verdict, connection_scope, decide, decide_http, facts,
+    http_scope, observed, sentence, session_scope,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
 use jiff::Timestamp;
@@ -288,6 +288,16 @@ impl Asking {
         decide(policy, &facts, action)
     }
 
+    /// The same of a request inside a connection that may be made.
+    pub(crate) fn decide_http(
+        &self,
+        policy: &Policy,
+        now: Timestamp,
+        request: &HttpRequest,
+    ) -> Decision {
+        decide_http(policy, &Moment { approvals: self.approvals(), ..Moment::at(now) }, request)
+    }
+
     /// What the agent reads of a refusal, which counts as one more of the same.
     pub(crate) fn refused(&self, command: &Command, message: &str) -> String {
         self.refusals.count(command, message.to_owned())
@@ -346,20 +356,28 @@ impl Asking {
         put.map_err(|message| Answer::Deny { message })
     }
 
-    /// Records a request for a connection and asks it.
-    pub(crate) fn ask_connection(
+    /// Records a request for a connection, or for an HTTP request over one, and asks it.
+    pub(crate) fn ask_outward(
         self: &Arc<Self>,
         number: u64,
-        target: &Target,
+        action: Action,
         decision: &Decision,
         policy: &Arc<Policy>,
         answer: impl FnOnce(Result<(), String>) + Send + 'static,
     ) {
-        let (host, port) = (target.host.to_string(), target.port);
-        let covered = connection_scope(policy, &host, port);
         let unknown = |text: &str| Fact::new(FactAnswer::Unknown, text);
-        let sentence = format!("It connects to {host} on port {port}.");
-        let action = Action::Connect { host, port };
+        let (covered, sentence) = match &action {
+            Action::Connect { host, port } => (
+                connection_scope(policy, host, *port),
+                format!("It connects to {host} on port {port}."),
+            ),
+            Action::Http(request) => (
+                http_scope(policy, request),
+                format!("It sends {} a {} request.", request.host, request.method),
+            ),
+            // No other action leaves.
+            Action::Run(_) | Action::Read { .. } | Action::Write { .. } => (None, String::new()),
+        };
         let new = NewRequest {
             action: action.clone(),
             sentence,
@@ -378,9 +396,10 @@ impl Asking {
             enforced: Enforced::Kernel,
             session_scope: covered,
         };
-        let what = words::connection(target);
+        let what = words::outward(&action);
         let (asked, waiter) = (decision.clone(), Waiter::Connection(number));
-        let wish = Wish { waiter, action, shown: target.to_string(), new };
+        let shown = what.clone();
+        let wish = Wish { waiter, action, shown, new };
         let answer = Arc::new(Mutex::new(Some(answer)));
         let once = Arc::clone(&answer);
         let give = move |ruling| {

@@ -6,11 +6,12 @@ use super::live::Live;
 use super::{StartError, own, words};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
-    Answer, BadTarget, Connections, Entrance, Host, Judge, Question, Route, Ruling, Target,
+    Answer, Asked, BadTarget, Connections, Entrance, Host, Judge, Question, Route, Ruling, Target,
     Waiting, by_the_system, is_own, serve,
 };
 use chaperone_policy::{
-    Action, Decision, Origin, Policy, Verdict, decide_address, observed, route, unattended,
+    Action, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
+    sees_requests, unattended,
 };
 use chaperone_sandbox::Session;
 use jiff::Timestamp;
@@ -78,14 +79,17 @@ impl Judge for Gate {
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting> {
         let policy = self.live.policy();
         match question {
-            Question::Connect => return self.connect(&policy, target, answer),
+            Question::Connect => return self.action(&policy, target, connecting(target), answer),
+            Question::Request(asked) => {
+                return self.action(&policy, target, requesting(target, asked), answer);
+            }
             Question::Address { address, own } => {
                 match decide_address(&policy, address, target.port, own) {
                     None => answer(Ruling::Allow),
                     Some(decision) => {
                         // It is the address that would have to be named.
                         let host = Host::Address(address);
-                        self.settle(&policy, target, host, decision, answer);
+                        self.settle(&policy, target, host, connecting(target), decision, answer);
                     }
                 }
             }
@@ -97,7 +101,13 @@ impl Judge for Gate {
                     reason: format!("The connection was opened to {}, and {said}.", target.host),
                 };
                 // It is about no host that a policy could allow, so it ends while one observes, too.
-                self.refuse(target, decision, answer);
+                self.refuse(connecting(target), decision, answer);
+            }
+            Question::Unseen(why) => {
+                let decision = self.unseen(&policy, target, &why);
+                // A rule that only observes would see nothing of it either.
+                let action = connecting(target);
+                self.settle(&policy, target, target.host.clone(), action, decision, answer);
             }
             Question::Credential(name) => {
                 let decision = Decision {
@@ -106,7 +116,8 @@ impl Judge for Gate {
                     origin: Origin::built_in(),
                     reason: format!("The credential {name:?} is bound to this host."),
                 };
-                self.settle(&policy, target, target.host.clone(), decision, answer);
+                let action = connecting(target);
+                self.settle(&policy, target, target.host.clone(), action, decision, answer);
             }
             Question::Foreign(said) => {
                 let reason = format!(
@@ -115,7 +126,7 @@ impl Judge for Gate {
                 );
                 let rule = Some(INJECT.to_owned());
                 let (verdict, origin) = (Verdict::Deny, Origin::built_in());
-                self.refuse(target, Decision { verdict, rule, origin, reason }, answer);
+                self.refuse(connecting(target), Decision { verdict, rule, origin, reason }, answer);
             }
             Question::Distrusted(said) => {
                 let reason = format!(
@@ -126,7 +137,7 @@ impl Judge for Gate {
                 );
                 let rule = Some(INJECT.to_owned());
                 let (verdict, origin) = (Verdict::Deny, Origin::built_in());
-                self.refuse(target, Decision { verdict, rule, origin, reason }, answer);
+                self.refuse(connecting(target), Decision { verdict, rule, origin, reason }, answer);
             }
         }
         None
@@ -140,6 +151,10 @@ impl Judge for Gate {
                 Route::Through { host, port, resolved }
             }
         }
+    }
+
+    fn sees_requests(&self, target: &Target) -> bool {
+        sees_requests(&self.live.policy(), &target.host.to_string(), target.port)
     }
 }
 
@@ -163,10 +178,17 @@ impl Gate {
 
     /// Ends what is open and the policy would not let be opened any more.
     pub(super) fn follow(&self, policy: &Policy) {
-        self.connections.end_where(|target, address| self.ends(policy, target, address));
+        self.connections
+            .end_where(|target, address, unseen| self.ends(policy, target, address, unseen));
     }
 
-    fn ends(&self, policy: &Policy, target: &Target, address: Option<IpAddr>) -> bool {
+    fn ends(
+        &self,
+        policy: &Policy,
+        target: &Target,
+        address: Option<IpAddr>,
+        unseen: bool,
+    ) -> bool {
         let (action, now) = (connecting(target), Timestamp::now());
         let mut decision = self.asking.decide(policy, now, &action);
         if decision.verdict == Verdict::Ask && lock(&self.allowed).contains(target) {
@@ -175,7 +197,9 @@ impl Gate {
         if decision.verdict == Verdict::Allow {
             let dialled =
                 address.and_then(|it| decide_address(policy, it, target.port, is_own(it)));
-            let Some(denied) = dialled else { return false };
+            let unseen = unseen && sees_requests(policy, &target.host.to_string(), target.port);
+            let unseen = unseen.then(|| self.unseen(policy, target, "they are not looked at"));
+            let Some(denied) = dialled.or(unseen) else { return false };
             decision = denied;
         }
         if observed(policy, now, &action, &decision).is_some() {
@@ -188,44 +212,69 @@ impl Gate {
         true
     }
 
-    fn connect(&self, policy: &Arc<Policy>, target: &Target, answer: Answer) -> Option<Waiting> {
+    /// Judges a connection to the target, or a request over one.
+    fn action(
+        &self,
+        policy: &Arc<Policy>,
+        target: &Target,
+        action: Action,
+        answer: Answer,
+    ) -> Option<Waiting> {
         self.live.watch();
-        let (action, now) = (connecting(target), Timestamp::now());
-        let decision = self.asking.decide(policy, now, &action);
+        let now = Timestamp::now();
+        let decision = match &action {
+            // The connection is judged by itself.
+            Action::Http(request) => self.asking.decide_http(policy, now, request),
+            _ => self.asking.decide(policy, now, &action),
+        };
         if decision.verdict != Verdict::Ask || observed(policy, now, &action, &decision).is_some() {
-            self.settle(policy, target, target.host.clone(), decision, answer);
+            self.settle(policy, target, target.host.clone(), action, decision, answer);
             return None;
         }
         if !self.asking.somebody_is_there() && !self.asking.somebody_may_come() {
             let decision = unattended(policy, decision);
-            self.settle(policy, target, target.host.clone(), decision, answer);
+            self.settle(policy, target, target.host.clone(), action, decision, answer);
             return None;
         }
-        self.ask(policy, target, decision, answer)
+        self.ask(policy, target, action, decision, answer)
     }
 
-    /// Carries a decision about a target, and the host in question, out; it is no ask, or one that is
-    /// only observed.
+    /// Why what cannot be seen is refused.
+    fn unseen(&self, policy: &Policy, target: &Target, why: &str) -> Decision {
+        let restricts = policy.network().restricts_requests();
+        let (rule, origin) = restricts
+            .map_or(("network.rule", Origin::built_in()), |(key, origin)| (key, origin.clone()));
+        let reason = format!(
+            "The policy restricts which requests {} is sent, and they cannot be seen: {why}.",
+            target.host
+        );
+        Decision { verdict: Verdict::Deny, rule: Some(rule.to_owned()), origin, reason }
+    }
+
+    /// Carries a decision about an action, and the host in question, out; it is no ask, or one that
+    /// is only observed.
     fn settle(
         &self,
         policy: &Policy,
         target: &Target,
         host: Host,
+        action: Action,
         decision: Decision,
         answer: Answer,
     ) {
-        let action = connecting(target);
         let would = observed(policy, Timestamp::now(), &action, &decision);
         let event = match would {
             Some(would) => NewEvent::observed(&action, &decision, would),
             None if decision.verdict == Verdict::Allow => NewEvent::decided(&action, &decision),
             None => {
-                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-                if refused.len() < MOST_REFUSED {
-                    refused.insert((host.to_string(), target.port));
+                // What a rule says of requests is learned from no host.
+                if matches!(action, Action::Connect { .. }) {
+                    let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                    if refused.len() < MOST_REFUSED {
+                        refused.insert((host.to_string(), target.port));
+                    }
                 }
-                drop(refused);
-                return self.refuse(target, decision, answer);
+                return self.refuse(action, decision, answer);
             }
         };
         answer(match self.segment.append(event) {
@@ -235,13 +284,13 @@ impl Gate {
     }
 
     /// A refusal reaches the disk before it is said, for which other connections do not wait.
-    fn refuse(&self, target: &Target, decision: Decision, answer: Answer) {
-        let (segment, target) = (Arc::clone(&self.segment), target.clone());
+    fn refuse(&self, action: Action, decision: Decision, answer: Answer) {
+        let segment = Arc::clone(&self.segment);
         // Without a thread the answer is dropped, which refuses as well.
         let _ = thread::Builder::new().name("refusal".into()).spawn(move || {
-            let event = NewEvent::decided(&connecting(&target), &decision);
+            let event = NewEvent::decided(&action, &decision);
             answer(Ruling::Deny(match segment.append(event) {
-                Ok(_) => words::denied(&words::connection(&target), &decision),
+                Ok(_) => words::denied(&words::outward(&action), &decision),
                 Err(error) => words::not_recorded(&error),
             }));
         });
@@ -251,6 +300,7 @@ impl Gate {
         &self,
         policy: &Arc<Policy>,
         target: &Target,
+        action: Action,
         decision: Decision,
         answer: Answer,
     ) -> Option<Waiting> {
@@ -263,11 +313,13 @@ impl Gate {
         let asking = Arc::clone(&self.asking);
         // A request reaches the disk before it is asked, for which other connections do not wait.
         let asked = thread::Builder::new().name("request".into()).spawn(move || {
-            let asked = target.clone();
-            asking.ask_connection(number, &asked, &decision, &policy, move |ruling| {
+            let connects = matches!(action, Action::Connect { .. });
+            asking.ask_outward(number, action, &decision, &policy, move |ruling| {
                 answer(match ruling {
                     Ok(()) => {
-                        lock(&allowed).insert(target);
+                        if connects {
+                            lock(&allowed).insert(target);
+                        }
                         Ruling::Allow
                     }
                     Err(text) => Ruling::Deny(text),
@@ -298,6 +350,12 @@ impl Drop for Withdraw {
 
 fn lock(targets: &Mutex<HashSet<Target>>) -> MutexGuard<'_, HashSet<Target>> {
     targets.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn requesting(target: &Target, asked: Asked) -> Action {
+    let Asked { method, path, upgrade, overridden } = asked;
+    let (host, port) = (target.host.to_string(), target.port);
+    Action::Http(HttpRequest { host, port, method, path, upgrade, overridden })
 }
 
 fn connecting(target: &Target) -> Action {

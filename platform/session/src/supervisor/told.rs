@@ -47,7 +47,9 @@ impl Supervision<'_> {
     pub(crate) fn tell(&self, action: &Action) -> String {
         let says_why = match action {
             Action::Run(_) => true,
-            Action::Connect { .. } => matches!(self.begun.plan.network, Network::Proxy { .. }),
+            Action::Connect { .. } | Action::Http(_) => {
+                matches!(self.begun.plan.network, Network::Proxy { .. })
+            }
             Action::Read { .. } | Action::Write { .. } => false,
         };
         let decision = self.would(action);
@@ -78,9 +80,11 @@ impl Supervision<'_> {
         match action {
             Action::Read { path } => file(begun, plan, Access::Read, path),
             Action::Write { path } => file(begun, plan, Access::Write, path),
-            Action::Connect { .. } | Action::Run(_) => {
+            Action::Connect { .. } | Action::Http(_) | Action::Run(_) => {
                 let mut decision = self.asking.decide(&policy, now, action);
-                if let (Action::Connect { .. }, Network::None { .. }) = (action, &plan.network) {
+                if let (Action::Connect { .. } | Action::Http(_), Network::None { .. }) =
+                    (action, &plan.network)
+                {
                     // What was allowed since can be reached from the next session on.
                     let before = self.asking.decide(begun, now, action);
                     decision = if before.verdict > decision.verdict { before } else { decision };
@@ -140,6 +144,9 @@ fn shown(action: &Action, says_why: bool, decision: Decision) -> Decision {
         (Action::Connect { .. }, Verdict::Allow) => "It may be reached.",
         (Action::Connect { .. }, Verdict::Ask) => "It is not among the hosts that are allowed.",
         (Action::Connect { .. }, Verdict::Deny) => "The policy does not let it be reached.",
+        (Action::Http(_), Verdict::Allow) => "It may be sent.",
+        (Action::Http(_), Verdict::Ask) => "It is asked about.",
+        (Action::Http(_), Verdict::Deny) => "The policy does not let it be sent.",
         (_, _) if key == "filesystem.deny" => "The policy hides it: neither read nor written.",
         (_, _) => "The policy keeps it as it is: read, and not written.",
     };

@@ -1,8 +1,7 @@
 //! What the agent reads when something did not happen: what, why, who decided, what to do instead.
 
 use chaperone_approvals::shell_words;
-use chaperone_egress::Target;
-use chaperone_policy::{Command, Decision};
+use chaperone_policy::{Action, Command, Decision};
 
 /// What happened to a request that nobody needs to answer any more.
 pub(crate) const CHANGED: &str = "The policy changed while this waited.";
@@ -12,9 +11,17 @@ pub(crate) fn command(command: &Command) -> String {
     shell_words(&command.argv)
 }
 
-/// A connection.
-pub(crate) fn connection(target: &Target) -> String {
-    format!("a connection to {target}")
+/// What leaves the session.
+pub(crate) fn outward(action: &Action) -> String {
+    match action {
+        Action::Connect { host, port } if host.contains(':') => {
+            format!("a connection to [{host}]:{port}")
+        }
+        Action::Connect { host, port } => format!("a connection to {host}:{port}"),
+        Action::Http(request) => format!("the request {request}"),
+        Action::Run(run) => command(run),
+        Action::Read { path } | Action::Write { path } => path.display().to_string(),
+    }
 }
 
 /// What was asked about, and the policy denies by now.

@@ -152,6 +152,20 @@ const KEYS = {
     merge: 'rules',
     live: false,
   },
+  'network.read_only': {
+    title: 'Reading only',
+    about: 'Whether HTTP requests may only read: GET, HEAD and OPTIONS.',
+    takes: 'true or false',
+    example: 'true',
+    merge: 'ordered',
+  },
+  'network.rule': {
+    title: 'Rules for HTTP requests',
+    about: 'Which HTTP requests to a host are allowed, asked about or denied, by method and path.',
+    takes: 'a list of rules',
+    example: '[{ host = "api.acme.example", methods = ["POST"], decision = "ask" }]',
+    merge: 'rules',
+  },
   'commands.rule': {
     title: 'Command rules',
     about: 'Which commands are allowed, asked about or denied.',

@@ -49,6 +49,8 @@ export function exactLine(exact: Exact): string {
       return exact.host.includes(':')
         ? `[${exact.host}]:${exact.port}`
         : `${exact.host}:${exact.port}`;
+    case 'http':
+      return `${exact.method} ${exact.target}`;
     case 'read':
     case 'write':
       return exact.path;

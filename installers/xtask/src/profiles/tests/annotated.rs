@@ -24,7 +24,7 @@ fn with_every_example_taken_out_it_says_every_key() {
     let layer = read(&text.join("\n"));
     assert_eq!(layer.findings(), []);
     let mut policy = examples(&all(Level::Managed, None));
-    policy["commands"]["rule"] = json!([rule()]);
+    add_rules(&mut policy);
     assert_eq!(said(&layer.settings), said(&read_json(SourceKind::ManagedFile, &policy).settings));
 }
 

@@ -184,18 +184,25 @@ fn a_switch_that_is_disabled_says_false_and_one_that_is_enabled_true() {
     let admx = Element::parse(&admx::write().unwrap());
     let policies = &admx.child("policies").children;
     let switches: Vec<_> = policies.iter().filter(|one| one.maybe("elements").is_none()).collect();
-    assert_eq!(switches.len(), 2);
+    assert_eq!(switches.len(), 4);
     for policy in switches {
         for (state, expected) in [("enabledValue", true), ("disabledValue", false)] {
-            let path = place(Level::Managed, policy.needed("key")).unwrap();
+            let at = policy.needed("key");
+            let managed = (Level::Managed, SourceKind::ManagedRegistry, SourceKind::ManagedFile);
+            let own =
+                (Level::Recommended, SourceKind::RecommendedRegistry, SourceKind::RecommendedFile);
+            // What is recommended stands in a key of its own beneath what is managed.
+            let recommended = place(Level::Recommended, at).is_some();
+            let (level, registry_kind, file) = if recommended { own } else { managed };
+            let path = place(level, at).unwrap();
             let name = policy.needed("valueName");
             let number = policy.child(state).child("decimal").needed("value").parse().unwrap();
             let mut registry = RegistryKey::default();
             write(&mut registry, &path, name, RegistryValue::Number(number));
             let mut policy = json!({});
             say(&mut policy, &path, name, json!(expected));
-            let [layer] = read(SourceKind::ManagedRegistry, &registry).try_into().unwrap();
-            let wanted = read_json(SourceKind::ManagedFile, &policy);
+            let [layer] = read(registry_kind, &registry).try_into().unwrap();
+            let wanted = read_json(file, &policy);
             assert_eq!(said(&layer.settings), said(&wanted.settings), "{name} {state}");
         }
     }

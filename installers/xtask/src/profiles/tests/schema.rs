@@ -88,7 +88,28 @@ fn values() -> Vec<Value> {
         json!([{"prefix": ["git"], "decision": "ask", "match": [[]]}]),
         json!([{"prefix": ["git"], "decision": "ask", "match": ["git push"]}]),
         json!([{"prefix": ["git"], "decision": "ask", "not_match": [["hg", ""]]}]),
-        json!([rule()]),
+        json!([rule("commands.rule")]),
+        json!([rule("network.rule")]),
+        json!([{"host": "*.a.example", "decision": "allow"}]),
+        json!([{"host": "a b", "decision": "allow"}]),
+        json!([{"host": ["a.example"], "decision": "allow"}]),
+        json!([{"host": "a.example"}]),
+        json!([{"decision": "deny"}]),
+        json!([{"host": "a.example", "decision": "deny", "methods": ["get", "M-SEARCH"]}]),
+        json!([{"host": "a.example", "decision": "deny", "methods": []}]),
+        json!([{"host": "a.example", "decision": "deny", "methods": ["A B"]}]),
+        json!([{"host": "a.example", "decision": "deny", "methods": "GET"}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/", "/a/", "/a/*/ü"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": []}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["a"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["//"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/a//"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/a/.."]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/./a"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/..a/b.."]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/a?b"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/a%20b"]}]),
+        json!([{"host": "a.example", "decision": "deny", "paths": ["/a;b"]}]),
         json!({"prefix": ["git"], "decision": "ask"}),
     ];
     for text in TEXTS.lines().chain([" ", "a\u{0}b", "a\nb"]) {
@@ -261,7 +282,7 @@ fn policies_that_are_in_use_are_accepted() {
         assert_eq!(answers(&policy), (true, true), "{}", file.display());
     }
     let mut policy = examples(&all(Level::Managed, None));
-    policy["commands"]["rule"] = json!([rule()]);
+    add_rules(&mut policy);
     assert_eq!(answers(&policy), (true, true));
 }
 
