@@ -9,11 +9,13 @@ use chaperone_audit::NewEvent;
 use chaperone_policy::{Action, Command, Decision, Origin, SourceKind, Verdict, observed};
 use chaperone_sandbox::{Answer, Control, ObservedExec};
 use jiff::Timestamp;
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// What opens a page outside, and what rules about pages are written for.
 const OPENER: &str = "xdg-open";
@@ -21,11 +23,17 @@ const OPENER: &str = "xdg-open";
 /// One of these is set where there is a browser to open a page in.
 const BROWSERS: [&str; 3] = ["DISPLAY", "WAYLAND_DISPLAY", sign_in::VARIABLE];
 
+/// An agent does not fill the person's desktop: so many pages in this time.
+const MOST: usize = 5;
+const WHILE: Duration = Duration::from_mins(1);
+
 /// What pages are opened with.
 pub(crate) struct Pages {
     agent: Option<&'static AgentFile>,
     /// For a session with a loopback of its own.
     callbacks: Option<Callbacks>,
+    /// When the last ones were opened.
+    last: VecDeque<Instant>,
 }
 
 impl Pages {
@@ -34,7 +42,18 @@ impl Pages {
         has_own_loopback: bool,
         control: &Control,
     ) -> Self {
-        Self { agent, callbacks: has_own_loopback.then(|| Callbacks::new(control.clone())) }
+        let callbacks = has_own_loopback.then(|| Callbacks::new(control.clone()));
+        Self { agent, callbacks, last: VecDeque::new() }
+    }
+
+    /// Counts one more page; whether it is one too many.
+    fn is_too_many(&mut self, now: Instant) -> bool {
+        self.last.retain(|last| now.duration_since(*last) < WHILE);
+        let is_full = self.last.len() >= MOST;
+        if !is_full {
+            self.last.push_back(now);
+        }
+        is_full
     }
 }
 
@@ -47,7 +66,7 @@ pub(crate) fn asked(exec: &ObservedExec) -> Option<&str> {
 impl Supervision<'_> {
     /// Decides about a page, records that, and opens it. The program that asked then has nothing
     /// left to do.
-    pub(crate) fn open(&self, address: &str) -> Result<Answer, Answer> {
+    pub(crate) fn open(&mut self, address: &str) -> Result<Answer, Answer> {
         let page = Page::of(self.pages.agent, address);
         let shown = page.as_ref().map_or(address, |page| page.address.as_str());
         let command = Command::from_tokens(&[OPENER, shown]);
@@ -58,6 +77,12 @@ impl Supervision<'_> {
         let Some(page) = page else {
             return self.refuse_page(&command, self.not_opened());
         };
+        if self.pages.is_too_many(Instant::now()) {
+            let reason = format!(
+                "{MOST} pages were opened within a minute. The person may open the address themselves."
+            );
+            return self.refuse_page(&command, self.about_page(Verdict::Deny, reason));
+        }
         match (decision.verdict, would) {
             (_, Some(would)) => self.record(NewEvent::observed(&action, &decision, would))?,
             (Verdict::Deny, None) => return self.refuse_page(&command, decision),
@@ -151,5 +176,20 @@ fn show(address: &str) -> io::Result<()> {
         Ok(Err(error)) => Err(io::Error::new(error.kind(), format!("{OPENER}: {error}"))),
         Ok(Ok(())) => Ok(()),
         Err(mpsc::RecvError) => Err(io::Error::other("its thread ended")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_opened_as_long_as_they_are_few() {
+        let mut pages = Pages { agent: None, callbacks: None, last: VecDeque::new() };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let opened: Vec<_> = [0, 1, 2, 3, 4, 5, 59, 60, 60].map(at).into_iter().collect();
+        let refused: Vec<_> = opened.into_iter().map(|now| pages.is_too_many(now)).collect();
+        assert_eq!(refused, [false, false, false, false, false, true, true, false, true]);
     }
 }
