@@ -220,6 +220,66 @@ fn a_connection_waits_for_its_answer_and_goes_on_with_it() -> Result<()> {
     Ok(())
 }
 
+/// What is said of unfamiliar hosts holds in the session, and where somebody asks what would be; what
+/// people answered before is told with it.
+#[test]
+fn an_unfamiliar_host_passes_is_refused_or_asked_about_and_the_reasons_are_told() -> Result<()> {
+    let place = Place::new()?;
+    let server = Server::new()?;
+    let hosts = place.home().join("hosts");
+    fs::write(&hosts, "127.0.0.1 localhost new.example x.duckdns.org\n")?;
+    let port = server.port;
+    let configure = |unfamiliar: &str| {
+        place.configure(&format!(
+            "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{port}\"]\n\
+             unfamiliar = \"{unfamiliar}\"\n"
+        ))
+    };
+    let never = "Nobody has allowed it here before, and no list names it.";
+    for (unfamiliar, host, status, verdict, words) in [
+        ("allow", "new.example", "200", "allow", ""),
+        ("deny", "new.example", "403", "deny", ""),
+        ("ask", "x.duckdns.org", "403", "ask", " It belongs to a service of dynamic names"),
+    ] {
+        configure(unfamiliar)?;
+        let script = format!("curl -s -o /dev/null -w '%{{http_code}}' http://{host}:{port}/");
+        let mut run = place.chaperone(["run", "--unattended", "--", "bash", "-c", &script])?;
+        with_names(&mut run, &hosts);
+        assert_eq!(text(&run.output()?.stdout), status, "{unfamiliar} {host}");
+        let events = connections(&place)?;
+        let event = events.iter().find(|event| event["action"] == format!("{host}:{port}"));
+        let event = event.with_context(|| format!("an event about {host}"))?;
+        let reason = event["reason"].as_str().context("a reason")?;
+        assert!(reason.contains(&format!("{never}{words}")), "{event}");
+        assert_eq!(event["rule"], "network.unfamiliar", "{event}");
+        let asked = format!("{host}:{port}");
+        let words_of = ["policy", "test", "--json", "--connect", &asked];
+        let would = place.chaperone(words_of)?.output()?;
+        let would: serde_json::Value = serde_json::from_slice(&would.stdout)?;
+        assert_eq!(would["decision"], verdict, "{would}");
+        assert!(would["reason"].as_str().is_some_and(|it| it.contains(words)), "{would}");
+    }
+
+    configure("ask")?;
+    let mut attendant = Attendant::start(&place)?;
+    let script = format!("until [ -e attended ]; do :; done; curl -sS http://new.example:{port}/");
+    let mut run = place.chaperone(["run", "--", "bash", "-c", &script])?;
+    with_names(&mut run, &hosts);
+    let session = run.stdout(Stdio::piped()).spawn()?;
+    attended(&place)?;
+    let request = attendant.request()?;
+    assert!(request["reason"].as_str().is_some_and(|it| it.contains(never)), "{request}");
+    let id = request["id"].as_str().context("an id")?;
+    place.chaperone(["approvals", "answer", id, "allow"])?.output()?;
+    assert_eq!(text(&session.wait_with_output()?.stdout), "hello\n");
+    let asked = format!("new.example:{port}");
+    let would = place.chaperone(["policy", "test", "--connect", &asked])?.output()?;
+    let said = text(&would.stdout);
+    assert!(said.contains("It was allowed in one earlier session, last on 2"), "{said}");
+    assert!(said.contains("All of that was within the last day."), "{said}");
+    Ok(())
+}
+
 #[test]
 fn a_request_for_a_connection_that_waits_no_longer_is_withdrawn() -> Result<()> {
     let place = Place::new()?;

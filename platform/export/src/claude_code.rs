@@ -277,6 +277,7 @@ fn files(job: &mut Job<'_>, permissions: &mut Permissions, with_grants: bool) {
 /// `network.*`: the sandbox's lists for commands, and rules of the tool that fetches.
 fn hosts_of(job: &mut Job<'_>, permissions: &mut Permissions, out: &mut Map<String, Json>) {
     job.lost.done(&["network.mode", "network.allow", "network.deny", "network.closed"]);
+    hosts::unfamiliar(job);
     let network = job.policy.network();
     let mode = network.mode.value;
     let mut allowed = Vec::new();
@@ -321,7 +322,7 @@ fn hosts_of(job: &mut Job<'_>, permissions: &mut Permissions, out: &mut Map<Stri
         }
     }
     // What nobody allows: asked about, denied, or let through.
-    let closed = network.closed.is_some();
+    let closed = hosts::closed(network).is_some();
     let none = mode == NetworkMode::None || any;
     if none {
         allowed.clear();
@@ -334,10 +335,10 @@ fn hosts_of(job: &mut Job<'_>, permissions: &mut Permissions, out: &mut Map<Stri
         permissions.deny.push(json!("WebFetch"));
     } else if closed {
         permissions.ask.push(json!("WebFetch"));
-        if let Some(origin) = &network.closed {
+        if let Some((key, value, origin)) = hosts::closed(network) {
             job.lost.part(
-                "network.closed",
-                true,
+                key,
+                value,
                 origin,
                 Narrower,
                 "What Claude Code fetches by itself is asked about; commands are held to the list.",

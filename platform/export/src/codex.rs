@@ -188,8 +188,9 @@ fn approval_policies(job: &mut Job<'_>, rules: &[Rule]) -> Vec<&'static str> {
 
 fn network(job: &mut Job<'_>) -> Vec<String> {
     job.lost.done(&["network.mode", "network.allow", "network.deny", "network.closed"]);
+    hosts::unfamiliar(job);
     let network = job.policy.network();
-    let closed = network.closed.is_some();
+    let closed = hosts::closed(network).is_some();
     let any =
         network.deny.iter().any(|own| own.value.host == HostSpec::Any && own.value.port.is_none());
     let none = network.mode.value == NetworkMode::None || any;

@@ -278,10 +278,11 @@ fn spoken(named: &Named) -> String {
 /// The rules about hosts, and whether commands may use the network.
 fn hosts_of(job: &mut Job<'_>, out: &mut Rules) -> bool {
     job.lost.done(&["network.mode", "network.allow", "network.deny", "network.closed"]);
+    hosts::unfamiliar(job);
     let network = job.policy.network();
     let any =
         network.deny.iter().any(|own| own.value.host == HostSpec::Any && own.value.port.is_none());
-    let none = network.mode.value == NetworkMode::None || any || network.closed.is_some();
+    let none = network.mode.value == NetworkMode::None || any || hosts::closed(network).is_some();
     for Sourced { value, origin } in &hosts::each(&network.deny) {
         let Some(host) = patterns::host(value) else {
             if !any {
@@ -329,10 +330,10 @@ fn hosts_of(job: &mut Job<'_>, out: &mut Rules) -> bool {
         let why = "The policy lets nothing be fetched.";
         let tools = Matching::Tools(vec!["web_fetch", "google_web_search"]);
         out.add(&tools, Verdict::Deny, why);
-        if let Some(origin) = &network.closed {
+        if let Some((key, value, origin)) = hosts::closed(network) {
             job.lost.part(
-                "network.closed",
-                true,
+                key,
+                value,
                 origin,
                 Wider,
                 "Gemini CLI has no list of hosts, so none is reached.",

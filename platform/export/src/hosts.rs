@@ -1,6 +1,10 @@
 //! Hosts of a policy in the words that agents know.
 
-use chaperone_policy::{HostPattern, HostSpec, Sourced};
+use crate::{Effect, Job};
+use chaperone_policy::{
+    HostPattern, HostSpec, NetworkMode, NetworkPolicy, Origin, Sourced, Verdict,
+};
+use serde_json::{Value as Json, json};
 use std::net::IpAddr;
 
 /// The entries of a list, a set as its hosts: no agent knows our sets.
@@ -9,6 +13,27 @@ pub(crate) fn each(list: &[Sourced<HostPattern>]) -> Vec<Sourced<HostPattern>> {
         value.each().into_iter().map(|value| Sourced { value, origin: origin.clone() })
     });
     entries.collect()
+}
+
+/// What lets nothing be reached that no list names: the key, its value and who says it.
+pub(crate) fn closed(network: &NetworkPolicy) -> Option<(&'static str, Json, &Origin)> {
+    let Sourced { value, origin } = &network.unfamiliar;
+    let denies = network.mode.value == NetworkMode::Proxy && *value == Verdict::Deny;
+    let denies = denies.then(|| ("network.unfamiliar", json!(value), origin));
+    let closed = network.closed.as_ref();
+    closed.map(|origin| ("network.closed", json!(true), origin)).or(denies)
+}
+
+/// Where unfamiliar hosts are asked about or denied, so are they by every agent; none lets them pass.
+pub(crate) fn unfamiliar(job: &mut Job<'_>) {
+    job.lost.done(&["network.unfamiliar"]);
+    let network = job.policy.network();
+    let Sourced { value, origin } = &network.unfamiliar;
+    let passes = network.mode.value == NetworkMode::Proxy && *value == Verdict::Allow;
+    if passes && network.closed.is_none() {
+        let why = "Every host that is not listed is asked about.";
+        job.lost.part("network.unfamiliar", json!(value), origin, Effect::Wider, why);
+    }
 }
 
 /// Which hosts, without the port: `api.acme.example`, `*.acme.example`, `10.0.0.1`, `[::1]`.

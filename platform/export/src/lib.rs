@@ -162,6 +162,7 @@ impl Job<'_> {
             "network.mode",
             "network.allow",
             "network.deny",
+            "network.unfamiliar",
             "commands.rule",
             "environment.pass",
             "environment.deny",

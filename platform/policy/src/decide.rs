@@ -5,8 +5,8 @@ use crate::effective::EffectiveRule;
 use crate::identity::{Identity, git_aliases, identities};
 use crate::upstream;
 use crate::{
-    Action, Class, Command, Decision, Mode, NetworkMode, NetworkPolicy, Origin, Policy, SourceKind,
-    Sourced, Verdict,
+    Action, Class, Command, Decision, Familiarity, Mode, NetworkMode, NetworkPolicy, Origin,
+    Policy, SourceKind, Sourced, Verdict,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -25,12 +25,14 @@ pub struct Facts {
     pub approvals: Vec<SessionApproval>,
     /// The time of the decision.
     pub now: jiff::Timestamp,
+    /// How well the host is known that a connection is for; `None` where nobody has looked.
+    pub familiarity: Option<Familiarity>,
 }
 
 impl Facts {
     /// A session in which nothing has been approved.
     pub fn at(now: jiff::Timestamp) -> Self {
-        Self { approvals: Vec::new(), now }
+        Self { approvals: Vec::new(), now, familiarity: None }
     }
 }
 
@@ -225,18 +227,7 @@ fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Deci
                  and {host}:{port} is none of them."
             ),
         ),
-        NetworkMode::Proxy => {
-            let scope = || connection_scope(policy, host, port);
-            match scope::approval(facts, scope) {
-                Some(approval) => by_approval(Some(rule), approval),
-                None => decision(
-                    Verdict::Ask,
-                    rule,
-                    &mode.origin,
-                    format!("{host} is not among the hosts that are allowed."),
-                ),
-            }
-        }
+        NetworkMode::Proxy => decide_unlisted(policy, facts, host, port),
         NetworkMode::Direct => decision(
             Verdict::Allow,
             rule,
@@ -244,6 +235,38 @@ fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Deci
             "The session has the machine's own network.".to_owned(),
         ),
     }
+}
+
+/// The rule that decides about a host that no list names.
+const UNFAMILIAR: &str = "network.unfamiliar";
+
+/// A host that no list names: familiarity decides whether it passes or what is said of unfamiliar
+/// ones holds.
+fn decide_unlisted(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Decision {
+    let Sourced { value, origin } = &policy.network().unfamiliar;
+    let known = facts.familiarity.as_ref();
+    let decision = |verdict, text: &str| {
+        let words = known.map(Familiarity::words).unwrap_or_default();
+        let reason = format!("{host} {text} {words}").trim_end().to_owned();
+        Decision { verdict, rule: Some(UNFAMILIAR.to_owned()), origin: origin.clone(), reason }
+    };
+    if known.is_some_and(Familiarity::is_familiar) {
+        return decision(Verdict::Allow, "is on no list, and familiar.");
+    }
+    match value {
+        Verdict::Allow => decision(Verdict::Allow, "is on no list, and unfamiliar hosts pass."),
+        Verdict::Deny => decision(Verdict::Deny, "is not among the hosts that are allowed."),
+        Verdict::Ask => match scope::approval(facts, || connection_scope(policy, host, port)) {
+            Some(approval) => by_approval(Some(UNFAMILIAR.to_owned()), approval),
+            None => decision(Verdict::Ask, "is not among the hosts that are allowed."),
+        },
+    }
+}
+
+/// Whether it depends on how well a host is known what is decided, or what is said of it: this is
+/// the decision that was made without.
+pub fn wants_familiarity(decision: &Decision) -> bool {
+    decision.rule.as_deref() == Some(UNFAMILIAR) && decision.origin.kind != SourceKind::Grant
 }
 
 /// The address that a host is by itself (RFC 6761, section 6.3, for `localhost`).

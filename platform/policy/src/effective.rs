@@ -82,6 +82,8 @@ pub struct NetworkPolicy {
     pub allow: Vec<Sourced<HostPattern>>,
     /// Never reached.
     pub deny: Vec<Sourced<HostPattern>>,
+    /// What becomes of a host that no list names and that is not familiar.
+    pub unfamiliar: Sourced<Verdict>,
     /// Set where a managed layer closes the list.
     pub closed: Option<Origin>,
     /// What connections go through.

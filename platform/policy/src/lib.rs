@@ -12,6 +12,7 @@ mod describe;
 mod document;
 mod effective;
 mod explain;
+mod familiarity;
 mod finding;
 mod glob;
 mod host;
@@ -44,7 +45,7 @@ pub use address::{decide_address, near};
 pub use context::{Context, Os};
 pub use decide::{
     Access, Facts, SessionApproval, connection_scope, decide, decide_file, decide_http, http_scope,
-    observed, sees_requests, session_scope, unattended,
+    observed, sees_requests, session_scope, unattended, wants_familiarity,
 };
 pub use decision::{Decision, Verdict};
 pub use defaults::built_in;
@@ -52,6 +53,9 @@ pub use describe::{CommandFact, CommandFacts, facts, sentence};
 pub use effective::{
     ApprovalsPolicy, Blocked, EnvironmentPolicy, Filesystem, LimitsPolicy, NetworkPolicy, Policy,
     Remote, SigningPolicy, Sourced,
+};
+pub use familiarity::{
+    Answers, Asker, FAMILIAR, Familiarity, HostFacts, Reason, familiarity, listed_names,
 };
 pub use finding::{Finding, FindingStatus, Problem};
 pub use glob::Glob;

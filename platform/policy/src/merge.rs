@@ -367,7 +367,16 @@ fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Network
     let read_only = read_only.filter(|own| own.value).map(|own| own.origin);
     let rules = lists::http_rules(parts, context, merged);
     let mode = mode.unwrap_or_else(|| built_in(NetworkMode::None));
-    NetworkPolicy { mode, allow, deny, closed, upstream, bypass, ca, read_only, rules }
+    let unfamiliar = choose(
+        "network.unfamiliar",
+        parts,
+        merged,
+        |settings| settings.network.unfamiliar.as_ref(),
+        Verdict::cmp,
+        |unfamiliar| json!(unfamiliar),
+    );
+    let unfamiliar = unfamiliar.unwrap_or_else(|| built_in(Verdict::Ask));
+    NetworkPolicy { mode, allow, deny, unfamiliar, closed, upstream, bypass, ca, read_only, rules }
 }
 
 fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
@@ -473,6 +482,7 @@ fn _every_key_is_merged(settings: &Settings) {
                 mode: _,
                 allow: _,
                 deny: _,
+                unfamiliar: _,
                 closed: _,
                 upstream: _,
                 bypass: _,

@@ -18,7 +18,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// The edit distance with neighbouring swaps counted once (optimal string alignment).
-fn edits(a: &str, b: &str) -> usize {
+pub(crate) fn edits(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

@@ -464,6 +464,7 @@ impl<'t> Reader<'t> {
             "mode",
             "allow",
             "deny",
+            "unfamiliar",
             "closed",
             "upstream",
             "upstream_bypass",
@@ -474,6 +475,7 @@ impl<'t> Reader<'t> {
         let Some(entries) = self.section("network", value, &known) else {
             if self.managed() {
                 settings.mode = Some(self.located(value, false, NetworkMode::None));
+                settings.unfamiliar = Some(self.located(value, false, Verdict::Deny));
                 settings.closed = Some(self.located(value, false, true));
                 settings.read_only = Some(self.located(value, false, true));
                 settings.rules = vec![self.unread_http_rule(value)];
@@ -495,6 +497,21 @@ impl<'t> Reader<'t> {
                             "none" => Some(NetworkMode::None),
                             "proxy" => Some(NetworkMode::Proxy),
                             "direct" => Some(NetworkMode::Direct),
+                            _ => None,
+                        },
+                    );
+                }
+                "unfamiliar" => {
+                    settings.unfamiliar = self.ordered(
+                        "network.unfamiliar",
+                        value,
+                        repaired,
+                        "\"allow\", \"ask\" or \"deny\"",
+                        Verdict::Deny,
+                        |value| match value.string()? {
+                            "allow" => Some(Verdict::Allow),
+                            "ask" => Some(Verdict::Ask),
+                            "deny" => Some(Verdict::Deny),
                             _ => None,
                         },
                     );

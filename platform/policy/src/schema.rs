@@ -99,6 +99,8 @@ pub struct NetworkSettings {
     pub allow: Vec<Located<HostPattern>>,
     /// `deny`: a restriction.
     pub deny: Vec<Located<HostPattern>>,
+    /// `unfamiliar`.
+    pub unfamiliar: Option<Located<Verdict>>,
     /// `closed`: managed layers only.
     pub closed: Option<Located<bool>>,
     /// `upstream`.

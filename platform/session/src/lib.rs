@@ -9,6 +9,7 @@ pub mod desk;
 mod doctor;
 mod gaps;
 pub mod inside;
+mod known;
 mod learn;
 mod load;
 mod memory;

@@ -1,5 +1,6 @@
 //! What would be decided about an action, without doing it, and what would change that.
 
+use crate::known::Known;
 use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
@@ -21,6 +22,8 @@ pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
     let (path, access) = match action {
         Action::Run(_) | Action::Connect { .. } | Action::Http(_) => {
             let mut decision = decide(&loaded.policy, &facts, action);
+            let known = Known::new(&paths.history(), None);
+            decision = known.decide(&loaded.policy, facts, action, None, decision);
             if observed(&loaded.policy, now, action, &decision).is_some() {
                 decision.reason.push_str(" For now it is only observed, and passes.");
             }

@@ -1,5 +1,6 @@
-//! The index over the segments, for browsing and searching. It is never on a session's path:
-//! supervisors do not know of it, and it can be deleted at any time.
+//! The index over the segments, for browsing and searching. It can be deleted at any time, and no
+//! session waits for it: a supervisor reads it where a connection is asked for to a host that no list
+//! names, and without it no host is familiar.
 
 mod database;
 mod fill;

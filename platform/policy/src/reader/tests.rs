@@ -40,8 +40,8 @@ fn a_finding_says_where_what_was_expected_and_what_was_found() {
             "/u.toml:1:1: netwrok: expected `network`, found the unknown key `netwrok`",
         ),
         (
-            "[network]\nunfamiliar = \"ask\"\n",
-            "/u.toml:2:1: network.unfamiliar: expected one of mode, allow, deny, closed, upstream, upstream_bypass, ca, read_only, rule, found the unknown key `unfamiliar`",
+            "[network]\ncolour = \"ask\"\n",
+            "/u.toml:2:1: network.colour: expected one of mode, allow, deny, unfamiliar, closed, upstream, upstream_bypass, ca, read_only, rule, found the unknown key `colour`",
         ),
         (
             "[filesystem]\nread = [\"/ö\", 5]\n",

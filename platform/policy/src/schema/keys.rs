@@ -199,7 +199,7 @@ pub const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 35] = [
+pub const KEYS: [Key; 36] = [
     Key::new(
         "revision",
         "Revision",
@@ -308,6 +308,14 @@ pub const KEYS: [Key; 35] = [
         Type::Hosts,
         "Hosts and host sets that are never reached.",
         r#"["paste.example"]"#,
+    ),
+    Key::new(
+        "network.unfamiliar",
+        "Unfamiliar hosts",
+        Shape::Ordered,
+        Type::Choice(&["allow", "ask", "deny"]),
+        "With mode \"proxy\", what becomes of a host that no list names and that is not familiar: \"allow\", \"ask\" or \"deny\".",
+        r#""ask""#,
     ),
     Key::new(
         "network.closed",

@@ -95,6 +95,7 @@ fn registry() -> RegistryKey {
                 "network",
                 vec![
                     text("mode", "none"),
+                    text("unfamiliar", "deny"),
                     number("closed", 1),
                     number("read_only", 1),
                     list("allow", &["docs.acme.example", "*.internal.example:443"]),
@@ -286,7 +287,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("commands.rule", 1),
         [
-            "/p/a.toml:51",
+            "/p/a.toml:52",
             "/p/a.json#/commands/rule/1",
             "dev.chaperone.desktop:commands.rule[1]",
             "dev.chaperone.desktop:commands.rule[1]",

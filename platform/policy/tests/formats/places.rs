@@ -45,6 +45,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
                 mode: network,
                 allow,
                 deny,
+                unfamiliar,
                 closed,
                 upstream,
                 bypass,
@@ -59,7 +60,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 36] = [
+    let placed: [&mut dyn Placed; 37] = [
         revision,
         organisation,
         min_version,
@@ -73,6 +74,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         network,
         allow,
         deny,
+        unfamiliar,
         closed,
         upstream,
         bypass,

@@ -45,7 +45,7 @@ fn holds(ceilings: &[Layer], below: &[Layer], approvals: Vec<SessionApproval>) -
     let alone = merged(ceilings);
     let layers = [ceilings, below, std::slice::from_ref(&*BUILT_IN)].concat();
     let all = merged(&layers);
-    let facts = Facts { approvals: approvals.clone(), now: NOW };
+    let facts = Facts { approvals: approvals.clone(), ..Facts::at(NOW) };
     if !alone.blocked().is_empty() {
         prop_assert!(!all.blocked().is_empty());
     }

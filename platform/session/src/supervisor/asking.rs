@@ -4,6 +4,7 @@ use super::announce::Announcer;
 use super::live::Live;
 use super::refusals::Refusals;
 use super::words;
+use crate::known::Known;
 use crate::shell::programs;
 use chaperone_approvals::terminal::time;
 use chaperone_approvals::{
@@ -12,7 +13,7 @@ use chaperone_approvals::{
 };
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, CommandFact, Decision, Facts as Moment, HttpRequest, Policy,
+    Action, Asker, Command, CommandFact, Decision, Facts as Moment, HttpRequest, Policy,
     Scope as PolicyScope, SessionApproval, Verdict, connection_scope, decide, decide_http, facts,
     http_scope, observed, sentence, session_scope,
 };
@@ -93,6 +94,8 @@ pub(crate) struct Ground {
     pub(crate) unattended: bool,
     /// After so many seconds the agent gives a command up.
     pub(crate) patience: Option<u64>,
+    /// How well hosts are known.
+    pub(crate) known: Known,
 }
 
 /// Who waits for an answer.
@@ -156,6 +159,8 @@ pub(crate) struct Asking {
     for_nobody: Mutex<Verdict>,
     /// After so many seconds the agent gives a command up.
     patience: Option<u64>,
+    /// How well hosts are known.
+    known: Known,
     opened: Instant,
     waiting: Mutex<HashMap<Waiter, Waiting>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
@@ -171,7 +176,7 @@ impl Asking {
         policy: &Policy,
         ground: Ground,
     ) -> Arc<Self> {
-        let Ground { live, segment, control, announcer, environment, unattended, patience } =
+        let Ground { live, segment, control, announcer, environment, unattended, patience, known } =
             ground;
         let asking = Arc::new(Self {
             approvals,
@@ -184,6 +189,7 @@ impl Asking {
             unattended,
             for_nobody: Mutex::new(for_nobody(policy)),
             patience,
+            known,
             opened: Instant::now(),
             waiting: Mutex::default(),
             allowed: Mutex::default(),
@@ -277,8 +283,27 @@ impl Asking {
             .collect()
     }
 
-    /// What is decided by the policy, and by the answers that hold for the whole session.
-    pub(crate) fn decide(&self, policy: &Policy, now: Timestamp, action: &Action) -> Decision {
+    /// What is decided by the policy, by the answers that hold for the whole session, and by how well
+    /// a host is known.
+    pub(crate) fn decide(
+        &self,
+        policy: &Policy,
+        now: Timestamp,
+        action: &Action,
+        asker: Option<Asker>,
+    ) -> Decision {
+        let decision = self.decide_at_once(policy, now, action);
+        let facts = Moment { approvals: self.approvals(), ..Moment::at(now) };
+        self.known.decide(policy, facts, action, asker, decision)
+    }
+
+    /// The same without looking at how well a host is known.
+    pub(crate) fn decide_at_once(
+        &self,
+        policy: &Policy,
+        now: Timestamp,
+        action: &Action,
+    ) -> Decision {
         let mut facts = Moment::at(now);
         let decision = decide(policy, &facts, action);
         if decision.verdict != Verdict::Ask {

@@ -129,7 +129,7 @@ impl Supervision<'_> {
         let action = Action::Run(exec.command.clone());
         let policy = self.live.policy();
         let now = Timestamp::now();
-        let mut decision = self.asking.decide(&policy, now, &action);
+        let mut decision = self.asking.decide_at_once(&policy, now, &action);
         let before = self.asked.remove(&exec.pid);
         if decision.verdict == Verdict::Ask
             && before.is_some_and(|before| continues(&before, &exec.command))

@@ -24,6 +24,7 @@ mod words;
 use crate::agents::{self, Briefed};
 use crate::git::branch;
 use crate::id::new_session_id;
+use crate::known::Known;
 use crate::learn::{Proposal, propose};
 use crate::load::{LoadError, Loaded, Question, environment, load};
 use crate::memory::prepare_memory;
@@ -560,7 +561,7 @@ fn supervise(
     options: &RunOptions,
     segment: &Arc<Segment>,
 ) -> Result<(u8, Option<Learned>), StartError> {
-    let &mut Prepared { id, loaded, .. } = prepared;
+    let &mut Prepared { id, loaded, paths, .. } = prepared;
     let control = session.control();
     let streams = Streams::of_this_process();
     let terminal = match session.take_terminal() {
@@ -593,6 +594,7 @@ fn supervise(
             environment: plan.environment.clone(),
             unattended: options.unattended,
             patience: patience(loaded),
+            known: Known::new(&paths.history(), Some(id)),
         },
     );
     if let Some((tty, wake)) = prompt {

@@ -11,7 +11,7 @@ use chaperone_egress::{
 };
 use chaperone_policy::{
     Action, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
-    sees_requests, unattended,
+    sees_requests, unattended, wants_familiarity,
 };
 use chaperone_sandbox::Session;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 /// More refused hosts than this are not remembered: an agent does not fill the memory.
@@ -63,6 +63,8 @@ pub(super) fn open(
 
 /// Judges each connection.
 pub(super) struct Gate {
+    /// For the threads that look.
+    own: Weak<Self>,
     live: Arc<Live>,
     asking: Arc<Asking>,
     segment: Arc<Segment>,
@@ -160,7 +162,8 @@ impl Judge for Gate {
 
 impl Gate {
     pub(super) fn new(live: &Arc<Live>, asking: &Arc<Asking>, segment: &Arc<Segment>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|own| Self {
+            own: own.clone(),
             live: Arc::clone(live),
             asking: Arc::clone(asking),
             segment: Arc::clone(segment),
@@ -190,7 +193,7 @@ impl Gate {
         unseen: bool,
     ) -> bool {
         let (action, now) = (connecting(target), Timestamp::now());
-        let mut decision = self.asking.decide(policy, now, &action);
+        let mut decision = self.asking.decide(policy, now, &action, None);
         if decision.verdict == Verdict::Ask && lock(&self.allowed).contains(target) {
             decision.verdict = Verdict::Allow;
         }
@@ -225,18 +228,69 @@ impl Gate {
         let decision = match &action {
             // The connection is judged by itself.
             Action::Http(request) => self.asking.decide_http(policy, now, request),
-            _ => self.asking.decide(policy, now, &action),
+            _ => self.asking.decide_at_once(policy, now, &action),
         };
-        if decision.verdict != Verdict::Ask || observed(policy, now, &action, &decision).is_some() {
+        if !wants_familiarity(&decision) && !self.asks(policy, &action, &decision) {
             self.settle(policy, target, target.host.clone(), action, decision, answer);
             return None;
+        }
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let has_gone = Arc::new(AtomicBool::new(false));
+        let asking = Arc::clone(&self.asking);
+        let withdraw = Withdraw { asking, number, has_gone: Arc::clone(&has_gone) };
+        let (gate, policy, target) = (self.own.upgrade()?, Arc::clone(policy), target.clone());
+        // Neither for what is looked up about the host nor for the disk, which a request reaches
+        // before it is asked, other connections wait.
+        let looked = thread::Builder::new().name("request".into()).spawn(move || {
+            let decision = if wants_familiarity(&decision) {
+                gate.asking.decide(&policy, now, &action, None)
+            } else {
+                decision
+            };
+            gate.ask(number, &policy, &target, action, decision, answer);
+            if has_gone.load(Ordering::SeqCst) {
+                gate.asking.withdraw(Waiter::Connection(number));
+            }
+        });
+        looked.ok().map(|_| Box::new(withdraw) as Waiting)
+    }
+
+    /// Whether somebody has to be asked.
+    fn asks(&self, policy: &Policy, action: &Action, decision: &Decision) -> bool {
+        let now = Timestamp::now();
+        decision.verdict == Verdict::Ask && observed(policy, now, action, decision).is_none()
+    }
+
+    /// Carries a decision out, and asks where it says so.
+    fn ask(
+        &self,
+        number: u64,
+        policy: &Arc<Policy>,
+        target: &Target,
+        action: Action,
+        decision: Decision,
+        answer: Answer,
+    ) {
+        if !self.asks(policy, &action, &decision) {
+            return self.settle(policy, target, target.host.clone(), action, decision, answer);
         }
         if !self.asking.somebody_is_there() && !self.asking.somebody_may_come() {
             let decision = unattended(policy, decision);
-            self.settle(policy, target, target.host.clone(), action, decision, answer);
-            return None;
+            return self.settle(policy, target, target.host.clone(), action, decision, answer);
         }
-        self.ask(policy, target, action, decision, answer)
+        let connects = matches!(action, Action::Connect { .. });
+        let (allowed, asked) = (Arc::clone(&self.allowed), target.clone());
+        self.asking.ask_outward(number, action, &decision, policy, move |ruling| {
+            answer(match ruling {
+                Ok(()) => {
+                    if connects {
+                        lock(&allowed).insert(asked);
+                    }
+                    Ruling::Allow
+                }
+                Err(text) => Ruling::Deny(text),
+            });
+        });
     }
 
     /// Why what cannot be seen is refused.
@@ -294,42 +348,6 @@ impl Gate {
                 Err(error) => words::not_recorded(&error),
             }));
         });
-    }
-
-    fn ask(
-        &self,
-        policy: &Arc<Policy>,
-        target: &Target,
-        action: Action,
-        decision: Decision,
-        answer: Answer,
-    ) -> Option<Waiting> {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let has_gone = Arc::new(AtomicBool::new(false));
-        let asking = Arc::clone(&self.asking);
-        let withdraw = Withdraw { asking, number, has_gone: Arc::clone(&has_gone) };
-        let (allowed, policy, target) =
-            (Arc::clone(&self.allowed), Arc::clone(policy), target.clone());
-        let asking = Arc::clone(&self.asking);
-        // A request reaches the disk before it is asked, for which other connections do not wait.
-        let asked = thread::Builder::new().name("request".into()).spawn(move || {
-            let connects = matches!(action, Action::Connect { .. });
-            asking.ask_outward(number, action, &decision, &policy, move |ruling| {
-                answer(match ruling {
-                    Ok(()) => {
-                        if connects {
-                            lock(&allowed).insert(target);
-                        }
-                        Ruling::Allow
-                    }
-                    Err(text) => Ruling::Deny(text),
-                });
-            });
-            if has_gone.load(Ordering::SeqCst) {
-                asking.withdraw(Waiter::Connection(number));
-            }
-        });
-        asked.ok().map(|_| Box::new(withdraw) as Waiting)
     }
 }
 

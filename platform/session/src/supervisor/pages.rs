@@ -72,7 +72,7 @@ impl Supervision<'_> {
         let command = Command::from_tokens(&[OPENER, shown]);
         let action = Action::Run(command.clone());
         let (policy, now) = (self.live.policy(), Timestamp::now());
-        let mut decision = self.asking.decide(&policy, now, &action);
+        let mut decision = self.asking.decide_at_once(&policy, now, &action);
         let would = observed(&policy, now, &action, &decision);
         let Some(page) = page else {
             return self.refuse_page(&command, self.not_opened());

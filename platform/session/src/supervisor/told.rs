@@ -81,12 +81,12 @@ impl Supervision<'_> {
             Action::Read { path } => file(begun, plan, Access::Read, path),
             Action::Write { path } => file(begun, plan, Access::Write, path),
             Action::Connect { .. } | Action::Http(_) | Action::Run(_) => {
-                let mut decision = self.asking.decide(&policy, now, action);
+                let mut decision = self.asking.decide(&policy, now, action, None);
                 if let (Action::Connect { .. } | Action::Http(_), Network::None { .. }) =
                     (action, &plan.network)
                 {
                     // What was allowed since can be reached from the next session on.
-                    let before = self.asking.decide(begun, now, action);
+                    let before = self.asking.decide(begun, now, action, None);
                     decision = if before.verdict > decision.verdict { before } else { decision };
                 }
                 if observed(&policy, now, action, &decision).is_some() {

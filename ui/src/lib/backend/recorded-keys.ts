@@ -120,6 +120,14 @@ const KEYS = {
     example: '["paste.example"]',
     merge: 'rules',
   },
+  'network.unfamiliar': {
+    title: 'Unfamiliar hosts',
+    about:
+      'With mode "proxy", what becomes of a host that no list names and that is not familiar: "allow", "ask" or "deny".',
+    takes: '"allow", "ask" or "deny"',
+    example: '"ask"',
+    merge: 'ordered',
+  },
   'network.closed': {
     title: 'Only managed hosts',
     about: 'Whether only hosts that a managed layer allows may be reached.',
