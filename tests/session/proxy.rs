@@ -140,6 +140,19 @@ fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> 
     let events = connections(&place)?;
     let refused = events.iter().find(|event| event["decision"] == "deny").context("a refusal")?;
     assert_eq!(refused["action"], format!("127.0.0.1:{}", other.port));
+    let hosts = place.chaperone(["history", "hosts", "--session", "last", "--json"])?.output()?;
+    let hosts: Vec<serde_json::Value> = serde_json::from_slice(&hosts.stdout)?;
+    let refused = format!("127.0.0.1:{}", other.port);
+    let refused = hosts.iter().find(|host| host["host"] == refused).context("a host")?;
+    assert_eq!((&refused["allowed"], &refused["sent"]), (&0.into(), &serde_json::Value::Null));
+    assert_ne!(refused["refused"], 0);
+    let reached = format!("127.0.0.1:{}", named.port);
+    let reached = hosts.iter().find(|host| host["host"] == reached).context("a host")?;
+    assert_eq!((&reached["allowed"], &reached["refused"]), (&1.into(), &0.into()));
+    assert_eq!(reached["connections"], 1);
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n";
+    assert_eq!(reached["received"], answer.len());
+    assert!(reached["sent"].as_u64().is_some_and(|bytes| bytes > 20), "{reached}");
     let allowed =
         events.iter().find(|event| event["decision"] == "allow").context("a connection")?;
     assert_eq!(allowed["action"], format!("127.0.0.1:{}", named.port));

@@ -28,6 +28,8 @@ pub enum EventKind {
     Connect,
     /// An HTTP request was about to be sent.
     Http,
+    /// What went to and from a host in the whole session.
+    Traffic,
     /// A signature was about to be made with one of the user's keys.
     Sign,
     /// A person is asked.
@@ -60,6 +62,7 @@ impl EventKind {
             Self::Write => "write",
             Self::Connect => "connect",
             Self::Http => "http",
+            Self::Traffic => "traffic",
             Self::Sign => "sign",
             Self::Request => "request",
             Self::Answer => "answer",
@@ -259,6 +262,19 @@ impl NewEvent {
     /// A connection was about to be opened.
     pub fn connect(host: &str, port: u16, decision: &Decision) -> Self {
         Self::new(EventKind::Connect).about(address(host, port)).with(decision)
+    }
+
+    /// What went over the session's connections to `target`, a `host:port`; without one, to hosts
+    /// that were too many to be told apart.
+    pub fn traffic(target: Option<&str>, connections: u64, sent: u64, received: u64) -> Self {
+        let were = if connections == 1 { "connection" } else { "connections" };
+        let many = format!("{connections} {were}, {sent} bytes sent, {received} received.");
+        let event = Self::new(EventKind::Traffic);
+        let event = match target {
+            Some(target) => event.about(target).reason(many),
+            None => event.reason(format!("Hosts that were too many to be told apart: {many}")),
+        };
+        event.detail("connections", connections).detail("sent", sent).detail("received", received)
     }
 
     /// A signature was about to be made with the key of this fingerprint; `namespace` says what for,

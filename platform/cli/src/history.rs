@@ -4,7 +4,7 @@ use crate::print::{self, BAD, GOOD, QUIET, STRONG, visible};
 use anyhow::{Context, bail};
 use chaperone_policy::Verdict;
 use chaperone_session::Paths;
-use chaperone_session::audit::{self, Event, EventKind, Filter, Index, Observed};
+use chaperone_session::audit::{self, Event, EventKind, Filter, HostReport, Index, Observed};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::io::Write;
@@ -32,6 +32,22 @@ pub(crate) enum Subcommands {
         /// The event's number in its session
         seq: Option<u64>,
         /// One event a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// The hosts that sessions reached, asked for or were refused, and what went there
+    #[command(after_help = "\
+Bytes are what went over the session's proxy and relays. They are known when a session has ended:
+while it runs, and where its supervisor was killed, there is a dash.")]
+    Hosts {
+        /// Only of this session; `last` for the latest
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+        /// Only from this day or moment on, such as 2026-11-01 or 7d (seven days ago)
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// [{"host","allowed","asked","refused","connections","sent","received","first","last",
+        /// "sessions"}]
         #[arg(long)]
         json: bool,
     },
@@ -128,6 +144,13 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
                 print_events(&events, *json)?;
             }
         }
+        Subcommands::Hosts { session, since, json } => {
+            let session =
+                session.as_deref().map(|session| named(session, &mut index)).transpose()?;
+            let since = since.as_deref().map(moment).transpose()?;
+            let hosts = index.hosts(session.as_deref(), since)?;
+            if *json { print::json(&hosts)? } else { print_hosts(&hosts)? }
+        }
         Subcommands::Report { about: Report::Observed, since, json } => {
             let since = since.as_deref().map(moment).transpose()?;
             let reports = index.observed(since)?;
@@ -150,6 +173,56 @@ fn moment(text: &str) -> anyhow::Result<Timestamp> {
         format!("`{text}` is no time: expected a day (2026-11-01), a moment (2026-11-01T08:00Z) or how long ago (7d)")
     })?;
     Ok(jiff::Zoned::now().checked_sub(ago)?.timestamp())
+}
+
+fn print_hosts(hosts: &[HostReport]) -> anyhow::Result<()> {
+    let mut out = print::out();
+    if hosts.is_empty() {
+        writeln!(out, "No host was reached, asked for or refused.")?;
+        return Ok(());
+    }
+    let name = |own: &HostReport| match &own.host {
+        Some(host) => visible(host),
+        None => "other hosts".to_owned(),
+    };
+    let width = hosts.iter().map(|own| name(own).chars().count()).max().unwrap_or_default();
+    writeln!(
+        out,
+        "{QUIET}{:<width$}  {:>7}  {:>5}  {:>7}  {:>9}  {:>9}  first seen{QUIET:#}",
+        "host", "allowed", "asked", "refused", "sent", "received"
+    )?;
+    for own in hosts {
+        let many = |count: u64| if count == 0 { "·".to_owned() } else { count.to_string() };
+        let bytes = |bytes: Option<u64>| bytes.map_or_else(|| "–".to_owned(), size);
+        let first = own.first.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
+        writeln!(
+            out,
+            "{STRONG}{:<width$}{STRONG:#}  {:>7}  {:>5}  {:>7}  {:>9}  {:>9}  {first}",
+            name(own),
+            many(own.allowed),
+            many(own.asked),
+            many(own.refused),
+            bytes(own.sent),
+            bytes(own.received),
+        )?;
+    }
+    Ok(())
+}
+
+/// Bytes to three digits at most, in binary units.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut tenths = u128::from(bytes) * 10;
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    let whole = tenths / 10;
+    match tenths % 10 {
+        part if unit > 0 && whole < 10 => format!("{whole}.{part} {}", UNITS[unit]),
+        _ => format!("{whole} {}", UNITS[unit]),
+    }
 }
 
 fn print_observed(reports: &[Observed]) -> anyhow::Result<()> {
@@ -266,4 +339,24 @@ fn verify(folder: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
         )?;
     }
     Ok(if report.is_intact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_said_in_few_digits() {
+        for (bytes, said) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "0.9 KiB"),
+            (1536, "1.5 KiB"),
+            (10 << 10, "10 KiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "16777215 TiB"),
+        ] {
+            assert_eq!(size(bytes), said, "{bytes}");
+        }
+    }
 }

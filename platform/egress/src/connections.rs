@@ -1,14 +1,52 @@
-//! The connections that are open, so that a policy that has become tighter can end them.
+//! The connections that are open, so that a policy that has become tighter can end them; and what
+//! went over those that there were, by target.
 
 use crate::target::Target;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 
-/// A session's open connections.
+/// Of more targets than this is not told apart what went there: an agent does not fill the memory.
+const MOST_TARGETS: usize = 1024;
+
+/// A session's connections.
 #[derive(Debug, Default)]
-pub struct Connections(Mutex<Vec<Weak<Open>>>);
+pub struct Connections {
+    open: Mutex<Vec<Weak<Open>>>,
+    ended: Arc<Ended>,
+}
+
+/// What went over connections that have ended.
+type Ended = Mutex<HashMap<Option<Target>, Traffic>>;
+
+/// What went over connections to one target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many there were.
+    pub connections: u64,
+    /// Bytes to the target. Of what is inside TLS that was opened, what is inside.
+    pub sent: u64,
+    /// Bytes from the target.
+    pub received: u64,
+}
+
+impl Traffic {
+    fn add(&mut self, other: Self) {
+        let Self { connections, sent, received } = other;
+        self.connections += connections;
+        self.sent += sent;
+        self.received += received;
+    }
+}
+
+/// Adds to the target's sum, or to that of all for which there is no room.
+fn add(sums: &mut HashMap<Option<Target>, Traffic>, target: &Target, traffic: Traffic) {
+    let target = Some(target.clone());
+    let has_room = sums.len() < MOST_TARGETS || sums.contains_key(&target);
+    sums.entry(target.filter(|_| has_room)).or_default().add(traffic);
+}
 
 /// One connection, from before it is judged until both its sides have ended.
 #[derive(Debug)]
@@ -20,6 +58,23 @@ pub(crate) struct Open {
     is_unseen: AtomicBool,
     is_ended: AtomicBool,
     end: Notify,
+    /// There is a connection to the target.
+    is_made: AtomicBool,
+    /// Bytes to the target.
+    pub(crate) sent: AtomicU64,
+    /// Bytes from the target.
+    pub(crate) received: AtomicU64,
+    /// Where it is summed up at its end.
+    ended: Arc<Ended>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(traffic) = self.traffic() {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            add(&mut ended, &self.target, traffic);
+        }
+    }
 }
 
 impl Connections {
@@ -30,8 +85,12 @@ impl Connections {
             is_unseen: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             end: Notify::new(),
+            is_made: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            ended: Arc::clone(&self.ended),
         });
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() == all.capacity() {
             all.retain(|other| other.strong_count() > 0);
         }
@@ -39,11 +98,28 @@ impl Connections {
         open
     }
 
+    fn all(&self) -> Vec<Arc<Open>> {
+        let all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What went over all connections so far, by target; without one, what went to targets that
+    /// were too many to be told apart.
+    pub fn traffic(&self) -> Vec<(Option<Target>, Traffic)> {
+        // What ends meanwhile is then in neither, and not in both.
+        let mut sums = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for open in self.all() {
+            if let Some(traffic) = open.traffic() {
+                add(&mut sums, &open.target, traffic);
+            }
+        }
+        sums.into_iter().collect()
+    }
+
     /// Ends at once all of which this is true: of what was asked for, what was dialled for it, and
     /// whether it carries bytes that are not looked at.
     pub fn end_where(&self, ends: impl Fn(&Target, Option<IpAddr>, bool) -> bool) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for open in all.iter().filter_map(Weak::upgrade) {
+        for open in self.all() {
             if !open.is_ended()
                 && ends(
                     &open.target,
@@ -62,6 +138,18 @@ impl Open {
     /// It is about to lead to this address.
     pub(crate) fn dials(&self, address: IpAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    /// There is a connection now.
+    pub(crate) fn made(&self) {
+        self.is_made.store(true, Ordering::Relaxed);
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        let bytes = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (sent, received) = (bytes(&self.sent), bytes(&self.received));
+        let is_made = self.is_made.load(Ordering::Relaxed);
+        is_made.then_some(Traffic { connections: 1, sent, received })
     }
 
     /// From here on it carries bytes that are not looked at.

@@ -129,6 +129,7 @@ impl Way {
                  made."
             )));
         }
+        open.made();
         Ok(Connected { stream, open, to_proxy })
     }
 

@@ -3,6 +3,7 @@
 
 use crate::Question;
 use crate::connections::Open;
+use crate::counted::Counted;
 use crate::dial::{Connected, Failure, Way};
 use crate::open::{Opener, Scrub, Scrubbed, inject};
 use crate::proxy::PATIENCE;
@@ -111,7 +112,7 @@ impl Upstream {
         let (sender, connection) = client::Builder::new()
             .max_buf_size(LONGEST_HEAD)
             .preserve_header_case(true)
-            .handshake(TokioIo::new(outside))
+            .handshake(TokioIo::new(Counted::new(outside, &open)))
             .await
             .map_err(|error| broken(&target, &error))?;
         let (held, permit) = (Arc::clone(&open), Arc::clone(permit));
@@ -351,8 +352,8 @@ fn inner(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 
 /// The same of one to the other side.
 fn outer(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    let parts = upgraded.downcast::<TokioIo<Counted<TcpStream>>>().ok()?;
+    Some((parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
 }
 
 fn gone(target: &Target) -> Failure {

@@ -6,6 +6,7 @@
 //! without connections pays for neither. Nothing is held back: bytes leave as they come.
 
 mod connections;
+mod counted;
 mod dial;
 pub mod hello;
 mod http;
@@ -20,7 +21,7 @@ mod target;
 mod tunnel;
 mod upstream;
 
-pub use connections::Connections;
+pub use connections::{Connections, Traffic};
 pub use dial::{Resolve, by_the_system, is_own};
 pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
 pub use serve::{Entrance, serve};

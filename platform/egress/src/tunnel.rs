@@ -6,6 +6,7 @@ use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
 
 /// What is read at a time. All tunnels share this room; only what the other side does not take at
@@ -28,11 +29,13 @@ pub(crate) async fn carry(
     open.goes_unseen();
     let outward = async {
         write_all(outside, first).await?;
-        copy(inside, outside).await
+        open.sent.fetch_add(first.len() as u64, Ordering::Relaxed);
+        copy(inside, outside, &open.sent).await
     };
     let inward = async {
         write_all(inside, back).await?;
-        copy(outside, inside).await
+        open.received.fetch_add(back.len() as u64, Ordering::Relaxed);
+        copy(outside, inside, &open.received).await
     };
     tokio::select! {
         // A side that fails ends both; there is nobody to tell but the other side.
@@ -41,10 +44,10 @@ pub(crate) async fn carry(
     }
 }
 
-async fn copy(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
+async fn copy(from: &TcpStream, to: &TcpStream, bytes: &AtomicU64) -> io::Result<()> {
     loop {
         from.readable().await?;
-        match ROOM.with_borrow_mut(|room| pass(from, to, room)) {
+        match ROOM.with_borrow_mut(|room| pass(from, to, room, bytes)) {
             Ok(Passed::All) => {}
             Ok(Passed::AllBut(rest)) => write_all(to, &rest).await?,
             Ok(Passed::End) => {
@@ -65,12 +68,18 @@ enum Passed {
     End,
 }
 
-fn pass(from: &TcpStream, to: &TcpStream, room: &mut Vec<u8>) -> io::Result<Passed> {
+fn pass(
+    from: &TcpStream,
+    to: &TcpStream,
+    room: &mut Vec<u8>,
+    bytes: &AtomicU64,
+) -> io::Result<Passed> {
     room.resize(PIECE, 0);
     let count = from.try_read(room)?;
     if count == 0 {
         return Ok(Passed::End);
     }
+    bytes.fetch_add(count as u64, Ordering::Relaxed);
     let mut rest = room.get(..count).unwrap_or_default();
     while !rest.is_empty() {
         match to.try_write(rest) {

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it likes")]
 
 use chaperone_egress::{
-    Answer, Connections, Entrance, Judge, Question, Ruling, Target, Waiting, by_the_system, serve,
+    Answer, Connections, Entrance, Judge, Question, Ruling, Target, Traffic, Waiting,
+    by_the_system, serve,
 };
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -314,6 +315,44 @@ fn what_is_open_is_ended_where_that_is_wanted_and_the_rest_goes_on() {
         assert!(has_ended(inside), "towards the agent: {way}");
         assert!(has_ended(outside), "towards the host: {way}");
     }
+}
+
+#[test]
+fn what_goes_over_each_way_is_summed_up_by_target_while_it_is_open_and_after() {
+    let stage = Stage::new();
+    let at = stage.at();
+    let traffic = |stage: &Stage| {
+        let [(target, traffic)] = stage.connections.traffic().try_into().unwrap();
+        assert_eq!(target.unwrap().to_string(), at.to_string());
+        traffic
+    };
+    assert_eq!(stage.connections.traffic(), []);
+    let mut ways = stage.ways();
+    for (way, inside, outside) in &mut ways {
+        inside.write_all(b"\0there").unwrap();
+        says(outside, "\0there", way);
+        outside.write_all(b"back again").unwrap();
+        says(inside, "back again", way);
+    }
+    assert_eq!(traffic(&stage), Traffic { connections: 3, sent: 3 * 6, received: 3 * 10 });
+    drop(ways);
+    let mut inside = TcpStream::connect(stage.proxy).unwrap();
+    write!(inside, "POST http://{at}/ HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde").unwrap();
+    let (mut outside, _) = stage.server.accept().unwrap();
+    let asked = head(&mut outside);
+    says(&mut outside, "abcde", "a body");
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+    write!(outside, "{answer}abc").unwrap();
+    head(&mut inside);
+    says(&mut inside, "abc", "an answer");
+    let expected = Traffic {
+        connections: 4,
+        sent: 3 * 6 + asked.len() as u64 + 5,
+        received: 3 * 10 + answer.len() as u64 + 3,
+    };
+    assert_eq!(traffic(&stage), expected);
+    drop((inside, outside));
+    assert_eq!(traffic(&stage), expected, "and nothing is forgotten");
 }
 
 fn desk() -> (Arc<Desk>, Receiver<Asked>, Receiver<()>) {

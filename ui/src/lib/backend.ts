@@ -281,6 +281,7 @@ export type EventKind =
   | 'command'
   | 'connect'
   | 'http'
+  | 'traffic'
   | 'read'
   | 'write'
   | 'sign'

@@ -4,6 +4,7 @@
 
 mod database;
 mod fill;
+mod hosts;
 mod observed;
 mod query;
 
@@ -12,6 +13,7 @@ use crate::event::{Event, EventKind};
 use crate::layout::Layout;
 use chaperone_policy::Verdict;
 use database::{connect, is_damage, prepare, remove};
+pub use hosts::HostReport;
 use jiff::Timestamp;
 pub use observed::Observed;
 use query::{count, list, query, summary};
@@ -250,6 +252,19 @@ impl Index {
     /// If the index cannot be read.
     pub fn observed(&mut self, since: Option<Timestamp>) -> Result<Vec<Observed>> {
         self.read(|db| observed::report(db, since))
+    }
+
+    /// The hosts that a session was about, or all sessions were since then, in the order in which
+    /// they were first heard of.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn hosts(
+        &mut self,
+        session: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<HostReport>> {
+        self.read(|db| hosts::hosts(db, session, since))
     }
 
     /// One event.

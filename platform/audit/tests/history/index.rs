@@ -1,8 +1,10 @@
 //! What the index finds is what the segments hold, however it came to read them.
 
-use crate::common::{begin, command, decision, session, start};
-use chaperone_audit::{EventKind, Filter, Index, NewEvent, Redactor, SessionState, Store, verify};
-use chaperone_policy::{Decision, Verdict};
+use crate::common::{begin, command, decision, git, session, start};
+use chaperone_audit::{
+    EventKind, Filter, HostReport, Index, NewEvent, Redactor, SessionState, Store, verify,
+};
+use chaperone_policy::{Action, Decision, HttpRequest, Verdict};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,7 +166,7 @@ fn a_search_finds_what_people_remember() {
     segment.append(command("git push origin feature/login-form", Verdict::Ask)).unwrap();
     let denied = Decision { rule: None, ..decision(Verdict::Deny) };
     segment.append(NewEvent::connect("api.acme.example", 443, &denied)).unwrap();
-    let action = chaperone_policy::Action::Run(crate::common::git("git push"));
+    let action = Action::Run(git("git push"));
     segment
         .append(NewEvent::answer(
             "r1",
@@ -378,7 +380,7 @@ fn programs_that_refresh_at_the_same_time_read_everything_once() {
 fn what_was_observed_is_put_together_by_rule() {
     let folder = tempfile::tempdir().unwrap();
     let observed = |line: &str, would| {
-        let action = chaperone_policy::Action::Run(crate::common::git(line));
+        let action = Action::Run(git(line));
         NewEvent::observed(&action, &decision(would), would)
     };
     for (id, lines) in [("a", ["git push", "git push -f"]), ("b", ["git push", "git push x"])] {
@@ -406,4 +408,72 @@ fn what_was_observed_is_put_together_by_rule() {
     assert_eq!(index.observed(Some(event.time)).unwrap(), report, "the first counts");
     let (first, last) = (event.time, index.story("b").unwrap()[2].time);
     assert_eq!((rule.first, rule.last), (first, last));
+}
+
+#[test]
+fn hosts_are_put_together_from_what_was_decided_and_what_went_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = |method: &str, path: &str| {
+        Action::Http(HttpRequest {
+            host: "api.example".into(),
+            port: 443,
+            method: method.into(),
+            path: path.into(),
+            upgrade: None,
+            overridden: None,
+        })
+    };
+    let connect = |host: &str| Action::Connect { host: host.into(), port: 443 };
+    let decided = |action: &Action, verdict: Verdict| NewEvent::decided(action, &decision(verdict));
+    let first = begin(folder.path(), "a");
+    for event in [
+        decided(&connect("api.example"), Verdict::Allow),
+        decided(&request("GET", "/x"), Verdict::Allow),
+        decided(&request("POST", "/x y"), Verdict::Deny),
+        NewEvent::request("a.c1", &connect("new.example"), &decision(Verdict::Ask)),
+        NewEvent::answer("a.c1", &connect("new.example"), Verdict::Allow, "ada", "once", None),
+        // Of a command, whatever its words are.
+        NewEvent::request("a.7", &Action::Run(git("new.example:443")), &decision(Verdict::Ask)),
+        command("git push", Verdict::Deny),
+        decided(&connect("::1"), Verdict::Deny),
+        NewEvent::traffic(Some("api.example:443"), 2, 300, 4000),
+        NewEvent::traffic(Some("new.example:443"), 1, 0, 7),
+        NewEvent::traffic(None, 5, 6, 7),
+    ] {
+        first.append(event).unwrap();
+    }
+    let second = begin(folder.path(), "b");
+    second.append(decided(&connect("api.example"), Verdict::Allow)).unwrap();
+
+    let mut index = index(folder.path());
+    let told = |reports: Vec<HostReport>| {
+        let told = reports.into_iter().map(|own| {
+            let bytes = own.connections.zip(own.sent).zip(own.received);
+            (own.host, [own.allowed, own.asked, own.refused], bytes, own.sessions)
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort();
+        told
+    };
+    let name = |host: &str| Some(host.to_owned());
+    let api = (name("api.example:443"), [2, 0, 1], Some(((2, 300), 4000)), 1);
+    let rest = [
+        (name("new.example:443"), [1, 1, 0], Some(((1, 0), 7)), 1),
+        (None, [0, 0, 0], Some(((5, 6), 7)), 1),
+        (name("[::1]:443"), [0, 0, 1], None, 1),
+    ];
+    let with = |api: &(Option<String>, [u64; 3], _, u64)| {
+        let mut all = rest.to_vec();
+        all.push(api.clone());
+        all.sort();
+        all
+    };
+    assert_eq!(told(index.hosts(Some("a"), None).unwrap()), with(&api));
+    let (host, _, bytes, _) = api;
+    assert_eq!(told(index.hosts(None, None).unwrap()), with(&(host, [3, 0, 1], bytes, 2)));
+    let running = (name("api.example:443"), [1, 0, 0], None, 1);
+    assert_eq!(told(index.hosts(Some("b"), None).unwrap()), [running]);
+    assert_eq!(index.hosts(Some("c"), None).unwrap(), []);
+    let order: Vec<_> = index.hosts(Some("a"), None).unwrap();
+    assert!(order.is_sorted_by_key(|own| own.first));
 }

@@ -327,6 +327,7 @@ fn kind(kind: &audit::EventKind) -> EventKind {
         audit::EventKind::Write => EventKind::Write,
         audit::EventKind::Connect => EventKind::Connect,
         audit::EventKind::Http => EventKind::Http,
+        audit::EventKind::Traffic => EventKind::Traffic,
         audit::EventKind::Sign => EventKind::Sign,
         audit::EventKind::Request => EventKind::Request,
         audit::EventKind::Answer => EventKind::Answer,

@@ -574,6 +574,7 @@ pub enum EventKind {
     Command,
     Connect,
     Http,
+    Traffic,
     Read,
     Write,
     Sign,

@@ -76,6 +76,8 @@ fn line(event: &Event) -> Option<StoryLine> {
             }
             _ => (About::Reached, "Sent a request".to_owned(), exact()),
         },
+        // The hosts tell it.
+        EventKind::Traffic => return None,
         EventKind::Sign => match event.decision {
             Some(Verdict::Deny) => (About::Reached, refused("was refused", event), exact()),
             _ => (About::Reached, "Signed for git with a key of yours".to_owned(), exact()),

@@ -651,6 +651,7 @@ fn supervise(
         let event = NewEvent::ended(left.pid.unsigned_abs(), &left.argv0);
         segment.append(event)?;
     }
+    gate.record_traffic()?;
     let status = match outcome.exit {
         Exit::Code(code) => u8::try_from(code).unwrap_or(u8::MAX),
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),

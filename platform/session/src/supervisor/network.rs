@@ -7,7 +7,7 @@ use super::{StartError, own, words};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
     Answer, Asked, BadTarget, Connections, Entrance, Host, Judge, Question, Route, Ruling, Target,
-    Waiting, by_the_system, is_own, serve,
+    Traffic, Waiting, by_the_system, is_own, serve,
 };
 use chaperone_policy::{
     Action, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
@@ -177,6 +177,23 @@ impl Gate {
     /// The hosts and ports that were refused so far.
     pub(super) fn refused(&self) -> BTreeSet<(String, u16)> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records what went to each host and came from it. It is known only now that the session is
+    /// over, and happened anyway.
+    pub(super) fn record_traffic(&self) -> Result<(), chaperone_audit::Error> {
+        let mut all: Vec<_> = self.connections.traffic();
+        all.sort_by_key(|(target, _)| target.as_ref().map(ToString::to_string));
+        for (target, Traffic { connections, sent, received }) in all {
+            let target = target.map(|target| target.to_string());
+            self.segment.append(NewEvent::traffic(
+                target.as_deref(),
+                connections,
+                sent,
+                received,
+            ))?;
+        }
+        Ok(())
     }
 
     /// Ends what is open and the policy would not let be opened any more.
