@@ -2,6 +2,7 @@
 //! checked, or asked of the proxy that it has to go through.
 
 use crate::connections::{Connections, Open};
+use crate::names::Names;
 use crate::target::{Host, Target};
 use crate::{Judge, Question, Route, Ruling, upstream};
 use std::fmt;
@@ -61,6 +62,8 @@ pub(crate) struct Way {
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) resolve: Arc<Resolve>,
+    /// What is looked up inside, where that is answered.
+    pub(crate) names: Option<Arc<Names>>,
 }
 
 impl fmt::Debug for Way {
@@ -90,6 +93,14 @@ impl Way {
                 "chaperone: denied: a connection to {target}\n  It was not decided before the \
                  session ended."
             ))),
+        }
+    }
+
+    /// What is meant by a target: a program that looks a name up first asks for its address.
+    pub(crate) fn meant(&self, target: Target) -> Target {
+        match &self.names {
+            Some(names) => names.named(target),
+            None => target,
         }
     }
 

@@ -43,6 +43,19 @@ pub(crate) async fn serve(way: Arc<Way>, inside: Rewound, permit: Permit) {
     client.serve(inside).await;
 }
 
+/// Tells a client why its request does not go anywhere.
+pub(crate) async fn refuse(inside: Rewound, failure: Failure) {
+    let service = service_fn(move |_| {
+        let mut response = failed(failure.clone());
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut server = server::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LONGEST_HEAD);
+    // What is wrong with it was said to the client, as far as there was one.
+    let _ = server.serve_connection(TokioIo::new(inside), service).await;
+}
+
 /// A connection that requests are to go over.
 pub(crate) struct Made<S = TcpStream> {
     pub(crate) target: Target,
@@ -157,7 +170,7 @@ impl Client {
         }
         let request = Request::from_parts(head, body);
         let answered = match wish {
-            Ok(Wish::Tunnel(target)) => self.tunnel(target, request).await,
+            Ok(Wish::Tunnel(target)) => self.tunnel(self.way.meant(target), request).await,
             Ok(Wish::Answer(target)) => self.pass(target, request).await,
             Err(Malformed::Host { target, said }) => {
                 self.way.ask(&target, Question::Disagreement(said)).await.and(Err(gone(&target)))

@@ -121,6 +121,11 @@ fn agrees(target: &Target, name: Option<&str>) -> bool {
     }
 }
 
+/// Whether these bytes begin a request of HTTP/1.
+pub(crate) fn is_request(bytes: &[u8]) -> bool {
+    request(bytes) == Request::Http1
+}
+
 /// What the first bytes are, if they are a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {

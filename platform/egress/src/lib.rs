@@ -1,16 +1,20 @@
 //! A session's way out of its network: a proxy that speaks HTTP/1.1, `CONNECT` and SOCKS5, and
-//! relays that stand for one host each. What may be reached is a [`Judge`]'s to say; here its
+//! relays that stand for one host each; and, where it is given the means, names that are looked up
+//! inside and what connects to them. What may be reached is a [`Judge`]'s to say; here its
 //! answers are kept to.
 //!
 //! One thread waits for the first connection and only then becomes an event loop, so a session
 //! without connections pays for neither. Nothing is held back: bytes leave as they come.
 
+mod carried;
 mod connections;
 mod counted;
 mod dial;
+pub mod dns;
 pub mod hello;
 mod http;
 mod inspect;
+mod names;
 mod open;
 mod proxy;
 mod request;
@@ -23,8 +27,9 @@ mod upstream;
 
 pub use connections::{Connections, Traffic};
 pub use dial::{Resolve, by_the_system, is_own};
+pub use names::Names;
 pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
-pub use serve::{Entrance, serve};
+pub use serve::{Entrance, Inside, Wanted, serve, serve_with_names};
 pub use target::{BadTarget, Host, Target};
 
 use std::net::IpAddr;

@@ -33,7 +33,7 @@ pub(crate) async fn serve(way: Arc<Way>, inside: TcpStream, permit: Permit) {
 async fn serve_socks(way: Arc<Way>, inside: TcpStream, permit: Permit) -> io::Result<()> {
     let mut bytes = Vec::new();
     let target = match timeout(PATIENCE, negotiate(&inside, &mut bytes)).await {
-        Ok(negotiated) => negotiated?,
+        Ok(negotiated) => way.meant(negotiated?),
         Err(_) => return Err(ErrorKind::TimedOut.into()),
     };
     let connected = tokio::select! {

@@ -3,12 +3,14 @@
 use crate::connections::{Connections, Open};
 use crate::dial::{Resolve, Way};
 use crate::hello::HANDSHAKE;
-use crate::inspect::Inside;
+use crate::inspect::Inside as Said;
+use crate::names::Names;
 use crate::rewound::Rewound;
 use crate::target::{Host, Target};
-use crate::{Judge, Question, http, inspect, open, proxy, tunnel};
+use crate::{Judge, Question, carried, dns, http, inspect, open, proxy, tunnel};
+use std::fmt;
 use std::io;
-use std::net::TcpListener as Listener;
+use std::net::{SocketAddr, SocketAddrV4, TcpListener as Listener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
@@ -23,6 +25,8 @@ const MOST_CONNECTIONS: usize = 4096;
 const FILES: u64 = 2 * MOST_CONNECTIONS as u64 + 256;
 /// Threads that resolve names, at most.
 const RESOLVERS: usize = 16;
+/// What is read of a look-up: the question stands at its beginning.
+const LONGEST_QUERY: usize = 1024;
 /// When the system has no more descriptors, how long until it is asked again.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -33,6 +37,27 @@ pub enum Entrance {
     Proxy,
     /// A relay: every connection goes to this target.
     Relay(Target),
+    /// What connected to a name's address: each goes where it wanted to.
+    Carried,
+}
+
+/// Where a connection that comes from this address inside wanted to go. It is told once.
+pub type Wanted = dyn Fn(SocketAddr) -> Option<SocketAddrV4> + Send + Sync;
+
+/// What names are answered with inside.
+pub struct Inside {
+    /// Where they are looked up.
+    pub resolver: UdpSocket,
+    /// The names.
+    pub names: Arc<Names>,
+    /// Where what is carried wanted to go.
+    pub wanted: Arc<Wanted>,
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inside").field("resolver", &self.resolver).finish_non_exhaustive()
+    }
 }
 
 /// Serves until the process ends, on a thread of its own.
@@ -45,30 +70,52 @@ pub fn serve(
     connections: Arc<Connections>,
     resolve: Arc<Resolve>,
 ) -> io::Result<()> {
-    let way = Arc::new(Way { judge, connections, resolve });
+    serve_with_names(entrances, None, judge, connections, resolve)
+}
+
+/// The same, and answers names.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with_names(
+    entrances: Vec<(Entrance, Listener)>,
+    inside: Option<Inside>,
+    judge: Arc<dyn Judge>,
+    connections: Arc<Connections>,
+    resolve: Arc<Resolve>,
+) -> io::Result<()> {
+    let (resolver, names, wanted) = match inside {
+        Some(Inside { resolver, names, wanted }) => (Some(resolver), Some(names), Some(wanted)),
+        None => (None, None, None),
+    };
+    let way = Arc::new(Way { judge, connections, resolve, names });
     for (_, listener) in &entrances {
         listener.set_nonblocking(true)?;
     }
+    if let Some(resolver) = &resolver {
+        resolver.set_nonblocking(true)?;
+    }
     thread::Builder::new().name("network".into()).spawn(move || {
-        wait_for_first(&entrances);
+        wait_for_first(&entrances, resolver.as_ref());
         allow_files();
         // Without a loop there is no way out: whoever connects waits in vain, and nothing leaks.
-        let _ = run(entrances, way);
+        let _ = run(entrances, resolver, wanted, way);
     })?;
     Ok(())
 }
 
-/// Waits until somebody connects to one of them.
-fn wait_for_first(entrances: &[(Entrance, Listener)]) {
+/// Waits until somebody connects to one of them, or looks a name up.
+fn wait_for_first(entrances: &[(Entrance, Listener)], resolver: Option<&UdpSocket>) {
     #[cfg(unix)]
     {
         use rustix::event::{PollFd, PollFlags, poll};
-        let listeners = entrances.iter().map(|(_, listener)| listener);
-        let mut fds: Vec<_> = listeners.map(|one| PollFd::new(one, PollFlags::IN)).collect();
+        let listeners = entrances.iter().map(|(_, listener)| PollFd::new(listener, PollFlags::IN));
+        let resolver = resolver.map(|resolver| PollFd::new(resolver, PollFlags::IN));
+        let mut fds: Vec<_> = listeners.chain(resolver).collect();
         while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
     }
     #[cfg(not(unix))]
-    let _ = entrances;
+    let _ = (entrances, resolver);
 }
 
 /// Raises the bound of open files of this process as far as it may be.
@@ -85,23 +132,54 @@ fn allow_files() {
     }
 }
 
-fn run(entrances: Vec<(Entrance, Listener)>, way: Arc<Way>) -> io::Result<()> {
+fn run(
+    entrances: Vec<(Entrance, Listener)>,
+    resolver: Option<UdpSocket>,
+    wanted: Option<Arc<Wanted>>,
+    way: Arc<Way>,
+) -> io::Result<()> {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_all().max_blocking_threads(RESOLVERS).build()?;
     runtime.block_on(async {
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         for (entrance, listener) in entrances {
             let listener = TcpListener::from_std(listener)?;
-            tokio::spawn(accept(entrance, listener, Arc::clone(&way), Arc::clone(&room)));
+            let (way, room, wanted) = (Arc::clone(&way), Arc::clone(&room), wanted.clone());
+            tokio::spawn(accept(entrance, listener, wanted, way, room));
+        }
+        if let (Some(resolver), Some(names)) = (resolver, way.names.clone()) {
+            tokio::spawn(look_up(tokio::net::UdpSocket::from_std(resolver)?, names));
         }
         std::future::pending().await
     })
 }
 
-async fn accept(entrance: Entrance, listener: TcpListener, way: Arc<Way>, room: Arc<Semaphore>) {
+/// Answers what is asked.
+async fn look_up(resolver: tokio::net::UdpSocket, names: Arc<Names>) {
+    let mut query = [0; LONGEST_QUERY];
+    loop {
+        let asked = resolver.recv_from(&mut query).await;
+        let Ok((count, from)) = asked else {
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        if let Some(answer) = dns::answer(query.get(..count).unwrap_or_default(), &names) {
+            // Whoever asked may have gone.
+            let _ = resolver.send_to(&answer, from).await;
+        }
+    }
+}
+
+async fn accept(
+    entrance: Entrance,
+    listener: TcpListener,
+    wanted: Option<Arc<Wanted>>,
+    way: Arc<Way>,
+    room: Arc<Semaphore>,
+) {
     while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
         match listener.accept().await {
-            Ok((inside, _)) => {
+            Ok((inside, from)) => {
                 // Without it small messages wait for acknowledgements; nothing else changes.
                 let _ = inside.set_nodelay(true);
                 let (way, permit) = (Arc::clone(&way), Arc::new(permit));
@@ -109,6 +187,14 @@ async fn accept(entrance: Entrance, listener: TcpListener, way: Arc<Way>, room: 
                     Entrance::Proxy => drop(tokio::spawn(proxy::serve(way, inside, permit))),
                     Entrance::Relay(target) => {
                         drop(tokio::spawn(relay(way, target.clone(), inside, permit)));
+                    }
+                    Entrance::Carried => {
+                        let at = wanted.as_ref().and_then(|wanted| wanted(from));
+                        let names = way.names.as_ref().zip(at);
+                        // An address that stands for nothing leads nowhere.
+                        if let Some(target) = names.and_then(|(names, at)| names.target(at)) {
+                            drop(tokio::spawn(carried::serve(way, target, inside, permit)));
+                        }
                     }
                 }
             }
@@ -160,7 +246,7 @@ impl Tunnel {
                 () = open.ended() => return,
             };
             match said {
-                Ok(Inside::Bytes(first)) => {
+                Ok(Said::Bytes(first)) => {
                     let is_tls = first.first() == Some(&HANDSHAKE);
                     if let Some(opener) = way.judge.opener(&target).filter(|_| is_tls) {
                         let tunnel = Self { way, target, open, inside, outside, permit };
@@ -177,7 +263,7 @@ impl Tunnel {
                     }
                     tunnel::carry(&open, &inside, &outside, &first, &[]).await;
                 }
-                Ok(Inside::Requests(first)) => {
+                Ok(Said::Requests(first)) => {
                     let made = http::Made { target, open, outside, to_proxy: false };
                     http::serve_made(way, made, Rewound::new(inside, first), permit).await;
                 }

@@ -3,6 +3,7 @@
 //! The plan is plain data and can be computed for any machine on any machine; enforcement sits in
 //! a module per operating system.
 
+mod carried;
 mod enforce;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -17,6 +18,7 @@ use linux as system;
 #[cfg(not(target_os = "linux"))]
 use unsupported as system;
 
+pub use carried::{Carried, Names};
 pub use enforce::{
     ActionId, Ancestor, Answer, Descriptor, Excess, Exit, Judge, LaunchError, LeftOver,
     ObservedExec, Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,

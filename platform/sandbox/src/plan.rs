@@ -9,7 +9,7 @@ mod files;
 mod git;
 mod gitconfig;
 mod known;
-mod network;
+pub(crate) mod network;
 mod protected;
 mod reach;
 mod refusal;

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 /// Answers every request itself, with what it was asked for.
-fn proxy() -> Result<u16> {
+pub(super) fn proxy() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     // Until the test's process ends.

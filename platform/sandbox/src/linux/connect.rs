@@ -9,12 +9,14 @@ use super::local;
 use super::notify::{Listener, Question};
 use super::paths;
 use super::sys::{self, Errno, Result};
+use crate::carried::Carried;
 use crate::enforce::Target;
+use crate::plan::network::CARRIED;
 use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
 use crate::plan::{Access, Network, Plan, Relay, Tier};
 use std::ffi::{CString, OsStr};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -38,6 +40,8 @@ pub(super) struct Reach {
     uid: u32,
     /// The session's first process.
     top: i32,
+    /// Where what connects to an address that stands for a name goes instead.
+    carried: Option<Arc<Carried>>,
     busy: Arc<AtomicUsize>,
 }
 
@@ -68,7 +72,7 @@ impl From<Errno> for Refused {
 impl Reach {
     /// Relay hosts that are names are resolved here, in the reduced tier only: there the agent
     /// dials them itself.
-    pub(super) fn new(plan: &Plan, top: i32) -> Self {
+    pub(super) fn new(plan: &Plan, top: i32, carried: &Arc<Carried>) -> Self {
         let full = plan.tier == Tier::Full;
         let inet = match &plan.network {
             Network::Direct => Inet::Anything,
@@ -99,6 +103,7 @@ impl Reach {
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
             top,
+            carried: (full && plan.network.proxy().is_some()).then(|| Arc::clone(carried)),
             busy: Arc::default(),
         }
     }
@@ -144,7 +149,12 @@ impl Reach {
         let stream = option(&socket, libc::SO_TYPE)? == libc::SOCK_STREAM;
         match parse(&bytes)? {
             Parsed::Unspecified => {}
-            Parsed::Inet(address) => self.judge_inet(address, stream)?,
+            Parsed::Inet(address) => {
+                if let Some(address) = self.carry(&socket, address, stream)? {
+                    return Ok(Connection { socket, address, _file: None });
+                }
+                self.judge_inet(address, stream)?;
+            }
             Parsed::Abstract(name) => {
                 if !self.abstract_names {
                     let target = Some(Target::Abstract(name));
@@ -158,6 +168,40 @@ impl Reach {
             }
         }
         Ok(Connection { socket, address: bytes, _file: None })
+    }
+
+    /// Where a stream goes that wants to go to an address that stands for a name. Its own address is
+    /// settled first, by which the supervisor will know it.
+    fn carry(
+        &self,
+        socket: &OwnedFd,
+        to: SocketAddr,
+        stream: bool,
+    ) -> std::result::Result<Option<Vec<u8>>, Refused> {
+        let (Some(carried), true) = (&self.carried, stream) else { return Ok(None) };
+        let IpAddr::V4(name) = to.ip().to_canonical() else { return Ok(None) };
+        if !Carried::stands_for_a_name(name) {
+            return Ok(None);
+        }
+        let is_v6 = to.is_ipv6();
+        let at = |address: SocketAddrV4| match is_v6 {
+            true => SocketAddr::new(address.ip().to_ipv6_mapped().into(), address.port()),
+            false => SocketAddr::V4(address),
+        };
+        let mut from = own_port(socket)?;
+        if from == 0 {
+            let any = bytes_of(at(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)));
+            // SAFETY: pointer and length are of one vector.
+            sys::check(unsafe {
+                let length = any.len() as libc::socklen_t;
+                libc::bind(socket.as_raw_fd(), any.as_ptr().cast(), length)
+            })?;
+            from = own_port(socket)?;
+        }
+        if !carried.expect(from, SocketAddrV4::new(name, to.port())) {
+            return Err(Errno(libc::EAGAIN).into());
+        }
+        Ok(Some(bytes_of(at(CARRIED))))
     }
 
     fn judge_inet(&self, address: SocketAddr, stream: bool) -> std::result::Result<(), Refused> {
@@ -329,6 +373,29 @@ fn parse(bytes: &[u8]) -> Result<Parsed> {
             }
         },
         _ => Err(Errno(libc::EAFNOSUPPORT)),
+    }
+}
+
+/// The port that a socket is bound to; 0 where it is not yet.
+fn own_port(socket: &OwnedFd) -> Result<u16> {
+    let mut bytes = [0u8; size_of::<libc::sockaddr_storage>()];
+    let mut length = bytes.len() as libc::socklen_t;
+    // SAFETY: the length is that of the array.
+    sys::check(unsafe {
+        libc::getsockname(socket.as_raw_fd(), bytes.as_mut_ptr().cast(), &raw mut length)
+    })?;
+    Ok(u16::from_be_bytes([bytes[2], bytes[3]]))
+}
+
+/// An address as the kernel takes it (ip(7), ipv6(7)).
+fn bytes_of(address: SocketAddr) -> Vec<u8> {
+    let port = address.port().to_be_bytes();
+    let family = |family: i32| (family as libc::sa_family_t).to_ne_bytes();
+    match address.ip() {
+        IpAddr::V4(ip) => [&family(libc::AF_INET)[..], &port, &ip.octets(), &[0; 8]].concat(),
+        IpAddr::V6(ip) => {
+            [&family(libc::AF_INET6)[..], &port, &[0; 4], &ip.octets(), &[0; 4]].concat()
+        }
     }
 }
 

@@ -149,7 +149,8 @@ fn ready(
         passed[0] = pty.master.as_raw_fd();
         count = 1;
     }
-    for listener in &listeners[..p.listeners.len()] {
+    let sockets = p.listeners.len() + usize::from(p.resolver.is_some());
+    for listener in &listeners[..sockets] {
         passed[count] = *listener;
         count += 1;
     }
@@ -181,26 +182,31 @@ pub(super) fn loopback() -> sys::Result<()> {
     Ok(())
 }
 
-/// Binds the sockets of the relays and the proxy. They are left open: they are passed on and then closed with the rest.
+/// Binds the sockets of the relays, of the proxy and of what belongs to it. They are left open: they
+/// are passed on and then closed with the rest.
 fn listen(p: &Prepared, sockets: &mut [RawFd]) -> Result<(), Failure> {
-    for (index, address) in p.listeners.iter().enumerate() {
+    let streams = p.listeners.iter().map(|address| (libc::SOCK_STREAM, address));
+    let datagrams = p.resolver.iter().map(|address| (libc::SOCK_DGRAM, address));
+    for (index, (kind, address)) in streams.chain(datagrams).enumerate() {
         let Some(slot) = sockets.get_mut(index) else {
             return Err(at(Stage::Relays, index, Errno(libc::E2BIG)));
         };
-        let bind = || {
-            // SAFETY: every pointer is to a live value of the length given.
-            unsafe {
-                let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
-                let socket = sys::check(libc::socket(libc::AF_INET, kind, 0))?;
-                let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-                sys::check(libc::bind(socket, (&raw const *address).cast(), length))?;
-                sys::check(libc::listen(socket, 128))?;
-                Ok(socket)
-            }
-        };
-        *slot = bind().map_err(|errno| at(Stage::Relays, index, errno))?;
+        *slot = bound(kind, address).map_err(|errno| at(Stage::Relays, index, errno))?;
     }
     Ok(())
+}
+
+fn bound(kind: i32, address: &libc::sockaddr_in) -> sys::Result<RawFd> {
+    // SAFETY: every pointer is to a live value of the length given.
+    unsafe {
+        let socket = sys::check(libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, 0))?;
+        let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        sys::check(libc::bind(socket, (&raw const *address).cast(), length))?;
+        if kind == libc::SOCK_STREAM {
+            sys::check(libc::listen(socket, 128))?;
+        }
+        Ok(socket)
+    }
 }
 
 /// Reaps, reports, and obeys, until the end.

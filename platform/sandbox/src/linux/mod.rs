@@ -41,6 +41,7 @@ pub use proc::argv0;
 pub use refusals::Refusals;
 pub(crate) use tree::walk;
 
+use crate::carried::{Carried, Names};
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Limits, Network, Plan, Relay, Tier};
 use attributes::Own;
@@ -85,6 +86,8 @@ pub struct Session {
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
     proxy: Option<OwnedFd>,
+    names: Option<Names>,
+    carried: Arc<Carried>,
     /// Tracing belongs to a thread, so a session does not move to another.
     _thread: PhantomData<*const ()>,
 }
@@ -132,6 +135,7 @@ pub fn launch(
         words: Default::default(),
         dialling: Default::default(),
     };
+    let carried = Arc::default();
     let session = Session {
         tier: plan.tier,
         limits: plan.limits.clone(),
@@ -139,11 +143,13 @@ pub fn launch(
         shared: Arc::new(shared),
         listener: None,
         // Name resolution, where it is needed, goes on while the child sets things up.
-        reach: Some(Reach::new(plan, init)),
+        reach: Some(Reach::new(plan, init, &carried)),
         broker: None,
         terminal: None,
         listeners: Vec::new(),
         proxy: None,
+        names: None,
+        carried,
         _thread: PhantomData,
     };
     let network = plan.network.clone();
@@ -185,6 +191,10 @@ impl Starting {
                     let relays = network.relays().iter().cloned();
                     session.listeners = relays.zip(fds.by_ref()).collect();
                     session.proxy = fds.next();
+                    session.names = fds.next().zip(fds.next()).map(|(arrivals, resolver)| {
+                        let carried = Arc::clone(&session.carried);
+                        Names { arrivals, resolver, carried }
+                    });
                 }
                 Some((Message::Listening, fds)) => {
                     let mut fds = fds.into_iter();
@@ -236,6 +246,11 @@ impl Session {
     /// listens outside.
     pub fn take_proxy(&mut self) -> Option<OwnedFd> {
         self.proxy.take()
+    }
+
+    /// What is needed to answer names inside. None without a proxy, and in the reduced tier.
+    pub fn take_names(&mut self) -> Option<Names> {
+        self.names.take()
     }
 
     /// Watches over the session until nothing of it is left.

@@ -17,6 +17,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const SCRATCH: &CStr = c"/proc";
 const EMPTY_FOLDER: &CStr = c"/proc/folder";
 const HOSTS: &CStr = c"/proc/hosts";
+const RESOLVER: &CStr = c"/proc/resolver";
+/// A resolver's configuration that names what answers inside (resolv.conf(5)).
+const RESOLV_CONF: &[u8] = b"nameserver 127.0.0.1\n";
 
 const SAFE: u64 = libc::MS_NOSUID | libc::MS_NODEV;
 
@@ -48,10 +51,14 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
         }
     }
     if let Some(text) = &p.hosts {
-        let create = libc::O_CREAT | libc::O_WRONLY;
-        let file = on(Stage::Mounts, sys::open_at(libc::AT_FDCWD, HOSTS, create, 0o444))?;
-        on(Stage::Mounts, sys::write(file.as_raw_fd(), text))?;
-        on(Stage::Mounts, over(HOSTS, c"/etc/hosts", true, Follow::Links))?;
+        on(Stage::Mounts, text_over(HOSTS, text, c"/etc/hosts"))?;
+    }
+    if p.resolver.is_some() {
+        match text_over(RESOLVER, RESOLV_CONF, c"/etc/resolv.conf") {
+            // Without one, programs ask this machine, which is the same.
+            Ok(()) | Err(Errno(libc::ENOENT)) => {}
+            Err(errno) => return Err(at(Stage::Mounts, usize::MAX, errno)),
+        }
     }
     // Scratch stays where it is: the session's own /proc covers it, and to take it away would keep
     // the kernel waiting for longer than everything above.
@@ -60,6 +67,14 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
         Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
         Err(errno) => Err(at(Stage::Mounts, usize::MAX, errno)),
     }
+}
+
+/// Puts a file with this text over another.
+fn text_over(scratch: &CStr, text: &[u8], path: &CStr) -> sys::Result<()> {
+    let create = libc::O_CREAT | libc::O_WRONLY;
+    let file = sys::open_at(libc::AT_FDCWD, scratch, create, 0o444)?;
+    sys::write(file.as_raw_fd(), text)?;
+    over(scratch, path, true, Follow::Links)
 }
 
 /// Makes an unreadable file with the size, the time of change and the executable bit of another:

@@ -4,6 +4,7 @@
 use super::filter::{self, Conditions, Guarding};
 use super::landlock::{self, Rule};
 use crate::enforce::{LaunchError, Stage};
+use crate::plan::network::{CARRIED, RESOLVER};
 use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
 use crate::plan::{Access, Limits, Network, Plan, Relay, Tier};
 use std::cell::Cell;
@@ -28,8 +29,10 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     /// The text of the session's own `/etc/hosts`, if relays need names.
     pub(super) hosts: Option<Vec<u8>>,
-    /// Where the relays and then the proxy listen inside.
+    /// Where the relays and then the proxy listen inside, and after it what is carried arrives.
     pub(super) listeners: Vec<libc::sockaddr_in>,
+    /// Where names are looked up inside, if they are.
+    pub(super) resolver: Option<libc::sockaddr_in>,
     pub(super) rules: Vec<Rule>,
     pub(super) landlock_abi: u32,
     /// Landlock's refusals go to the kernel's audit records.
@@ -127,7 +130,9 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
     let full = plan.tier == Tier::Full;
     let relays = plan.network.relays();
     let own_network = plan.has_own_network();
-    let listeners = relays.iter().map(|relay| relay.listen).chain(plan.network.proxy());
+    let proxy = plan.network.proxy();
+    let carried = proxy.map(|_| CARRIED);
+    let listeners = relays.iter().map(|relay| relay.listen).chain(proxy).chain(carried);
     let landlock_abi = interface(plan)?;
     let covers = if full { covers(plan) } else { Vec::new() };
     let (uid_map, gid_map) = identity_maps();
@@ -152,6 +157,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         mounts: if full { mounts(plan)? } else { Vec::new() },
         hosts: if own_network { hosts(relays) } else { None },
         listeners: if own_network { listeners.map(address).collect() } else { Vec::new() },
+        resolver: proxy.filter(|_| own_network).map(|_| address(RESOLVER)),
         rules: rules(plan)?,
         landlock_abi,
         audited: plan.tells_refusals && landlock_abi >= landlock::AUDITS,

@@ -12,6 +12,14 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 /// of the usual address is free for the session's own servers.
 const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 63, 0, 1), 3128);
 
+/// Where what connects to an address that stands for a name arrives.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing connects there yet"))]
+pub(crate) const CARRIED: SocketAddrV4 = SocketAddrV4::new(*PROXY.ip(), 3129);
+
+/// Where names are looked up inside: what programs ask that are told of no other place.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing asks there yet"))]
+pub(crate) const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
+
 /// The session's network, and what of the policy's list a relay cannot stand for. `outside` is where
 /// the supervisor's proxy listens for a session of the reduced tier.
 pub(super) fn network(

@@ -6,18 +6,18 @@ use super::live::Live;
 use super::{StartError, own, words};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
-    Answer, Asked, BadTarget, Connections, Entrance, Host, Judge, Question, Route, Ruling, Target,
-    Traffic, Waiting, by_the_system, is_own, serve,
+    Answer, Asked, BadTarget, Connections, Entrance, Host, Inside, Judge, Question, Route, Ruling,
+    Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
 };
 use chaperone_policy::{
     Action, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
     sees_requests, unattended, wants_familiarity,
 };
-use chaperone_sandbox::Session;
+use chaperone_sandbox::{Carried, Names, Session};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -51,13 +51,21 @@ pub(super) fn open(
         let target = Target::new(&relay.host, relay.port).map_err(bad)?;
         entrances.push((Entrance::Relay(target), TcpListener::from(listener)));
     }
+    let inside = session.take_names().map(|Names { arrivals, resolver, carried }| {
+        entrances.push((Entrance::Carried, TcpListener::from(arrivals)));
+        Inside {
+            resolver: UdpSocket::from(resolver),
+            names: Arc::new(chaperone_egress::Names::from(Carried::FIRST)),
+            wanted: Arc::new(move |from| carried.take(from)),
+        }
+    });
     let proxy = session.take_proxy().map(TcpListener::from).or(outside);
     entrances.extend(proxy.map(|listener| (Entrance::Proxy, listener)));
     if entrances.is_empty() {
         return Ok(());
     }
     let (judge, connections) = (Arc::clone(gate), Arc::clone(&gate.connections));
-    serve(entrances, judge, connections, Arc::new(by_the_system))
+    serve_with_names(entrances, inside, judge, connections, Arc::new(by_the_system))
         .map_err(own("the network's thread"))
 }
 

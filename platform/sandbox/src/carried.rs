@@ -1,0 +1,88 @@
+//! Addresses that no machine has: inside a session with a network of its own they stand for names,
+//! and what connects to them is carried to the supervisor, which knows the name.
+
+use crate::enforce::Descriptor;
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// More connections than this do not wait to be taken.
+const MOST: usize = 8192;
+
+/// Where connections wanted to go that arrive at the supervisor instead.
+#[derive(Debug, Default)]
+pub struct Carried(Mutex<HashMap<u16, SocketAddrV4>>);
+
+impl Carried {
+    /// The first address that stands for a name: a range for measuring networks, which is routed
+    /// nowhere (RFC 2544, RFC 6890).
+    pub const FIRST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+    /// How many of the first bits they share.
+    pub const BITS: u32 = 15;
+
+    /// Whether an address stands for a name.
+    pub fn stands_for_a_name(address: Ipv4Addr) -> bool {
+        let bits = |address: Ipv4Addr| address.to_bits() >> (u32::BITS - Self::BITS);
+        bits(address) == bits(Self::FIRST)
+    }
+
+    /// Where the connection from this address of the session wanted to go. It is told once.
+    pub fn take(&self, from: SocketAddr) -> Option<SocketAddrV4> {
+        self.waiting().remove(&from.port())
+    }
+
+    /// What is about to connect from this port wants to go there. False where too many wait.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing connects there yet"))]
+    pub(crate) fn expect(&self, from: u16, to: SocketAddrV4) -> bool {
+        let mut waiting = self.waiting();
+        let fits = waiting.len() < MOST || waiting.contains_key(&from);
+        if fits {
+            waiting.insert(from, to);
+        }
+        fits
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u16, SocketAddrV4>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How names are answered inside, and how what connects to them reaches the supervisor.
+#[derive(Debug)]
+pub struct Names {
+    /// Accepting on it gives what was carried.
+    pub arrivals: Descriptor,
+    /// A datagram socket, on which names are looked up.
+    pub resolver: Descriptor,
+    /// Where what arrives wanted to go.
+    pub carried: Arc<Carried>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_range_stands_for_names() {
+        for (text, expected) in [
+            ("198.18.0.0", true),
+            ("198.19.255.255", true),
+            ("198.17.255.255", false),
+            ("198.20.0.0", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(Carried::stands_for_a_name(text.parse().unwrap()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wish_is_told_once_and_the_last_of_a_port_counts() {
+        let carried = Carried::default();
+        let [one, two] =
+            [443, 80].map(|port| SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 1), port));
+        assert!(carried.expect(4000, one) && carried.expect(4000, two));
+        let from = SocketAddr::from(([127, 0, 0, 1], 4000));
+        assert_eq!(carried.take(from), Some(two));
+        assert_eq!(carried.take(from), None);
+    }
+}
