@@ -1,5 +1,7 @@
 //! Helpers shared by the cross-crate tests.
 
+pub mod keychain;
+
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -53,9 +53,14 @@ impl Agent {
 
     /// Codex speaks the responses API. Its settings ask for its own sandbox.
     pub(crate) fn codex(model: &Model) -> Result<Self> {
+        Self::codex_of(&model.url())
+    }
+
+    /// The same with a model elsewhere.
+    pub(crate) fn codex_of(url: &str) -> Result<Self> {
         let settings = format!(
             "model = \"scripted\"\nmodel_provider = \"scripted\"\nsandbox_mode = \"workspace-write\"\n\n[model_providers.scripted]\nname = \"scripted\"\nbase_url = \"{}/v1\"\nwire_api = \"responses\"\nenv_key = \"OPENAI_API_KEY\"\n",
-            model.url()
+            url
         );
         Ok(Self {
             command: [&program(".bin/codex")?, "exec", "Do it."].map(str::to_owned).into(),

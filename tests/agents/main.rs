@@ -6,6 +6,7 @@
 mod agent;
 mod browser;
 mod internet;
+mod keys;
 mod managed;
 mod model;
 mod place;

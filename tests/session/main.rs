@@ -4,11 +4,11 @@
 #![cfg(target_os = "linux")]
 
 mod bundle;
+mod credentials;
 mod documents;
 mod examples;
 mod fleet;
 mod forms;
-mod keychain;
 mod learn;
 mod managed;
 mod place;

@@ -1,16 +1,17 @@
 //! `chaperone secret` with a real keychain: what goes in is told by its name, and shown by nothing
 //! that Chaperone does.
 
-use crate::keychain::Keychain;
 use crate::place::{OnTerminal, Place, text};
 use anyhow::Result;
 use chaperone_tests::eventually;
+use chaperone_tests::keychain::Keychain;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 const VALUE: &str = "sk-test-QWxhZGRpbjpvcGVu";
+const SET: [&str; 3] = ["secret", "set", "anthropic"];
 
 fn list(keychain: &Keychain, place: &Place) -> Result<Vec<(String, bool, bool)>> {
     let listed = keychain.with(place.chaperone(["secret", "list", "--json"])?).output()?;
@@ -50,9 +51,9 @@ fn holds(folder: &Path, value: &str) -> Result<Vec<String>> {
 #[test]
 fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<()> {
     let place = Place::new()?;
-    let keychain = Keychain::start(&place)?;
+    let keychain = Keychain::start(|program| place.command(program))?;
     assert_eq!(list(&keychain, &place)?, []);
-    let set = keychain.set(&place, "anthropic", &format!("{VALUE}\n"))?;
+    let set = keychain.set(place.chaperone(SET)?, &format!("{VALUE}\n"))?;
     assert_eq!(text(&set.stdout), "anthropic is in the keychain.\n", "{}", text(&set.stderr));
     assert_eq!(list(&keychain, &place)?, [("anthropic".to_owned(), true, false)]);
     let items = kept(&keychain, &place)?;
@@ -63,7 +64,7 @@ fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<(
     let planted = place.work().join("planted").display().to_string();
     assert_eq!(holds(&place.home(), VALUE)?, [planted]);
 
-    let again = keychain.set(&place, "anthropic", "another-value")?;
+    let again = keychain.set(place.chaperone(SET)?, "another-value")?;
     assert!(again.status.success(), "{}", text(&again.stderr));
     assert_eq!(kept(&keychain, &place)?.matches("object path").count(), 1, "it is replaced");
     let remove = || -> Result<Command> {
@@ -81,7 +82,7 @@ fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<(
 #[test]
 fn what_is_no_credential_is_refused_and_not_repeated() -> Result<()> {
     let place = Place::new()?;
-    let keychain = Keychain::start(&place)?;
+    let keychain = Keychain::start(|program| place.command(program))?;
     for (name, value, said) in [
         ("Big", VALUE, "cannot be the name of a credential"),
         ("../x", VALUE, "cannot be the name of a credential"),
@@ -89,7 +90,7 @@ fn what_is_no_credential_is_refused_and_not_repeated() -> Result<()> {
         ("short", "sk-1", "fewer than 8"),
         ("lines", "sk-test-first\nsk-test-second\n", "on one line"),
     ] {
-        let done = keychain.set(&place, name, value)?;
+        let done = keychain.set(place.chaperone(["secret", "set", name])?, value)?;
         let err = text(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{name}");
         assert!(err.contains(said) && !err.contains("sk-"), "{name}: {err}");
@@ -123,7 +124,7 @@ fn without_a_keychain_nothing_is_kept_and_the_way_out_is_named() -> Result<()> {
 #[test]
 fn on_a_terminal_the_value_is_asked_for_and_not_shown() -> Result<()> {
     let place = Place::new()?;
-    let keychain = Keychain::start(&place)?;
+    let keychain = Keychain::start(|program| place.command(program))?;
     let mut terminal: OnTerminal =
         place.on_terminal_with(["secret", "set", "npm"], |command| keychain.with(command))?;
     eventually("the prompt", || terminal.shows("not shown").then_some(()))?;

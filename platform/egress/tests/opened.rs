@@ -60,7 +60,7 @@ fn binding() -> Arc<Binding> {
         after: String::new(),
     };
     let fetch = || Ok(Key::new(REAL.as_bytes().to_vec()));
-    let (covers, phantom) = (Box::new(|_: &_, _: &str| true), Some(PHANTOM.to_owned()));
+    let (covers, phantom) = (Box::new(|_: &str, _: &str| true), Some(PHANTOM.to_owned()));
     Arc::new(Binding::new("anthropic", place, phantom, covers, Arc::new(fetch)))
 }
 
@@ -68,6 +68,7 @@ fn binding() -> Arc<Binding> {
 struct Host {
     at: SocketAddr,
     authority: CertificateDer<'static>,
+    pem: String,
     /// The head of each request.
     heads: Receiver<String>,
 }
@@ -104,7 +105,7 @@ fn host(answer: &'static [&'static str]) -> Host {
             });
         }
     });
-    Host { at, authority: authority.der().clone(), heads }
+    Host { at, authority: authority.der().clone(), pem: authority.pem(), heads }
 }
 
 /// Reads to the end of a head; nothing where there is none.
@@ -182,7 +183,7 @@ const OK: &[&str] = &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"];
 #[test]
 fn the_host_sees_the_key_and_the_client_holds_the_phantom() {
     let host = host(OK);
-    let opener = Opener::new(vec![host.authority.clone()]).unwrap();
+    let opener = Opener::new(&host.pem).unwrap();
     let stage = stage(Some(opener), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     for _ in 0..2 {
@@ -206,7 +207,7 @@ fn what_the_host_repeats_of_the_key_is_covered_and_what_it_streams_is_not_held_b
         "9\r\nno more s\r\n",
         "0\r\n\r\n",
     ]);
-    let opener = Opener::new(vec![host.authority.clone()]).unwrap();
+    let opener = Opener::new(&host.pem).unwrap();
     let stage = stage(Some(opener), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     ask(&mut client, &format!("Authorization: Bearer {PHANTOM}\r\n"));
@@ -225,7 +226,7 @@ fn what_the_host_repeats_of_the_key_is_covered_and_what_it_streams_is_not_held_b
 #[test]
 fn a_host_that_a_credential_is_bound_to_takes_no_other() {
     let host = host(OK);
-    let opener = Opener::new(vec![host.authority.clone()]).unwrap();
+    let opener = Opener::new(&host.pem).unwrap();
     let stage = stage(Some(opener), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     for (fields, said) in [
@@ -245,7 +246,7 @@ fn a_host_that_a_credential_is_bound_to_takes_no_other() {
     }
     assert!(host.heads.try_recv().is_err(), "nothing reached the host");
     // The same goes through where nothing is bound, which shows that it would have reached it.
-    let unbound = Opener::new(vec![host.authority.clone()]).unwrap();
+    let unbound = Opener::new(&host.pem).unwrap();
     let unbound = self::stage(Some(unbound), Vec::new());
     let mut client = unbound.own_client(host.at.port());
     ask(&mut client, "X-Api-Key: sk-ant-mine\r\n");
@@ -258,7 +259,7 @@ fn a_host_that_a_credential_is_bound_to_takes_no_other() {
 #[test]
 fn a_host_that_does_not_prove_itself_gets_no_key() {
     let host = host(OK);
-    let stage = stage(Some(Opener::new(Vec::new()).unwrap()), vec![binding()]);
+    let stage = stage(Some(Opener::new("").unwrap()), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     ask(&mut client, &format!("Authorization: Bearer {PHANTOM}\r\n"));
     let answer = head(&mut client).unwrap();
@@ -271,7 +272,7 @@ fn a_host_that_does_not_prove_itself_gets_no_key() {
 fn without_tls_no_key_is_put_on_the_wire_and_nothing_else_goes_there_either() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let stage = stage(Some(Opener::new(Vec::new()).unwrap()), vec![binding()]);
+    let stage = stage(Some(Opener::new("").unwrap()), vec![binding()]);
     let mut plain = TcpStream::connect(stage.proxy).unwrap();
     let request = |field: &str| format!("GET http://localhost:{port}/ HTTP/1.1\r\n{field}\r\n");
     for field in [format!("Authorization: Bearer {PHANTOM}\r\n"), "X-Api-Key: mine\r\n".into()] {
@@ -304,7 +305,7 @@ fn without_tls_no_key_is_put_on_the_wire_and_nothing_else_goes_there_either() {
 #[test]
 fn a_client_that_trusts_another_authority_is_told_of_and_where_nothing_is_opened_goes_through() {
     let host = host(OK);
-    let stage = stage(Some(Opener::new(vec![host.authority.clone()]).unwrap()), vec![binding()]);
+    let stage = stage(Some(Opener::new(&host.pem).unwrap()), vec![binding()]);
     let mut pinned = stage.client(host.at.port(), host.authority.clone());
     pinned.conn.complete_io(&mut pinned.sock).unwrap_err();
     // The alert is on its way when the client gives up.

@@ -117,6 +117,7 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
     for key in crate::LIMITS {
         job.lost.whole(key, Missing, "Claude Code limits no resources.");
     }
+    job.credentials();
     job.signing();
 
     settings.insert("permissions".to_owned(), json!(lists));

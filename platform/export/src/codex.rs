@@ -110,6 +110,7 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
     for key in crate::LIMITS {
         job.lost.whole(key, Missing, "Codex limits no resources.");
     }
+    job.credentials();
     job.signing();
     job.lost.defaults(
         "Codex reads what is not denied; that the rest of the home is not read, and which \

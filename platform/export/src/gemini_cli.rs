@@ -123,6 +123,7 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
     for key in crate::LIMITS {
         job.lost.whole(key, Missing, "Gemini CLI limits no resources.");
     }
+    job.credentials();
     job.signing();
     job.lost.defaults(
         "Gemini CLI's commands read what they can; that the rest of the home is not read, and \

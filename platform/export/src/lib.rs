@@ -149,6 +149,17 @@ impl Job<'_> {
         }
     }
 
+    /// No agent's own settings put a credential of a keychain into a request.
+    pub(crate) fn credentials(&mut self) {
+        let why =
+            "Without Chaperone nothing puts a credential in the place of what the agent holds.";
+        self.lost.whole("credentials.inject", Effect::Missing, why);
+        self.lost.done(&["credentials.closed"]);
+        if self.policy.credentials().closed.is_some() {
+            self.lost.whole("credentials.closed", Effect::Missing, why);
+        }
+    }
+
     /// Everything that is not said is held by Chaperone around the agent.
     pub(crate) fn hold(&mut self, what: &str) {
         self.lost.held();
@@ -166,6 +177,7 @@ impl Job<'_> {
             "commands.rule",
             "environment.pass",
             "environment.deny",
+            "credentials.inject",
             "signing.ssh_keys",
             "approvals.scopes",
             "approvals.expires",
@@ -179,6 +191,7 @@ impl Job<'_> {
         let closed = [
             ("network.closed", self.policy.network().closed.is_some()),
             ("commands.closed", self.policy.commands_closed().is_some()),
+            ("credentials.closed", self.policy.credentials().closed.is_some()),
             ("signing.closed", self.policy.signing().closed.is_some()),
         ];
         for (key, set) in closed {

@@ -73,6 +73,7 @@ pub(crate) fn standalone(job: &mut Job<'_>) -> Vec<File> {
     for key in crate::LIMITS {
         job.lost.whole(key, Missing, "VS Code limits no resources.");
     }
+    job.credentials();
     job.signing();
     job.lost.whole("environment.pass", Missing, "VS Code hands every variable on.");
     job.lost.whole("environment.deny", Missing, "VS Code hands every variable on.");

@@ -3,9 +3,9 @@
 use crate::origin::Places;
 use crate::rules::{CommandRule, RuleIndex};
 use crate::{
-    Class, Finding, HostPattern, HttpRule, KEYS, Layer, LayerSummary, MinimumTier, Mode,
-    NamePattern, NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show, SourceKind, SshKey,
-    UnknownKey, Upstream, Value, ValueStatus, Verdict, explain,
+    Class, CredentialsPolicy, Finding, HostPattern, HttpRule, KEYS, Layer, LayerSummary,
+    MinimumTier, Mode, NamePattern, NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show,
+    SourceKind, SshKey, UnknownKey, Upstream, Value, ValueStatus, Verdict, explain,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -54,6 +54,7 @@ pub struct Policy {
     pub(crate) network: NetworkPolicy,
     pub(crate) commands: CommandsPolicy,
     pub(crate) environment: EnvironmentPolicy,
+    pub(crate) credentials: CredentialsPolicy,
     pub(crate) signing: SigningPolicy,
     pub(crate) approvals: ApprovalsPolicy,
     pub(crate) limits: LimitsPolicy,
@@ -358,6 +359,11 @@ impl Policy {
     /// What holds of environment variables.
     pub fn environment(&self) -> &EnvironmentPolicy {
         &self.environment
+    }
+
+    /// What holds of credentials.
+    pub fn credentials(&self) -> &CredentialsPolicy {
+        &self.credentials
     }
 
     /// What holds of signing.

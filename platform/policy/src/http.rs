@@ -42,6 +42,12 @@ impl HttpRequest {
         }
     }
 
+    /// Whether a path, as it is sent, lies within one of these in every reading of it.
+    pub(crate) fn is_within(path: &str, paths: &[UrlPath]) -> bool {
+        let covered = |reading: &String| paths.iter().any(|own| own.covers(reading, false));
+        readings(path).is_ok_and(|readings| readings.iter().all(covered))
+    }
+
     /// Whether it only reads, as far as its head says: no other protocol follows it, and nothing
     /// in it names another method.
     pub(crate) fn only_reads(&self) -> bool {

@@ -19,6 +19,7 @@ mod host;
 mod hostsets;
 mod http;
 mod identity;
+mod injection;
 mod layer;
 mod merge;
 mod name;
@@ -63,6 +64,7 @@ pub use host::{HostPattern, HostSpec};
 pub use hostsets::{HOST_SETS, HostSet};
 pub use http::{HttpRequest, HttpRule, UrlPath};
 pub use identity::{Identity, changes_meaning, continues, env_command, identities, subject};
+pub use injection::{CredentialsPolicy, Injection, InjectionPlace, injections};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};
 pub use name::NamePattern;
@@ -75,10 +77,11 @@ pub use registry::{RegistryKey, RegistryValue};
 pub use rules::CommandRule;
 pub use said::Said;
 pub use schema::{
-    ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, HTTP_RULE_KEYS,
-    KEYS, Key, LAYER_KEYS, LimitsSettings, Located, MinimumTier, Mode, NetworkMode,
-    NetworkSettings, OnExpiry, RULE_KEYS, RemoteSettings, SECTIONS, SandboxSettings, Scope, Scopes,
-    Settings, Shape, SigningSettings, Type, Version, When, rule_keys,
+    ApprovalsSettings, CommandSettings, CredentialsSettings, EnvironmentSettings,
+    FilesystemSettings, HTTP_RULE_KEYS, KEYS, Key, LAYER_KEYS, LimitsSettings, Located,
+    MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry, RULE_KEYS, RemoteSettings, SECTIONS,
+    SandboxSettings, Scope, Scopes, Settings, Shape, SigningSettings, Type, Version, When,
+    rule_keys,
 };
 pub use signing::{ALGORITHMS, GIT_NAMESPACE, PublicKey, SshKey, decide_signature, fingerprint};
 pub use tools::{ShellReads, shell_reads};

@@ -8,11 +8,11 @@ mod ordered;
 use crate::effective::{Blocked, CommandsPolicy, Rank};
 use crate::schema::{KEYS, Shape};
 use crate::{
-    ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, EnvironmentSettings,
-    FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy, LimitsSettings, Located,
-    Loser, MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings, OnExpiry, Origin, Policy,
-    Remote, RemoteSettings, SandboxSettings, Scopes, Settings, SigningSettings, SourceKind,
-    Sourced, Value, ValueStatus, Verdict, units,
+    ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, CredentialsSettings,
+    EnvironmentSettings, FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy,
+    LimitsSettings, Located, Loser, MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings,
+    OnExpiry, Origin, Policy, Remote, RemoteSettings, SandboxSettings, Scopes, Settings,
+    SigningSettings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
 };
 use ordered::{bounded, choose};
 use serde_json::{Value as Json, json};
@@ -109,6 +109,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let network = network(&parts, context, &mut merged);
     let commands = commands(&parts, context, &mut merged);
     let environment = lists::environment(&parts, &mut merged);
+    let credentials = lists::credentials(&parts, context, &mut merged);
     let signing = lists::signing(&parts, keys, closed, &mut merged);
     let approvals = approvals(&parts, &mut merged);
     let limits = limits(&parts, &mut merged);
@@ -132,6 +133,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         network,
         commands,
         environment,
+        credentials,
         signing,
         approvals,
         limits,
@@ -492,6 +494,7 @@ fn _every_key_is_merged(settings: &Settings) {
             },
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
+        credentials: CredentialsSettings { inject: _, closed: _ },
         signing: SigningSettings { ssh_keys: _, closed: _ },
         approvals: ApprovalsSettings { scopes: _, expires: _, unattended: _ },
         limits: LimitsSettings { memory: _, processes: _, open_files: _, cpu_time: _, wall_time: _ },

@@ -4,6 +4,7 @@
 //! of its key, or to what can be read of a restriction; elsewhere it is dropped.
 
 mod http_rule;
+mod injection;
 mod rule;
 mod top;
 mod values;
@@ -61,7 +62,7 @@ const TIME: RangeInclusive<Duration> =
 const EXPIRES: RangeInclusive<Duration> =
     Duration::from_secs(EXPIRES_SECONDS.0)..=Duration::from_secs(EXPIRES_SECONDS.1);
 
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "revision",
     "organisation",
     "when",
@@ -75,6 +76,7 @@ const SECTIONS: [&str; 16] = [
     "network",
     "commands",
     "environment",
+    "credentials",
     "signing",
     "approvals",
     "limits",
@@ -394,6 +396,7 @@ impl<'t> Reader<'t> {
                 "network" => settings.network = self.network(value, repaired),
                 "commands" => settings.commands = self.commands(value, repaired),
                 "environment" => settings.environment = self.environment(value, repaired),
+                "credentials" => settings.credentials = self.credentials(value, repaired),
                 "signing" => settings.signing = self.signing(value, repaired),
                 "approvals" => settings.approvals = self.approvals(value, repaired),
                 _ => settings.limits = self.limits(value, repaired),

@@ -10,8 +10,8 @@ pub use keys::{
 };
 
 use crate::{
-    CommandRule, Context, HostPattern, HttpRule, NamePattern, Os, PathText, SshKey, Upstream,
-    Verdict,
+    CommandRule, Context, HostPattern, HttpRule, Injection, NamePattern, Os, PathText, SshKey,
+    Upstream, Verdict,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -58,6 +58,8 @@ pub struct Settings {
     pub commands: CommandSettings,
     /// `[environment]`.
     pub environment: EnvironmentSettings,
+    /// `[credentials]`.
+    pub credentials: CredentialsSettings,
     /// `[signing]`.
     pub signing: SigningSettings,
     /// `[approvals]`.
@@ -131,6 +133,15 @@ pub struct EnvironmentSettings {
     pub pass: Vec<Located<NamePattern>>,
     /// `deny`: a restriction.
     pub deny: Vec<Located<NamePattern>>,
+}
+
+/// `[credentials]` of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CredentialsSettings {
+    /// `[[credentials.inject]]`: grants.
+    pub inject: Vec<Located<Injection>>,
+    /// `closed`: managed layers only.
+    pub closed: Option<Located<bool>>,
 }
 
 /// `[signing]` of one layer.

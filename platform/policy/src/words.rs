@@ -50,7 +50,7 @@ impl Key {
     /// How the values of several layers combine, as a sentence.
     pub fn merge(&self) -> &'static str {
         match (self.shape, self.takes) {
-            (Shape::Rules, Type::Rules(_)) => {
+            (Shape::Rules, Type::Rules(_)) if !self.grants => {
                 "Rules that ask or deny hold from every layer, rules that allow from those that may grant."
             }
             (Shape::Rules, _) if self.grants => "The entries of all layers that may grant add up.",

@@ -20,6 +20,7 @@ use crate::serve::Tunnel;
 use crate::target::{Host, Target};
 use authority::Authority;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, ClientConfig, ServerConfig};
 use rustls_platform_verifier::Verifier;
@@ -49,12 +50,15 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// With a new authority, whose key is in this process's memory alone. Of the hosts' own
-    /// certificates these are believed, and those that this machine believes.
+    /// With a new authority, whose key is in this process's memory alone. Hosts may prove themselves
+    /// by these certificates, as PEM, beside those that this machine trusts.
     ///
     /// # Errors
     /// When no key can be made.
-    pub fn new(extra: Vec<CertificateDer<'static>>) -> Result<Self, OpenError> {
+    pub fn new(trusted: &str) -> Result<Self, OpenError> {
+        // What is no certificate proves nothing.
+        let extra = CertificateDer::pem_slice_iter(trusted.as_bytes()).filter_map(Result::ok);
+        let extra = extra.collect();
         Ok(Self {
             authority: Authority::new()?,
             provider: Arc::new(aws_lc_rs::default_provider()),

@@ -4,8 +4,9 @@ use super::{Merged, Parts};
 use crate::effective::{EffectiveHttpRule, EffectiveRule, LostRule, Rank, RuleLayer, RulePlace};
 use crate::rules::RuleIndex;
 use crate::{
-    Class, Context, EnvironmentPolicy, Filesystem, FilesystemSettings, HostPattern, Located, Loser,
-    NamePattern, Origin, PathPattern, Settings, SigningPolicy, Sourced, SshKey, Verdict,
+    Class, Context, CredentialsPolicy, EnvironmentPolicy, Filesystem, FilesystemSettings,
+    HostPattern, Injection, Located, Loser, NamePattern, Origin, PathPattern, Settings,
+    SigningPolicy, Sourced, SshKey, Verdict,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -151,6 +152,57 @@ pub(super) fn signing(
         settings.signing.closed.as_ref()
     });
     SigningPolicy { ssh_keys, closed }
+}
+
+/// What goes into requests. Nobody below redirects what a managed layer binds: neither its credential
+/// to other hosts, nor other credentials to its hosts, nor its variable to another credential.
+pub(super) fn credentials(
+    parts: &Parts<'_>,
+    context: &Context,
+    merged: &mut Merged,
+) -> CredentialsPolicy {
+    let closed = closed(parts, |settings| settings.credentials.closed.as_ref());
+    let mut losers = Vec::new();
+    let (clone, show) = (Injection::clone, Injection::show);
+    let entries = gather(parts, |s| &s.credentials.inject, true, clone, show, &mut losers);
+    let entries = keep_managed(entries, closed.as_ref(), show, &mut losers);
+    let (here, elsewhere): (Vec<_>, Vec<_>) = entries
+        .into_iter()
+        .partition(|own| own.value.when.as_ref().is_none_or(|when| when.holds(context)));
+    losers.extend(elsewhere.into_iter().map(|own| {
+        let when = own.value.when.as_ref().map(ToString::to_string).unwrap_or_default();
+        Loser::new(show(&own.value), own.origin, format!("it holds when {when}"))
+    }));
+    let is_managed = |own: &Entry<Injection>| own.origin.kind.class() == Class::Managed;
+    let (managed, below): (Vec<_>, Vec<_>) = here.into_iter().partition(is_managed);
+    let mut inject = managed;
+    let bound = inject.len();
+    for own in below {
+        let stands = inject.iter().take(bound).find_map(|by| {
+            let Entry { value, origin, rank: _, ceiling: _ } = by;
+            let why = if value.secret == own.value.secret {
+                format!("the credential `{}`", value.secret)
+            } else if value.meets(&own.value) {
+                "a credential to that host".to_owned()
+            } else {
+                let env = own.value.env.as_ref().filter(|env| value.env.as_ref() == Some(env))?;
+                format!("the variable `{env}`")
+            };
+            Some(format!("{origin} binds {why}"))
+        });
+        match stands {
+            Some(reason) => losers.push(Loser::new(show(&own.value), own.origin, reason)),
+            None => inject.push(own),
+        }
+    }
+    let inject = sourced(inject);
+    let shown: Vec<Json> = inject.iter().map(|own| show(&own.value)).collect();
+    let origins = inject.iter().map(|own| own.origin.clone()).collect();
+    merged.add("credentials.inject", json!(shown), origins, losers);
+    show_closed("credentials.closed", parts, &closed, merged, |settings| {
+        settings.credentials.closed.as_ref()
+    });
+    CredentialsPolicy { inject, closed }
 }
 
 /// The entries of a list that a managed layer may have closed.

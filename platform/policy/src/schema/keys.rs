@@ -186,12 +186,13 @@ pub(crate) const LEAST_OPEN_FILES: u64 = 64;
 pub(crate) const TIME_SECONDS: (u64, u64) = (60, 365 * 24 * 3600);
 
 /// The sections that keys stand in, each with what a settings page calls it.
-pub const SECTIONS: [(&str, &str); 9] = [
+pub const SECTIONS: [(&str, &str); 10] = [
     ("sandbox", "Sandbox"),
     ("filesystem", "Files"),
     ("network", "Network"),
     ("commands", "Commands"),
     ("environment", "Environment"),
+    ("credentials", "Credentials"),
     ("signing", "Signing"),
     ("approvals", "Approvals"),
     ("limits", "Limits"),
@@ -199,7 +200,7 @@ pub const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: [Key; 38] = [
     Key::new(
         "revision",
         "Revision",
@@ -405,6 +406,27 @@ pub const KEYS: [Key; 36] = [
         r#"["*TOKEN*"]"#,
     )
     .at_start(),
+    Key::new(
+        "credentials.inject",
+        "Credentials in requests",
+        Shape::Rules,
+        Type::Rules(&INJECT_KEYS),
+        "Which credentials of the keychain go into requests to which hosts; the agent holds a worthless value in their place.",
+        r#"[{ secret = "acme", host = "api.acme.example", header = "x-api-key", env = "ACME_API_KEY" }]"#,
+    )
+    .grants()
+    .at_start()
+    .on(&[Os::Linux]),
+    Key::new(
+        "credentials.closed",
+        "Only managed credentials",
+        Shape::Ordered,
+        Type::Boolean,
+        "Whether only credentials that a managed layer binds to hosts go into requests.",
+        "false",
+    )
+    .managed()
+    .on(&[Os::Linux]),
     Key::new(
         "signing.ssh_keys",
         "Keys that sign",
@@ -668,6 +690,84 @@ pub const HTTP_RULE_KEYS: [Key; 6] = [
         Type::When,
         "Limits the rule to systems, agents or workspaces.",
         r#"{ agent = "codex" }"#,
+    ),
+];
+
+/// The keys of one entry of `credentials.inject`.
+const INJECT_KEYS: [Key; 9] = [
+    Key::new(
+        "secret",
+        "Credential",
+        Shape::Preference,
+        Type::Text,
+        "The name under which `chaperone secret set` keeps it.",
+        r#""acme""#,
+    )
+    .needed(),
+    Key::new(
+        "host",
+        "Host",
+        Shape::Preference,
+        Type::Host,
+        "The host that it goes to, over verified TLS alone: a name, `*.domain` or an address, perhaps with a port.",
+        r#""api.acme.example""#,
+    )
+    .needed(),
+    Key::new(
+        "header",
+        "Header",
+        Shape::Preference,
+        Type::Text,
+        "The header in which it stands; this, `query` or both are needed.",
+        r#""authorization""#,
+    ),
+    Key::new(
+        "template",
+        "Template",
+        Shape::Preference,
+        Type::Text,
+        "What stands in the header, with {} for the credential; without it the credential alone.",
+        r#""Bearer {}""#,
+    ),
+    Key::new(
+        "query",
+        "Parameter",
+        Shape::Preference,
+        Type::Text,
+        "The parameter of the address's query in which it stands.",
+        r#""key""#,
+    ),
+    Key::new(
+        "env",
+        "Variable",
+        Shape::Preference,
+        Type::Text,
+        "The variable in which the agent finds the value that it holds in its place; without it every request that the credential is for gets it.",
+        r#""ACME_API_KEY""#,
+    ),
+    Key::new(
+        "methods",
+        "Methods",
+        Shape::Preference,
+        Type::Methods,
+        "Methods of requests that it is for; without them every method.",
+        r#"["GET", "POST"]"#,
+    ),
+    Key::new(
+        "paths",
+        "Paths",
+        Shape::Preference,
+        Type::UrlPaths,
+        "Paths that it is for, each with all beneath it; without them every path.",
+        r#"["/v1"]"#,
+    ),
+    Key::new(
+        "when",
+        "Condition",
+        Shape::Preference,
+        Type::When,
+        "Limits the entry to systems, agents or workspaces.",
+        r#"{ agent = "claude-code" }"#,
     ),
 ];
 

@@ -66,6 +66,21 @@ fn registry() -> RegistryKey {
         ],
     );
     let any = r#"{"host": "*.acme.example", "decision": "allow"}"#;
+    let acme = key(
+        "1",
+        vec![
+            text("secret", "acme"),
+            text("host", "models.acme.example"),
+            text("header", "Authorization"),
+            text("template", "Bearer {}"),
+            text("query", "key"),
+            text("env", "ACME_API_KEY"),
+            list("methods", &["GET", "POST"]),
+        ],
+        vec![numbered("paths", &["/v1"]), key("when", vec![text("os", "linux")], Vec::new())],
+    );
+    let npm = r#"{"secret": "npm-publish", "host": "*.registry.example:8443",
+        "header": "authorization", "template": "Bearer {}"}"#;
     RegistryKey {
         values: vec![
             text("revision", "2026-11-22.1"),
@@ -117,6 +132,11 @@ fn registry() -> RegistryKey {
                 "environment",
                 vec![list("pass", &["RUST_LOG"])],
                 vec![numbered("deny", &["*_TOKEN"])],
+            ),
+            key(
+                "credentials",
+                vec![number("closed", 1)],
+                vec![key("inject", vec![text("2", npm)], vec![acme])],
             ),
             key(
                 "signing",

@@ -1,8 +1,9 @@
 //! Settings without their places, so that the same policy in two formats is the same value.
 
 use chaperone_policy::{
-    ApprovalsSettings, CommandSettings, EnvironmentSettings, FilesystemSettings, LimitsSettings,
-    Located, NetworkSettings, RemoteSettings, SandboxSettings, Settings, SigningSettings,
+    ApprovalsSettings, CommandSettings, CredentialsSettings, EnvironmentSettings,
+    FilesystemSettings, LimitsSettings, Located, NetworkSettings, RemoteSettings, SandboxSettings,
+    Settings, SigningSettings,
 };
 
 /// Something that knows its place.
@@ -55,12 +56,13 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
             },
         commands: CommandSettings { rules, closed: commands },
         environment: EnvironmentSettings { pass, deny: environment },
+        credentials: CredentialsSettings { inject, closed: credentials },
         signing: SigningSettings { ssh_keys, closed: signing },
         approvals: ApprovalsSettings { scopes, expires, unattended },
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 37] = [
+    let placed: [&mut dyn Placed; 39] = [
         revision,
         organisation,
         min_version,
@@ -85,6 +87,8 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         commands,
         pass,
         environment,
+        inject,
+        credentials,
         ssh_keys,
         signing,
         scopes,

@@ -19,6 +19,7 @@ pub(crate) mod temp;
 mod terminal;
 mod told;
 mod trust;
+mod vault;
 mod words;
 
 use crate::agents::{self, Briefed};
@@ -62,6 +63,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terminal::{Streams, Terminal};
 use told::Begun;
+use vault::{Vault, VaultError};
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
@@ -123,6 +125,9 @@ pub enum StartError {
     /// The operating system gives no random bytes for a session's name.
     #[error("no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The session's credentials cannot be prepared.
+    #[error("the session's credentials cannot be prepared: {0}")]
+    Vault(#[from] VaultError),
     /// Watching over the session failed.
     #[error(transparent)]
     Trace(#[from] TraceError),
@@ -259,6 +264,7 @@ struct Prepared<'a> {
     /// How the agent calls this program.
     program: String,
     signing: Option<Signing>,
+    vault: Option<Vault>,
     /// What its programs trust beside what the system does, as PEM.
     certificates: String,
     /// What a person should know before the agent starts.
@@ -304,7 +310,11 @@ impl<'a> Prepared<'a> {
         let signing::Prepared { signing, mut troubles } =
             signing::prepare(&loaded.policy, context, &environment, temp.path())
                 .map_err(own("the socket for signatures"))?;
-        let certificates = trust::added(&loaded.policy, &loaded.workspace, &mut troubles);
+        let mut certificates = trust::added(&loaded.policy, &loaded.workspace, &mut troubles);
+        let vault::Prepared { vault, troubles: more } =
+            vault::prepare(&loaded.policy, paths, &certificates)?;
+        troubles.extend(more);
+        certificates.push_str(vault.as_ref().map(Vault::certificate).unwrap_or_default());
         Ok(Self {
             id,
             loaded,
@@ -317,6 +327,7 @@ impl<'a> Prepared<'a> {
             proxy: Cell::default(),
             program,
             signing,
+            vault,
             certificates,
             troubles,
             learns,
@@ -349,6 +360,9 @@ impl<'a> Prepared<'a> {
         }
         if let Some(signing) = &self.signing {
             signing.allow_in(&mut plan);
+        }
+        if let Some(vault) = &self.vault {
+            vault.allow_in(&mut plan);
         }
         trust::allow_in(&mut plan, &self.certificates, self.temp.path())
             .map_err(own("the session's certificates"))?;
@@ -602,7 +616,7 @@ fn supervise(
     }
     let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
     signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
-    let gate = Gate::new(&live, &asking, segment);
+    let gate = Gate::new(&live, &asking, segment, prepared.vault.take());
     live.follow({
         let (asking, gate) = (Arc::downgrade(&asking), Arc::downgrade(&gate));
         move |policy| {

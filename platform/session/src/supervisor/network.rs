@@ -3,11 +3,12 @@
 
 use super::asking::{Asking, Waiter};
 use super::live::Live;
+use super::vault::Vault;
 use super::{StartError, own, words};
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
-    Answer, Asked, BadTarget, Connections, Entrance, Host, Inside, Judge, Question, Route, Ruling,
-    Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
+    Answer, Asked, BadTarget, Binding, Connections, Entrance, Host, Inside, Judge, Opener,
+    Question, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
 };
 use chaperone_policy::{
     Action, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
@@ -83,6 +84,8 @@ pub(super) struct Gate {
     refused: Mutex<BTreeSet<(String, u16)>>,
     /// What somebody has allowed.
     allowed: Arc<Mutex<HashSet<Target>>>,
+    /// The session's credentials, where it has any.
+    vault: Option<Vault>,
 }
 
 impl Judge for Gate {
@@ -120,23 +123,28 @@ impl Judge for Gate {
                 self.settle(&policy, target, target.host.clone(), action, decision, answer);
             }
             Question::Credential(name) => {
-                let decision = Decision {
-                    verdict: Verdict::Allow,
-                    rule: Some(format!("{INJECT} {name}")),
-                    origin: Origin::built_in(),
-                    reason: format!("The credential {name:?} is bound to this host."),
-                };
-                let action = connecting(target);
-                self.settle(&policy, target, target.host.clone(), action, decision, answer);
+                if !self.vault.as_ref().is_some_and(|vault| vault.is_first(&name, target)) {
+                    answer(Ruling::Allow);
+                    return None;
+                }
+                let reason = format!("The credential {name:?} is bound to this host.");
+                let decision = self.bound(&policy, target, Verdict::Allow, reason);
+                self.settle(
+                    &policy,
+                    target,
+                    target.host.clone(),
+                    connecting(target),
+                    decision,
+                    answer,
+                );
             }
             Question::Foreign(said) => {
                 let reason = format!(
-                    "A host that a credential is bound to takes no other, and here {said}. What the \
-                     session holds in its place goes there alone."
+                    "A host that a credential is bound to takes no other, and here {said}. Use what \
+                     stands in the session's environment: it is replaced on its way."
                 );
-                let rule = Some(INJECT.to_owned());
-                let (verdict, origin) = (Verdict::Deny, Origin::built_in());
-                self.refuse(connecting(target), Decision { verdict, rule, origin, reason }, answer);
+                let decision = self.bound(&policy, target, Verdict::Deny, reason);
+                self.refuse(connecting(target), decision, answer);
             }
             Question::Distrusted(said) => {
                 let reason = format!(
@@ -145,12 +153,20 @@ impl Judge for Gate {
                      trusts only certificates of its own cannot reach this host here.",
                     target.host
                 );
-                let rule = Some(INJECT.to_owned());
-                let (verdict, origin) = (Verdict::Deny, Origin::built_in());
-                self.refuse(connecting(target), Decision { verdict, rule, origin, reason }, answer);
+                let decision = self.bound(&policy, target, Verdict::Deny, reason);
+                self.refuse(connecting(target), decision, answer);
             }
         }
         None
+    }
+
+    fn opener(&self, target: &Target) -> Option<Arc<Opener>> {
+        self.vault.as_ref()?.opener(&self.live.policy(), target)
+    }
+
+    fn bindings(&self, target: &Target) -> Vec<Arc<Binding>> {
+        let vault = self.vault.as_ref();
+        vault.map(|vault| vault.bindings(&self.live.policy(), target)).unwrap_or_default()
     }
 
     fn route(&self, target: &Target) -> Route {
@@ -169,7 +185,12 @@ impl Judge for Gate {
 }
 
 impl Gate {
-    pub(super) fn new(live: &Arc<Live>, asking: &Arc<Asking>, segment: &Arc<Segment>) -> Arc<Self> {
+    pub(super) fn new(
+        live: &Arc<Live>,
+        asking: &Arc<Asking>,
+        segment: &Arc<Segment>,
+        vault: Option<Vault>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             own: own.clone(),
             live: Arc::clone(live),
@@ -179,7 +200,23 @@ impl Gate {
             asked: AtomicU64::new(0),
             refused: Mutex::default(),
             allowed: Arc::default(),
+            vault,
         })
+    }
+
+    /// What is decided because a credential is bound to a target.
+    fn bound(
+        &self,
+        policy: &Policy,
+        target: &Target,
+        verdict: Verdict,
+        reason: String,
+    ) -> Decision {
+        let host = target.host.to_string();
+        let by = policy.credentials().bound_to(&host, target.port).next();
+        let rule = by.map_or_else(|| INJECT.to_owned(), |own| own.value.name());
+        let origin = by.map_or_else(Origin::built_in, |own| own.origin.clone());
+        Decision { verdict, rule: Some(rule), origin, reason }
     }
 
     /// The hosts and ports that were refused so far.

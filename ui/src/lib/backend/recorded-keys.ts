@@ -205,6 +205,26 @@ const KEYS = {
     merge: 'rules',
     live: false,
   },
+  'credentials.inject': {
+    title: 'Credentials in requests',
+    about:
+      'Which credentials of the keychain go into requests to which hosts; the agent holds a worthless value in their place.',
+    takes: 'a list of rules',
+    example:
+      '[{ secret = "acme", host = "api.acme.example", header = "x-api-key", env = "ACME_API_KEY" }]',
+    merge: 'rules',
+    live: false,
+    systems: ['linux'],
+  },
+  'credentials.closed': {
+    title: 'Only managed credentials',
+    about: 'Whether only credentials that a managed layer binds to hosts go into requests.',
+    takes: 'true or false',
+    example: 'false',
+    merge: 'ordered',
+    managed_only: true,
+    systems: ['linux'],
+  },
   'signing.ssh_keys': {
     title: 'Keys that sign',
     about:

@@ -105,6 +105,7 @@ function plain(user: Origin): Map<KeyName, PolicyValue> {
     value('commands.closed', false, BUILT_IN),
     value('environment.pass', ['RUST_LOG', ...PASSED], [user, ...PASSED.map(() => BUILT_IN)]),
     value('environment.deny', ['*TOKEN*', '*SECRET*', 'AWS_*'], [BUILT_IN, BUILT_IN, BUILT_IN]),
+    value('credentials.closed', false, BUILT_IN),
     value('signing.closed', false, BUILT_IN),
     value('approvals.scopes', ['once', 'session'], BUILT_IN),
     value('approvals.expires', '10m', BUILT_IN),

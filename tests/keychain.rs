@@ -1,54 +1,74 @@
 //! A keychain of a test's own: a message bus, and a real Secret Service on it.
 
-use crate::place::{Place, text};
-use anyhow::{Context, Result};
-use chaperone_tests::eventually;
+use crate::eventually;
+use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 
-/// A place whose user has an unlocked keychain.
-pub(crate) struct Keychain {
+/// An unlocked keychain. It ends with this value.
+#[derive(Debug)]
+pub struct Keychain {
     bus: Child,
     service: Child,
     address: String,
 }
 
 impl Keychain {
-    pub(crate) fn start(place: &Place) -> Result<Self> {
-        let mut bus = place.command("dbus-daemon");
+    /// Starts one; `command` makes a command of the user whose keychain it is.
+    ///
+    /// # Errors
+    /// When `dbus-daemon` or `gnome-keyring-daemon` cannot be started.
+    pub fn start(command: impl Fn(&str) -> Command) -> Result<Self> {
+        let mut bus = command("dbus-daemon");
         bus.args(["--session", "--nofork", "--print-address=1"]);
-        let mut bus = bus.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let bus = bus.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut bus = bus.context("dbus-daemon, of the package dbus")?;
         let mut address = String::new();
         BufReader::new(bus.stdout.take().context("no standard output")?).read_line(&mut address)?;
         let address = address.trim().to_owned();
-        let mut service = place.command("gnome-keyring-daemon");
+        let mut service = command("gnome-keyring-daemon");
         service.args(["--foreground", "--unlock", "--components=secrets"]);
         service.env("DBUS_SESSION_BUS_ADDRESS", &address).stdin(Stdio::piped());
-        let mut service = service.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let service = service.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut service = service.context("gnome-keyring-daemon, of the package gnome-keyring")?;
         service.stdin.take().context("no standard input")?.write_all(b"passphrase")?;
         let keychain = Self { bus, service, address };
         eventually("the Secret Service", || {
-            let mut ask = keychain.with(place.command("dbus-send"));
+            let mut ask = keychain.with(command("dbus-send"));
             ask.args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/"]);
             ask.args(["org.freedesktop.DBus.NameHasOwner", "string:org.freedesktop.secrets"]);
-            text(&ask.output().ok()?.stdout).contains("true").then_some(())
+            let said = ask.output().ok()?.stdout;
+            String::from_utf8_lossy(&said).contains("true").then_some(())
         })?;
         Ok(keychain)
     }
 
     /// The command with the way to this keychain.
-    pub(crate) fn with(&self, mut command: Command) -> Command {
+    pub fn with(&self, mut command: Command) -> Command {
         command.env("DBUS_SESSION_BUS_ADDRESS", &self.address);
         command
     }
 
-    /// `chaperone secret set NAME`, given this.
-    pub(crate) fn set(&self, place: &Place, name: &str, value: &str) -> Result<Output> {
-        let mut set = self.with(place.chaperone(["secret", "set", name])?);
+    /// `chaperone secret set NAME`, which is given this.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn set(&self, set: Command, value: &str) -> Result<Output> {
+        let mut set = self.with(set);
         set.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut set = set.spawn()?;
         set.stdin.take().context("no standard input")?.write_all(value.as_bytes())?;
         Ok(set.wait_with_output()?)
+    }
+
+    /// The same, which must work.
+    ///
+    /// # Errors
+    /// When it does not, with what it said.
+    pub fn keep(&self, set: Command, value: &str) -> Result<()> {
+        let done = self.set(set, value)?;
+        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
     }
 }
 

@@ -1,0 +1,203 @@
+//! Credentials that go into requests: through a real keychain, session and client, to a server of the
+//! machine that proves who it is.
+
+use crate::bundle::https::{head, tls};
+use crate::place::{Place, text};
+use crate::self_test::without_namespaces;
+use anyhow::{Context, Result};
+use chaperone_tests::keychain::Keychain;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{ServerConnection, StreamOwned};
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Output;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+const REAL: &str = "sk-ant-real-7Q2xVbN0eTnLrW";
+
+/// A server on `localhost` that answers with the head that it was sent.
+struct Server {
+    port: u16,
+    authority: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Acme");
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let own =
+            CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+        let (config, listener) = (tls(&own, &key)?, TcpListener::bind("127.0.0.1:0")?);
+        let port = listener.local_addr()?.port();
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&heads);
+        // Until the test's process ends.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, seen) = (Arc::clone(&config), Arc::clone(&seen));
+                thread::spawn(move || -> Result<()> {
+                    let mut stream = StreamOwned::new(ServerConnection::new(config)?, stream);
+                    let head = head(&mut stream)?;
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(head.clone());
+                    let length = head.len();
+                    write!(
+                        stream,
+                        "HTTP/1.1 200 OK\r\nConnection: close\r\nX-Echo: {REAL}\r\n\
+                         Content-Length: {length}\r\n\r\n{head}"
+                    )?;
+                    stream.conn.send_close_notify();
+                    Ok(stream.flush()?)
+                });
+            }
+        });
+        Ok(Self { port, authority: authority.pem(), heads })
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Stage {
+    place: Place,
+    keychain: Keychain,
+    server: Server,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let place = Place::new()?;
+        let keychain = Keychain::start(|program| place.command(program))?;
+        let server = Server::start()?;
+        fs::write(place.home().join("acme.pem"), &server.authority)?;
+        let stage = Self { place, keychain, server };
+        stage.configure("")?;
+        Ok(stage)
+    }
+
+    fn configure(&self, more: &str) -> Result<()> {
+        let port = self.server.port;
+        self.place.configure(&format!(
+            "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{port}\", \"localhost:{port}\"]\n\
+             ca = [\"~/acme.pem\"]\n\
+             [[credentials.inject]]\nsecret = \"acme\"\nhost = \"localhost:{port}\"\n\
+             header = \"authorization\"\ntemplate = \"Bearer {{}}\"\nenv = \"ANTHROPIC_API_KEY\"\n\
+             {more}"
+        ))
+    }
+
+    fn keep(&self) -> Result<()> {
+        self.keychain.keep(self.place.chaperone(["secret", "set", "acme"])?, REAL)
+    }
+
+    fn run(&self, script: &str, reduced: bool) -> Result<Output> {
+        let run = self.place.chaperone(["run", "--unattended", "--", "sh", "-c", script])?;
+        let mut command = self.keychain.with(run);
+        if reduced {
+            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+            // SAFETY: between fork and exec; what it allocates, no other thread of this process
+            // holds.
+            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+        }
+        Ok(command.output()?)
+    }
+
+    fn curl(&self, rest: &str) -> String {
+        format!(
+            "curl -sS -i --noproxy '' {rest} https://localhost:{}/v1/messages",
+            self.server.port
+        )
+    }
+}
+
+#[test]
+fn the_host_sees_the_key_and_the_session_does_not_in_both_tiers() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.keep()?;
+    for reduced in [false, true] {
+        let script = format!(
+            "{}; echo; echo held $ANTHROPIC_API_KEY",
+            stage.curl("-H \"Authorization: Bearer $ANTHROPIC_API_KEY\"")
+        );
+        let done = stage.run(&script, reduced)?;
+        let (out, err) = (text(&done.stdout), text(&done.stderr));
+        assert!(out.contains("HTTP/1.1 200 OK"), "{out}{err}");
+        assert!(!out.contains(REAL) && !err.contains(REAL), "{out}{err}");
+        assert!(out.contains("Authorization: Bearer ****"), "{out}");
+        let held = out.rsplit("held ").next().unwrap_or_default().trim();
+        assert!(held.starts_with("sk-ant-api03-"), "{held}");
+        let seen = stage.server.heads().pop().context("a request")?;
+        assert!(seen.contains(&format!("Authorization: Bearer {REAL}\r\n")), "{seen}");
+        assert!(!seen.contains(held), "{seen}");
+    }
+    let events = stage.place.events(["--kind", "connect"])?;
+    let used =
+        |event: &&Value| event["rule"].as_str().is_some_and(|own| own.contains("inject acme"));
+    assert_eq!(events.iter().filter(used).count(), 2, "{events:?}");
+    assert!(events.iter().all(|event| !event.to_string().contains(REAL)));
+    let list = stage.place.chaperone(["secret", "list", "--json"])?.output()?;
+    let list: Value = serde_json::from_slice(&list.stdout)?;
+    assert!(list[0]["used"].is_string(), "{list}");
+    Ok(())
+}
+
+#[test]
+fn another_credential_does_not_go_where_one_is_bound() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.keep()?;
+    let others = [
+        stage.curl("-H 'Authorization: Bearer sk-ant-mine'"),
+        stage.curl("-H \"X-Api-Key: $ANTHROPIC_API_KEY\""),
+        stage.curl("-u mine:too"),
+        stage.curl("-b session=mine"),
+    ];
+    let done = stage.run(&others.join("; "), false)?;
+    let out = text(&done.stdout);
+    assert_eq!(out.matches("HTTP/1.1 403 Forbidden").count(), 4, "{out}{}", text(&done.stderr));
+    assert!(out.contains("takes no other"), "{out}");
+    assert_eq!(stage.server.heads(), [] as [&str; 0]);
+    // Without the binding the same goes there.
+    let port = stage.server.port;
+    stage.place.configure(&format!(
+        "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{port}\", \"localhost:{port}\"]\nca = [\"~/acme.pem\"]\n"
+    ))?;
+    let done = stage.run(&others[0], false)?;
+    assert!(text(&done.stdout).contains("200 OK"), "{}", text(&done.stderr));
+    assert!(stage.server.heads()[0].contains("sk-ant-mine"));
+    Ok(())
+}
+
+#[test]
+fn what_was_never_set_is_named_at_the_start_and_where_it_is_missed() -> Result<()> {
+    let stage = Stage::new()?;
+    let done = stage.run(&stage.curl("-H \"Authorization: Bearer $ANTHROPIC_API_KEY\""), false)?;
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert!(err.contains("the credential \"acme\" was never set"), "{err}");
+    assert!(out.contains("HTTP/1.1 403 Forbidden") && out.contains("secret set acme"), "{out}");
+    assert_eq!(stage.server.heads(), [] as [&str; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_program_that_trusts_other_certificates_alone_is_told_of_in_the_history() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.keep()?;
+    fs::copy(stage.place.home().join("acme.pem"), stage.place.work().join("pinned.pem"))?;
+    let done = stage.run(&stage.curl("--cacert pinned.pem"), false)?;
+    assert!(text(&done.stderr).contains("certificate"), "{}", text(&done.stderr));
+    let events = stage.place.events(["--kind", "connect"])?;
+    let told = |event: &Value| {
+        event["decision"] == "deny"
+            && event["reason"].as_str().is_some_and(|own| own.contains("SSL_CERT_FILE"))
+    };
+    assert!(events.iter().any(told), "{events:?}");
+    Ok(())
+}
