@@ -1,13 +1,13 @@
-//! What the proxy reads of an agent by itself: hosts, SOCKS, the beginning of TLS. What was read is
+//! What the proxy reads of an agent by itself: hosts, SOCKS, the beginning of TLS, look-ups of names. What was read is
 //! one spelling of itself, and what more there is to read changes nothing that was certain.
 #![no_main]
 
 use chaperone_egress::hello::{Hello, hello};
 use chaperone_egress::socks::{Message, greeting, request};
-use chaperone_egress::{Host, Target};
+use chaperone_egress::{Host, Names, Target, dns};
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Debug;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
@@ -21,6 +21,13 @@ fuzz_target!(|bytes: &[u8]| {
     check_prefixes(bytes, greeting);
     if let Some((target, _)) = check_prefixes(bytes, request) {
         check_host(&target.host);
+    }
+    let names = Names::from(Ipv4Addr::new(198, 18, 0, 0));
+    if let Some(answer) = dns::answer(bytes, &names) {
+        // It is an answer, to this query, and never asks back; asked again, it is the same.
+        assert!(answer.len() >= 12 && answer[..2] == bytes[..2] && answer[2] & 0x80 != 0);
+        assert_eq!(dns::answer(&answer, &names), None);
+        assert_eq!(dns::answer(bytes, &names), Some(answer));
     }
     let whole = hello(bytes);
     for end in 0..bytes.len().min(512) {
