@@ -3,8 +3,8 @@
 //! And what holds of the reading of a text for a shell.
 
 use chaperone_policy::{
-    Action, Command, Context, Facts, HttpRequest, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
-    merge,
+    Action, Command, Context, Facts, HttpRequest, Layer, Os, Policy, SourceKind, Verdict, built_in,
+    decide, merge,
 };
 use chaperone_shell::{Dialect, read};
 use jiff::Timestamp;
