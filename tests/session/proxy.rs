@@ -217,6 +217,9 @@ fn a_connection_waits_for_its_answer_and_goes_on_with_it() -> Result<()> {
     let request = attendant.request()?;
     assert_eq!(request["display"], format!("new.example:{}", server.port));
     assert_eq!(request["session_scope"][0], format!("tcp://new.example:{}", server.port));
+    assert_eq!(request["chain"], serde_json::json!(["bash", "curl"]));
+    let asks = format!("`curl -sS {url}` asks for it.");
+    assert_eq!(request["facts"]["new_compared"]["text"], asks);
     assert_eq!(server.asked(), 0, "nothing before the answer");
     let id = request["id"].as_str().context("an id")?;
     let words = ["approvals", "answer", id, "allow", "--scope", "session"];

@@ -58,7 +58,10 @@ pub(crate) enum Failure {
 }
 
 /// What every connection of a session is made with.
+#[derive(Clone)]
 pub(crate) struct Way {
+    /// Whose connection this one is.
+    pub(crate) client: Option<SocketAddr>,
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) resolve: Arc<Resolve>,
@@ -119,7 +122,7 @@ impl Way {
     async fn connected(&self, target: &Target, used: Use) -> Result<Connected, Failure> {
         // Open first, so that no change of the policy falls between the two.
         let open = self.connections.open(target);
-        self.ask(target, Question::Connect).await?;
+        self.ask(target, Question::Connect { client: self.client }).await?;
         let (stream, to_proxy) = match self.judge.route(target) {
             Route::Direct => (self.dial(target, &open).await?, false),
             Route::Through { host, port, resolved } => {

@@ -32,14 +32,17 @@ pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
 pub use serve::{Entrance, Inside, Wanted, serve, serve_with_names};
 pub use target::{BadTarget, Host, Target};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What is to be decided about a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// Whether it may be made.
-    Connect,
+    Connect {
+        /// The other end of the session's own connection to the proxy: who asks holds it.
+        client: Option<SocketAddr>,
+    },
     /// Whether this very address may be dialled, which the host is or its name led to.
     Address {
         /// The address.

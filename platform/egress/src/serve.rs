@@ -88,7 +88,7 @@ pub fn serve_with_names(
         Some(Inside { resolver, names, wanted }) => (Some(resolver), Some(names), Some(wanted)),
         None => (None, None, None),
     };
-    let way = Arc::new(Way { judge, connections, resolve, names });
+    let way = Arc::new(Way { client: None, judge, connections, resolve, names });
     for (_, listener) in &entrances {
         listener.set_nonblocking(true)?;
     }
@@ -182,7 +182,8 @@ async fn accept(
             Ok((inside, from)) => {
                 // Without it small messages wait for acknowledgements; nothing else changes.
                 let _ = inside.set_nodelay(true);
-                let (way, permit) = (Arc::clone(&way), Arc::new(permit));
+                let way = Arc::new(Way { client: Some(from), ..(*way).clone() });
+                let permit = Arc::new(permit);
                 match &entrance {
                     Entrance::Proxy => drop(tokio::spawn(proxy::serve(way, inside, permit))),
                     Entrance::Relay(target) => {

@@ -41,7 +41,7 @@ struct Open(Mutex<u32>);
 
 impl Judge for Open {
     fn judge(&self, _: &Target, question: Question, answer: Answer) -> Option<Waiting> {
-        *self.0.lock().unwrap() += u32::from(question == Question::Connect);
+        *self.0.lock().unwrap() += u32::from(matches!(question, Question::Connect { .. }));
         answer(Ruling::Allow);
         None
     }
@@ -383,7 +383,8 @@ fn nothing_is_dialled_before_the_answer_and_a_refusal_is_told() {
         let mut inside = TcpStream::connect(to).unwrap();
         inside.write_all(&bytes).unwrap();
         let (target, question, answer) = asked.recv().unwrap();
-        assert_eq!((target.to_string(), question), (at.to_string(), Question::Connect));
+        let connects = matches!(question, Question::Connect { client: Some(_) });
+        assert_eq!((target.to_string(), connects), (at.to_string(), true));
         answer(Ruling::Deny("denied:\n  no.\n  really".into()));
         let mut said = Vec::new();
         // A relay that is closed with something unread is reset.

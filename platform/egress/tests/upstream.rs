@@ -29,7 +29,7 @@ impl Judge for Through {
                     Ruling::Allow
                 }
             }
-            Question::Connect | Question::Request(_) => Ruling::Allow,
+            Question::Connect { .. } | Question::Request(_) => Ruling::Allow,
             Question::Disagreement(said)
             | Question::Unseen(said)
             | Question::Credential(said)

@@ -70,6 +70,17 @@ pub enum Answer {
     Wait,
 }
 
+/// The process of a session that holds one end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// From the agent's main process down to it; of each the first argument.
+    pub chain: Vec<String>,
+    /// The command line below the agent that it belongs to, as it stands in its memory.
+    pub command: Vec<String>,
+    /// It says of itself that it is a script of a package that is being installed.
+    pub is_install_script: bool,
+}
+
 /// A process above the one that acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ancestor {

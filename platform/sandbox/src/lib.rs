@@ -20,7 +20,7 @@ use unsupported as system;
 
 pub use carried::{Carried, Names};
 pub use enforce::{
-    ActionId, Ancestor, Answer, Descriptor, Excess, Exit, Judge, LaunchError, LeftOver,
+    ActionId, Ancestor, Answer, Descriptor, Excess, Exit, Holder, Judge, LaunchError, LeftOver,
     ObservedExec, Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,
 };
 pub use machine::{Capability, Machine, Status};

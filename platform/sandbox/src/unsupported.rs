@@ -163,6 +163,11 @@ impl Control {
         match *self {}
     }
 
+    /// Who in the session holds this end of a connection.
+    pub fn holder(&self, _: std::net::SocketAddr) -> Option<crate::enforce::Holder> {
+        match *self {}
+    }
+
     /// Changes the size of the session's terminal.
     pub fn resize(&self, _: TerminalSize) {
         match *self {}

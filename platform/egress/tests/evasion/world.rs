@@ -129,7 +129,7 @@ impl Judge for Rules {
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting> {
         let Self(policy) = self;
         let denied = match question {
-            Question::Connect => {
+            Question::Connect { .. } => {
                 let action = Action::Connect { host: target.host.to_string(), port: target.port };
                 let decision = decide(policy, &Facts::at(jiff::Timestamp::now()), &action);
                 (decision.verdict != Verdict::Allow).then_some(decision.reason)

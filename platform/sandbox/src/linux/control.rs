@@ -2,11 +2,11 @@
 
 use super::broker::Word;
 use super::channel::{self, Message};
-use super::{sys, terminal};
-use crate::enforce::{ActionId, Answer, TerminalSize};
+use super::{local, sys, terminal};
+use crate::enforce::{ActionId, Answer, Holder, TerminalSize};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -18,6 +18,8 @@ const DIALLING: Duration = Duration::from_secs(5);
 /// What the tracing thread shares with the others.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// The session's first process.
+    pub(super) init: i32,
     /// To the session's first process.
     pub(super) socket: OwnedFd,
     /// Wakes the tracing thread.
@@ -94,6 +96,12 @@ impl Control {
     /// When nothing listens there, or the session has ended.
     pub fn dial(&self, port: u16) -> io::Result<TcpStream> {
         self.dial_by(port, 4).or_else(|_| self.dial_by(port, 6))
+    }
+
+    /// Who in the session holds this end of a connection; `None` where that cannot be told, as of a
+    /// process that has gone.
+    pub fn holder(&self, end: SocketAddr) -> Option<Holder> {
+        local::holder(self.0.init, end)
     }
 
     fn dial_by(&self, port: u16, version: i32) -> io::Result<TcpStream> {

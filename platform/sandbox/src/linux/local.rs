@@ -3,6 +3,7 @@
 
 use super::proc;
 use super::sys::{self, Errno, Result};
+use crate::enforce::Holder;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -176,6 +177,61 @@ pub(super) fn listening_at(address: SocketAddr) -> Vec<u32> {
     found
 }
 
+/// Who below `top` holds the socket of this end of a connection. Where processes share it, the one
+/// that was started last is told.
+pub(super) fn holder(top: i32, end: SocketAddr) -> Option<Holder> {
+    let inode = connected_from(top, end)?;
+    let held = PathBuf::from(format!("socket:[{inode}]"));
+    let holds = |pid: i32| {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|link| link == held)
+    };
+    let below: Vec<i32> = proc::descendants(top).iter().map(|process| process.pid).collect();
+    let pid = below.into_iter().filter(|pid| holds(*pid)).max()?;
+    let mut above = proc::ancestors(pid);
+    above.reverse();
+    // The agent's own is no command of its.
+    let command = above.get(1).map_or(pid, |ancestor| ancestor.pid);
+    let mut chain: Vec<String> = above.into_iter().map(|ancestor| ancestor.argv0).collect();
+    chain.push(proc::argv0(pid));
+    let is_install_script = variable(pid, "npm_lifecycle_event").is_some_and(|event| {
+        ["preinstall", "install", "postinstall", "prepare"].contains(&event.as_str())
+    });
+    Some(Holder { chain, command: words(pid, command), is_install_script })
+}
+
+fn words(pid: i32, command: i32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{command}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    if line.is_empty() {
+        return vec![proc::argv0(pid)];
+    }
+    line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// A variable that a process was started with.
+fn variable(pid: i32, name: &str) -> Option<String> {
+    let all = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut all = all.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    all.find_map(|one| Some(one.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+/// The socket of a connection from this address, in the network of a process.
+fn connected_from(pid: i32, end: SocketAddr) -> Option<u32> {
+    const CONNECTED: &str = "01";
+    ["tcp", "tcp6"].iter().find_map(|table| {
+        let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok()?;
+        table.lines().skip(1).find_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [_, local, _, CONNECTED, _, _, _, _, _, inode, ..] = fields[..] else {
+                return None;
+            };
+            let own = table_address(local)? == SocketAddr::new(end.ip().to_canonical(), end.port());
+            inode.parse().ok().filter(|inode| own && *inode > 0)
+        })
+    })
+}
+
 /// `0100007F:1F90`: the words of the address as they lie in memory, and the port as a number.
 fn table_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
@@ -196,6 +252,32 @@ fn table_address(text: &str) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_holds_an_end_of_a_connection_is_told_with_its_command() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; read -u 3");
+        for (event, is_install_script) in [("postinstall", true), ("test", false)] {
+            let mut child = std::process::Command::new("bash")
+                .args(["-c", &script])
+                .env("npm_lifecycle_event", event)
+                .spawn()
+                .unwrap();
+            let (stream, end) = listener.accept().unwrap();
+            let own = i32::try_from(std::process::id()).unwrap();
+            let expected = Holder {
+                chain: vec!["bash".into()],
+                command: ["bash", "-c", &script].map(String::from).to_vec(),
+                is_install_script,
+            };
+            assert_eq!(holder(own, end), Some(expected));
+            assert_eq!(holder(i32::try_from(child.id()).unwrap(), end), None, "not below itself");
+            drop(stream);
+            child.wait().unwrap();
+            assert_eq!(holder(own, end), None, "it has gone");
+        }
+    }
 
     #[test]
     fn a_listening_socket_is_found_by_its_address() {

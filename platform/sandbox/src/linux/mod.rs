@@ -128,6 +128,7 @@ pub fn launch(
     let first = ordered.map_or_else(|| first_process(&prepared, &streams), Ok);
     let (init, socket) = first.inspect_err(|_| WAKE.store(NOBODY, Ordering::SeqCst))?;
     let shared = Shared {
+        init,
         socket,
         wake,
         terminal: OnceLock::new(),

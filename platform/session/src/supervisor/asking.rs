@@ -17,9 +17,10 @@ use chaperone_policy::{
     Scope as PolicyScope, SessionApproval, Verdict, connection_scope, decide, decide_http, facts,
     http_scope, observed, sentence, session_scope,
 };
-use chaperone_sandbox::{ActionId, Answer, Control, ObservedExec};
+use chaperone_sandbox::{ActionId, Answer, Control, Holder, ObservedExec};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -323,6 +324,11 @@ impl Asking {
         decide_http(policy, &Moment { approvals: self.approvals(), ..Moment::at(now) }, request)
     }
 
+    /// Who in the session holds this end of a connection, where that can be told.
+    pub(crate) fn holder(&self, end: SocketAddr) -> Option<Holder> {
+        self.control.holder(end)
+    }
+
     /// What the agent reads of a refusal, which counts as one more of the same.
     pub(crate) fn refused(&self, command: &Command, message: &str) -> String {
         self.refusals.count(command, message.to_owned())
@@ -385,7 +391,7 @@ impl Asking {
     pub(crate) fn ask_outward(
         self: &Arc<Self>,
         number: u64,
-        action: Action,
+        (action, holder): (Action, Option<Holder>),
         decision: &Decision,
         policy: &Arc<Policy>,
         answer: impl FnOnce(Result<(), String>) + Send + 'static,
@@ -406,7 +412,7 @@ impl Asking {
         let new = NewRequest {
             action: action.clone(),
             sentence,
-            chain: Vec::new(),
+            chain: holder.as_ref().map(|holder| holder.chain.clone()).unwrap_or_default(),
             programs: Vec::new(),
             facts: Facts {
                 undoable: Fact::new(FactAnswer::No, "What was sent cannot be called back."),
@@ -414,7 +420,10 @@ impl Asking {
                     FactAnswer::Yes,
                     "Whatever the session can read can be sent there.",
                 ),
-                new_compared: unknown("Which program asks is not known."),
+                new_compared: unknown(&match &holder {
+                    Some(holder) => format!("`{}` asks for it.", shell_words(&holder.command)),
+                    None => "Which program asks is not known.".to_owned(),
+                }),
             },
             reported: None,
             decision: decision.clone(),

@@ -5,20 +5,21 @@ use super::asking::{Asking, Waiter};
 use super::live::Live;
 use super::vault::Vault;
 use super::{StartError, own, words};
+use chaperone_approvals::shell_words;
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
     Answer, Asked, BadTarget, Binding, Connections, Entrance, Host, Inside, Judge, Opener,
     Question, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
 };
 use chaperone_policy::{
-    Action, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
+    Action, Asker, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
     sees_requests, unattended, wants_familiarity,
 };
-use chaperone_sandbox::{Carried, Names, Session};
+use chaperone_sandbox::{Carried, Holder, Names, Session};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -92,9 +93,11 @@ impl Judge for Gate {
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting> {
         let policy = self.live.policy();
         match question {
-            Question::Connect => return self.action(&policy, target, connecting(target), answer),
+            Question::Connect { client } => {
+                return self.action(&policy, target, connecting(target), client, answer);
+            }
             Question::Request(asked) => {
-                return self.action(&policy, target, requesting(target, asked), answer);
+                return self.action(&policy, target, requesting(target, asked), None, answer);
             }
             Question::Address { address, own } => {
                 match decide_address(&policy, address, target.port, own) {
@@ -283,6 +286,7 @@ impl Gate {
         policy: &Arc<Policy>,
         target: &Target,
         action: Action,
+        client: Option<SocketAddr>,
         answer: Answer,
     ) -> Option<Waiting> {
         self.live.watch();
@@ -304,12 +308,13 @@ impl Gate {
         // Neither for what is looked up about the host nor for the disk, which a request reaches
         // before it is asked, other connections wait.
         let looked = thread::Builder::new().name("request".into()).spawn(move || {
+            let holder = client.and_then(|client| gate.asking.holder(client));
             let decision = if wants_familiarity(&decision) {
-                gate.asking.decide(&policy, now, &action, None)
+                gate.asking.decide(&policy, now, &action, holder.as_ref().map(asker))
             } else {
                 decision
             };
-            gate.ask(number, &policy, &target, action, decision, answer);
+            gate.ask(number, &policy, &target, (action, holder), decision, answer);
             if has_gone.load(Ordering::SeqCst) {
                 gate.asking.withdraw(Waiter::Connection(number));
             }
@@ -329,7 +334,7 @@ impl Gate {
         number: u64,
         policy: &Arc<Policy>,
         target: &Target,
-        action: Action,
+        (action, holder): (Action, Option<Holder>),
         decision: Decision,
         answer: Answer,
     ) {
@@ -342,7 +347,7 @@ impl Gate {
         }
         let connects = matches!(action, Action::Connect { .. });
         let (allowed, asked) = (Arc::clone(&self.allowed), target.clone());
-        self.asking.ask_outward(number, action, &decision, policy, move |ruling| {
+        self.asking.ask_outward(number, (action, holder), &decision, policy, move |ruling| {
             answer(match ruling {
                 Ok(()) => {
                     if connects {
@@ -436,6 +441,12 @@ fn requesting(target: &Target, asked: Asked) -> Action {
     let Asked { method, path, upgrade, overridden } = asked;
     let (host, port) = (target.host.to_string(), target.port);
     Action::Http(HttpRequest { host, port, method, path, upgrade, overridden })
+}
+
+/// Who asks, as familiarity takes it.
+fn asker(holder: &Holder) -> Asker {
+    let Holder { chain: _, command, is_install_script } = holder;
+    Asker { command: shell_words(command), is_install_script: *is_install_script }
 }
 
 fn connecting(target: &Target) -> Action {
