@@ -64,6 +64,11 @@ impl Server {
     fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// What it was sent since this was asked last.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 struct Stage {
@@ -85,12 +90,19 @@ impl Stage {
 
     fn configure(&self, more: &str) -> Result<()> {
         let port = self.server.port;
-        self.place.configure(&format!(
-            "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{port}\", \"localhost:{port}\"]\n\
-             ca = [\"~/acme.pem\"]\n\
-             [[credentials.inject]]\nsecret = \"acme\"\nhost = \"localhost:{port}\"\n\
+        self.bare(&format!(
+            "[[credentials.inject]]\nsecret = \"acme\"\nhost = \"localhost:{port}\"\n\
              header = \"authorization\"\ntemplate = \"Bearer {{}}\"\nenv = \"ANTHROPIC_API_KEY\"\n\
              {more}"
+        ))
+    }
+
+    /// A policy that binds no credential.
+    fn bare(&self, more: &str) -> Result<()> {
+        let port = self.server.port;
+        self.place.configure(&format!(
+            "[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{port}\", \"localhost:{port}\"]\n\
+             ca = [\"~/acme.pem\"]\n{more}"
         ))
     }
 
@@ -199,5 +211,44 @@ fn a_program_that_trusts_other_certificates_alone_is_told_of_in_the_history() ->
             && event["reason"].as_str().is_some_and(|own| own.contains("SSL_CERT_FILE"))
     };
     assert!(events.iter().any(told), "{events:?}");
+    Ok(())
+}
+
+#[test]
+fn requests_are_judged_inside_tls_which_is_opened_to_their_host() -> Result<()> {
+    let stage = Stage::new()?;
+    let host = format!("localhost:{}", stage.server.port);
+    let rule = format!(
+        "[[network.rule]]\nhost = \"{host}\"\nmethods = [\"POST\"]\ndecision = \"deny\"\n\
+         reason = \"Nothing is published.\"\n"
+    );
+    let script = format!(
+        "exec 2>&1; {}; {}",
+        stage.curl("-H 'X-Sent: read'"),
+        stage.curl("-H 'X-Sent: written' -d x")
+    );
+    let sent = |head: &String| head.contains("X-Sent: written\r\n");
+    for reduced in [false, true] {
+        // Without the rule both arrive.
+        stage.bare("")?;
+        stage.run(&script, reduced)?;
+        assert_eq!(stage.server.take().iter().map(sent).collect::<Vec<_>>(), [false, true]);
+        stage.bare(&rule)?;
+        let done = stage.run(&script, reduced)?;
+        let said = text(&done.stdout);
+        assert!(said.contains("HTTP/1.1 200 OK"), "{said}");
+        assert!(said.contains("Nothing is published."), "{said}");
+        assert_eq!(stage.server.take().iter().map(sent).collect::<Vec<_>>(), [false], "{said}");
+    }
+    // With a credential as well, whoever may read does so with the key.
+    stage.configure(&rule)?;
+    stage.keep()?;
+    let bearer = "-H \"Authorization: Bearer $ANTHROPIC_API_KEY\"";
+    let script =
+        format!("exec 2>&1; {}; {}", stage.curl(bearer), stage.curl(&format!("{bearer} -d x")));
+    let said = text(&stage.run(&script, false)?.stdout);
+    assert!(said.contains("Nothing is published."), "{said}");
+    let heads = stage.server.take();
+    assert!(heads.len() == 1 && heads[0].contains(REAL), "{heads:?}");
     Ok(())
 }

@@ -88,7 +88,9 @@ impl Type {
                 units::show_bytes(least)
             ),
             Self::Paths => "a list of paths and globs".to_owned(),
+            Self::Files => "a list of files, absolute or from ~".to_owned(),
             Self::Host => "a host".to_owned(),
+            Self::Proxy => "http://HOST:PORT".to_owned(),
             Self::Methods => "a list of methods".to_owned(),
             Self::UrlPaths => "a list of paths and globs, without a query".to_owned(),
             Self::Hosts => "a list of hosts and host sets".to_owned(),

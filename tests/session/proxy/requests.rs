@@ -28,7 +28,7 @@ fn a_request_is_judged_by_its_method_and_path_and_what_is_not_seen_is_refused() 
     for way in ["curl -sS --noproxy ''", "curl -sS --noproxy '' --proxytunnel"] {
         let script = format!(
             "exec 2>&1; {way} {at}/a; {way} -d x {at}/a; {way} --path-as-is {at}/a/../admin; \
-     {way} -k https://127.0.0.1:{port}/a && echo PASSED"
+     printf 'NICK ada\r\n' | curl -sS --noproxy '' --proxytunnel telnet://127.0.0.1:{port}"
         );
         in_both_tiers(&place, None, &script, |tier, done| {
             let said = text(&done.stdout);
@@ -36,7 +36,7 @@ fn a_request_is_judged_by_its_method_and_path_and_what_is_not_seen_is_refused() 
             assert_eq!(first, "", "{tier:?}, {way}");
             assert!(rest.contains("Nothing is published."), "{tier:?}, {way}: {said}");
             assert!(rest.contains("a dot segment"), "{tier:?}, {way}: {said}");
-            assert!(!rest.contains("hello") && !rest.contains("PASSED"), "{tier:?}, {way}: {said}");
+            assert!(!rest.contains("hello"), "{tier:?}, {way}: {said}");
             Ok(())
         })?;
     }
@@ -53,9 +53,9 @@ fn a_request_is_judged_by_its_method_and_path_and_what_is_not_seen_is_refused() 
         assert!(judged.contains(&expected), "{expected:?} in {judged:?}");
     }
     let unseen = super::connections(&place)?.into_iter().any(|event| {
-        event["reason"].as_str().is_some_and(|it| it.contains("what is said is encrypted"))
+        event["reason"].as_str().is_some_and(|it| it.contains("what is said is not HTTP"))
     });
-    assert!(unseen, "that it was encrypted was recorded");
+    assert!(unseen, "that it was no request was recorded");
 
     let url = format!("{at}/a");
     for (command, method, decision) in [

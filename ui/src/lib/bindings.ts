@@ -206,7 +206,7 @@ export type EventFilter = {
 };
 
 /**  The kinds of events that the window tells apart. */
-export type EventKind = "session-start" | "session-end" | "command" | "connect" | "read" | "write" | "sign" | "request" | "answer" | "withdrawn" | "stop" | "continue" | "left-over" | "finding";
+export type EventKind = "session-start" | "session-end" | "command" | "connect" | "http" | "traffic" | "read" | "write" | "sign" | "request" | "answer" | "withdrawn" | "stop" | "continue" | "left-over" | "finding";
 
 /**  A page of events, newest first. */
 export type EventPage = {
@@ -256,6 +256,12 @@ argv: string[];
 cwd: string; 
 /**  The variables that change what it means. */
 environment: ([string, string])[] } | 
+/**  An HTTP request is sent. */
+{ kind: "http"; 
+/**  As it is sent. */
+method: string; 
+/**  Host, port and path. */
+target: string } | 
 /**  A connection is opened. */
 { kind: "connect"; 
 /**  A name or an address. */

@@ -81,6 +81,8 @@ fn value(takes: Type) -> Value {
         Type::Size(_) => text(patterns::SIZE),
         Type::Paths => list(text(patterns::PATH)),
         Type::Host => text(&patterns::host()),
+        Type::Proxy => text(&patterns::proxy()),
+        Type::Files => list(text(patterns::FILE)),
         Type::Methods => list(text(patterns::METHOD)),
         Type::UrlPaths => list(text(patterns::URL_PATH)),
         Type::Hosts => list(text(&patterns::host())),

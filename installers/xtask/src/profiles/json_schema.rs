@@ -90,6 +90,11 @@ fn value(takes: Type) -> Value {
             "maximum": i64::MAX,
         }),
         Type::Paths => list("path"),
+        Type::Files => json!({
+            "type": "array",
+            "items": {"type": "string", "pattern": patterns::FILE},
+        }),
+        Type::Proxy => json!({"type": "string", "pattern": patterns::proxy()}),
         Type::Host => json!({"$ref": "#/$defs/host"}),
         Type::Hosts => list("host"),
         Type::Methods => json!({

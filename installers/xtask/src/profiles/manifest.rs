@@ -121,6 +121,8 @@ fn field(name: &str, title: &str, takes: Type) -> Dictionary {
         Type::Size(_) => text(patterns::SIZE),
         Type::Paths => list(anonymous(text(patterns::PATH))),
         Type::Host => text(&patterns::host()),
+        Type::Proxy => text(&patterns::proxy()),
+        Type::Files => list(anonymous(text(patterns::FILE))),
         Type::Methods => list(anonymous(text(patterns::METHOD))),
         Type::UrlPaths => list(anonymous(text(patterns::URL_PATH))),
         Type::Hosts => list(anonymous(text(&patterns::host()))),

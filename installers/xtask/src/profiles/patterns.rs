@@ -56,29 +56,48 @@ pub(super) const URL_PATH: &str =
 /// A program's name or its whole path.
 pub(super) const PROGRAM: &str = r"^(?:/|[^/]+$)";
 
+/// A file, absolute or from `~`: no variable, no `..`, no glob.
+pub(super) const FILE: &str = concat!(
+    r"^(?![^\x00]*%[A-Za-z][A-Za-z0-9_()]{2,}%)(?!(?:[^\x00]*/)?\.\.(?:/|$))",
+    r"(?:~/|/|\\|[A-Za-z]:(?=[\s\S]))[^\x00*?\[{]*$",
+);
+
 /// A host: a name, everything beneath one, an address, a range of them or `*`; perhaps a port. Or the
 /// name of a host set, from which a name without a dot is told by a port or a final dot.
 pub(super) fn host() -> String {
     let sets = HOST_SETS.map(|set| set.name).join("|");
-    format!("^(?:(?:localhost|{sets})$|(?![A-Za-z0-9_-]+$){ONE_HOST})$")
+    let one = format!(
+        r"(?:\*|{V4}(?:/0*(?:3[0-2]|[12]?[0-9]))?|(?:\*\.)?{NAMED}|{V6_OR_RANGE}|{IN_BRACKETS})"
+    );
+    format!("^(?:(?:localhost|{sets})$|(?![A-Za-z0-9_-]+$){one}(?:{PORT})?)$")
 }
 
-/// A host without the anchors of a pattern.
-const ONE_HOST: &str = concat!(
-    "(?:(?:",
-    r"\*|",
-    // An address of IPv4, or a range.
+/// A proxy: `http://HOST:PORT`.
+pub(super) fn proxy() -> String {
+    format!("^[Hh][Tt][Tt][Pp]://(?:{V4}|{NAMED}|{IN_BRACKETS}){PORT}/?$")
+}
+
+/// An address of IPv4.
+const V4: &str = concat!(
     r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}",
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
-    r"(?:/0*(?:3[0-2]|[12]?[0-9]))?|",
-    // A name: at most 253 characters, the last label not of digits alone.
-    r"(?:\*\.)?(?=[^:]{1,253}\.?(?::|$))(?:[A-Za-z0-9_-]{1,63}\.)*",
-    r"(?![0-9]+\.?(?::|$))[A-Za-z0-9_-]{1,63}\.?|",
-    // An address of IPv6, or a range.
-    r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:/0*(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))?|",
-    // An address in brackets.
-    r"\[[0-9A-Fa-f:.]+\]",
-    ")",
-    "(?::0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
-    ")",
+);
+
+/// A name: at most 253 characters, the last label not of digits alone.
+const NAMED: &str = concat!(
+    r"(?=[^:]{1,253}\.?(?::|$))(?:[A-Za-z0-9_-]{1,63}\.)*",
+    r"(?![0-9]+\.?(?::|$))[A-Za-z0-9_-]{1,63}\.?",
+);
+
+/// An address of IPv6, or a range.
+const V6_OR_RANGE: &str =
+    r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:/0*(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))?";
+
+/// An address of IPv6 in brackets.
+const IN_BRACKETS: &str = r"\[[0-9A-Fa-f:.]+\]";
+
+/// A port.
+const PORT: &str = concat!(
+    "(?::0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]",
+    "|6553[0-5]))",
 );

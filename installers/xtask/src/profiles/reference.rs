@@ -122,6 +122,7 @@ fn registry(key: &Key) -> String {
         Type::Size(_) => format!("`{path}`, value `{last}`, `REG_SZ`, or bytes as `REG_QWORD`"),
         Type::Text
         | Type::Host
+        | Type::Proxy
         | Type::Version
         | Type::Date
         | Type::Choice(_)
@@ -133,6 +134,7 @@ fn registry(key: &Key) -> String {
         Type::Choices(_)
         | Type::Paths
         | Type::Hosts
+        | Type::Files
         | Type::Methods
         | Type::UrlPaths
         | Type::Names

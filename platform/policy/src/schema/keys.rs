@@ -39,10 +39,14 @@ pub enum Type {
     Size(u64),
     /// A list of paths.
     Paths,
+    /// A list of files, absolute or from `~`.
+    Files,
     /// A host.
     Host,
     /// A list of hosts.
     Hosts,
+    /// A proxy, as `http://HOST:PORT`.
+    Proxy,
     /// A list of methods of HTTP.
     Methods,
     /// A list of paths of URLs.
@@ -69,6 +73,7 @@ impl Type {
         match self {
             Self::Choices(_)
             | Self::Paths
+            | Self::Files
             | Self::Hosts
             | Self::Methods
             | Self::UrlPaths
@@ -80,6 +85,7 @@ impl Type {
             | Self::Rules(_) => true,
             Self::Text
             | Self::Host
+            | Self::Proxy
             | Self::Version
             | Self::Date
             | Self::Boolean
@@ -331,7 +337,7 @@ pub const KEYS: [Key; 38] = [
         "network.upstream",
         "Upstream proxy",
         Shape::Preference,
-        Type::Text,
+        Type::Proxy,
         "The organisation's own proxy, through which a session's connections leave the machine.",
         r#""http://proxy.acme.example:3128""#,
     ),
@@ -348,7 +354,7 @@ pub const KEYS: [Key; 38] = [
         "network.ca",
         "Certificate authorities",
         Shape::Rules,
-        Type::Paths,
+        Type::Files,
         "Files of certificates that a session's programs trust, beside those that the system does.",
         r#"["/etc/ssl/acme-root.pem"]"#,
     )

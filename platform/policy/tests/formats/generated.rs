@@ -45,6 +45,8 @@ fn value(takes: Type) -> BoxedStrategy<Value> {
         Type::Paths => texts("(~/|~bob/|/|\\*\\*/)?[a-z*.?]{0,6}(/[a-zö*]{1,5})?"),
         Type::Hosts => texts("(\\*\\.)?[a-z*]{0,6}(\\.example)?(:[0-9]{1,5})?"),
         Type::Host => text("(\\*\\.)?[a-z*]{0,6}(\\.example)?(:[0-9]{1,5})?"),
+        Type::Proxy => text("(http://)?[a-z*]{0,6}(\\.example)?(:[0-9]{1,5})?/?"),
+        Type::Files => texts("(~/|/|C:/)?[a-z*/]{0,6}"),
         Type::Methods => texts("[A-Za-z -]{0,6}"),
         Type::UrlPaths => texts("(/[a-z*%]{0,5}){0,3}"),
         Type::Names => texts("[A-Z*_=]{0,6}"),

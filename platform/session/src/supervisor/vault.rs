@@ -1,11 +1,11 @@
-//! The credentials of one session: what its agent holds in their place, and which of the keychain's
-//! go to which host. A session without any pays nothing,
-//! and the keychain is asked when the first request needs it.
+//! What one session opens TLS for: credentials, of which the agent holds stand-ins and the keychain's
+//! go to the hosts that they are bound to, and requests that are judged. A session without either
+//! pays nothing, and the keychain is asked when the first request needs it.
 
 use crate::credentials::{Credentials, Name};
 use crate::{Paths, credentials_of};
 use chaperone_egress::{Binding, Fetch, Key, OpenError, Opener, Place, Target};
-use chaperone_policy::{Injection, InjectionPlace, NetworkMode, Policy, injections};
+use chaperone_policy::{Injection, InjectionPlace, NetworkMode, Policy, injections, sees_requests};
 use chaperone_sandbox::Plan;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
@@ -55,7 +55,8 @@ pub(super) struct Vault {
     recorded: Mutex<HashSet<(String, Target)>>,
 }
 
-/// Makes what a session with this policy needs; nothing where no credential is bound. `trusted` are
+/// Makes what a session with this policy needs; nothing where no credential is bound and no request
+/// is judged. `trusted` are
 /// certificates, as PEM, that hosts may prove themselves by beside those that this machine trusts.
 pub(super) fn prepare(
     policy: &Policy,
@@ -63,10 +64,14 @@ pub(super) fn prepare(
     trusted: &str,
 ) -> Result<Prepared, VaultError> {
     let bound = injections(policy);
-    if bound.is_empty() {
+    if bound.is_empty() && policy.network().restricts_requests().is_none() {
         return Ok(Prepared::default());
     }
     if policy.network().mode.value == NetworkMode::Direct {
+        if bound.is_empty() {
+            // A policy that judges requests starts no session there, which is said elsewhere.
+            return Ok(Prepared::default());
+        }
         let mode = &policy.network().mode.origin;
         let trouble = format!(
             "no credential is injected in this session: with network.mode = \"direct\" ({mode}) \
@@ -114,9 +119,11 @@ impl Vault {
         bound.flat_map(|(_, bindings)| bindings.iter().map(Arc::clone)).collect()
     }
 
-    /// What opens TLS to a target that something is bound to.
+    /// What opens TLS to a target that something is bound to, or whose requests are judged.
     pub(super) fn opener(&self, policy: &Policy, target: &Target) -> Option<Arc<Opener>> {
-        (!self.bindings(policy, target).is_empty()).then(|| Arc::clone(&self.opener))
+        let is_opened = sees_requests(policy, &target.host.to_string(), target.port)
+            || !self.bindings(policy, target).is_empty();
+        is_opened.then(|| Arc::clone(&self.opener))
     }
 
     /// Whether that a credential goes to this target is yet to be recorded; notes its use.
