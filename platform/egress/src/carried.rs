@@ -8,7 +8,7 @@ use crate::inspect::is_request;
 use crate::rewound::Rewound;
 use crate::serve::{Permit, Tunnel};
 use crate::target::Target;
-use crate::tunnel::{read_more, write_all};
+use crate::tunnel::{last_word, read_more};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -44,7 +44,7 @@ async fn tell(inside: TcpStream, failure: Failure) {
     }
     if first.first() == Some(&HANDSHAKE) {
         // The client may have gone.
-        let _ = write_all(&inside, &ALERT).await;
+        let _ = last_word(&inside, &ALERT).await;
     } else {
         http::refuse(Rewound::new(inside, first), failure).await;
     }

@@ -4,7 +4,7 @@ use crate::Question;
 use crate::dial::Way;
 use crate::hello::{Hello, hello};
 use crate::target::{Host, Target};
-use crate::tunnel::{read_more, write_all};
+use crate::tunnel::{last_word, read_more};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -85,7 +85,7 @@ pub(crate) async fn agreeing(
     // It is refused whatever the answer; that it was recorded is what is waited for.
     let _ = way.ask(target, Question::Disagreement(said)).await;
     if matches!(first[..], [crate::hello::HANDSHAKE, ..]) {
-        let _ = write_all(inside, &ALERT).await;
+        let _ = last_word(inside, &ALERT).await;
     }
     Err(ErrorKind::PermissionDenied.into())
 }
@@ -106,7 +106,7 @@ pub(crate) async fn unseen(
         return Ok(());
     }
     if encrypted {
-        let _ = write_all(inside, &DENIED).await;
+        let _ = last_word(inside, &DENIED).await;
     }
     Err(ErrorKind::PermissionDenied.into())
 }

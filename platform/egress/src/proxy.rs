@@ -6,7 +6,7 @@ use crate::rewound::Rewound;
 use crate::serve::{Permit, Tunnel};
 use crate::socks::{self, Message, Reply};
 use crate::target::Target;
-use crate::tunnel::{read_more, write_all};
+use crate::tunnel::{last_word, read_more, write_all};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn serve_socks(way: Arc<Way>, inside: TcpStream, permit: Permit) -> io::Re
                 Failure::Refused(_) => Reply::NotAllowed,
                 Failure::Unreachable(_) => Reply::Unreachable,
             };
-            return write_all(&inside, &reply.bytes()).await;
+            return last_word(&inside, &reply.bytes()).await;
         }
     };
     write_all(&inside, &Reply::Connected.bytes()).await?;
@@ -87,7 +87,7 @@ async fn message<T>(
                 return Ok(message);
             }
             Message::Refused(reply) => {
-                write_all(inside, &reply.bytes()).await?;
+                last_word(inside, &reply.bytes()).await?;
                 return Err(ErrorKind::InvalidData.into());
             }
             Message::Unfinished if bytes.len() > LONGEST => {

@@ -7,11 +7,16 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// What is read at a time. All tunnels share this room; only what the other side does not take at
 /// once is kept for it, and nothing more is read until it has.
 const PIECE: usize = 128 * 1024;
+
+/// How long a client is heard that nothing more is said to.
+const LINGERING: Duration = Duration::from_secs(1);
 
 thread_local! {
     static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -103,6 +108,22 @@ pub(crate) async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()
         }
     }
     Ok(())
+}
+
+/// The last that is said to a client before its connection is closed. What it still says is read for
+/// a moment and thrown away: to close before would reset the connection, and what was said last could
+/// be lost with it (RFC 9112, section 9.6).
+pub(crate) async fn last_word(to: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    write_all(to, bytes).await?;
+    SockRef::from(to).shutdown(Shutdown::Write)?;
+    let rest = async {
+        let mut heard = Vec::new();
+        while read_more(to, &mut heard).await? != 0 {
+            heard.clear();
+        }
+        Ok(())
+    };
+    timeout(LINGERING, rest).await.unwrap_or(Ok(()))
 }
 
 /// Reads what there is; nothing at the end of the stream.

@@ -138,8 +138,7 @@ const KEYS = {
   },
   'network.upstream': {
     title: 'Upstream proxy',
-    about:
-      "The organisation's own proxy, through which a session's connections leave the machine.",
+    about: "The organisation's own proxy, through which a session's connections leave the machine.",
     takes: 'text',
     example: '"http://proxy.acme.example:3128"',
     merge: 'preference',
