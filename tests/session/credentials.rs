@@ -150,9 +150,11 @@ fn the_host_sees_the_key_and_the_session_does_not_in_both_tiers() -> Result<()> 
         assert!(seen.contains(&format!("Authorization: Bearer {REAL}\r\n")), "{seen}");
         assert!(!seen.contains(held), "{seen}");
     }
-    let events = stage.place.events(["--kind", "connect"])?;
-    let used =
-        |event: &&Value| event["rule"].as_str().is_some_and(|own| own.contains("inject acme"));
+    let events = stage.place.events(["--kind", "credential"])?;
+    let used = |event: &&Value| {
+        event["detail"]["name"] == "acme"
+            && event["rule"].as_str().is_some_and(|own| own.contains("inject acme"))
+    };
     assert_eq!(events.iter().filter(used).count(), 2, "{events:?}");
     assert!(events.iter().all(|event| !event.to_string().contains(REAL)));
     let list = stage.place.chaperone(["secret", "list", "--json"])?.output()?;

@@ -154,6 +154,16 @@ fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> 
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n";
     assert_eq!(reached["received"], answer.len());
     assert!(reached["sent"].as_u64().is_some_and(|bytes| bytes > 20), "{reached}");
+    // The last way of the list was the last to connect.
+    let asks = |host: &serde_json::Value, port: u16| {
+        let last = "curl -sS --noproxy '' -x socks5://127.0.0.1:";
+        let commands = host["commands"].as_array().map_or(&[][..], Vec::as_slice);
+        let [command] = commands else { return false };
+        let command = command.as_str().unwrap_or_default();
+        command.starts_with(last) && command.ends_with(&format!(" http://127.0.0.1:{port}/"))
+    };
+    assert!(asks(reached, named.port), "{reached}");
+    assert!(asks(refused, other.port), "{refused}");
     let allowed =
         events.iter().find(|event| event["decision"] == "allow").context("a connection")?;
     assert_eq!(allowed["action"], format!("127.0.0.1:{}", named.port));

@@ -10,6 +10,12 @@ use std::path::Path;
 /// The detail that says how enforcement would have decided what was only observed.
 const OBSERVED: &str = "observed";
 
+/// The detail that says which credential was used.
+pub(crate) const NAME: &str = "name";
+
+/// The detail that says which command asked for a connection.
+pub(crate) const ASKED_BY: &str = "asked_by";
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,6 +38,8 @@ pub enum EventKind {
     Traffic,
     /// A signature was about to be made with one of the user's keys.
     Sign,
+    /// The first request of a session that gets a credential was about to be sent to a host.
+    Credential,
     /// A person is asked.
     Request,
     /// A request was answered, or expired.
@@ -64,6 +72,7 @@ impl EventKind {
             Self::Http => "http",
             Self::Traffic => "traffic",
             Self::Sign => "sign",
+            Self::Credential => "credential",
             Self::Request => "request",
             Self::Answer => "answer",
             Self::Withdrawn => "withdrawn",
@@ -277,6 +286,13 @@ impl NewEvent {
         event.detail("connections", connections).detail("sent", sent).detail("received", received)
     }
 
+    /// The credential of this name was about to be put into a request to a host, for the first time
+    /// in the session.
+    pub fn credential(name: &str, host: &str, port: u16, decision: &Decision) -> Self {
+        let event = Self::new(EventKind::Credential).about(address(host, port));
+        event.with(decision).detail(NAME, name)
+    }
+
     /// A signature was about to be made with the key of this fingerprint; `namespace` says what for,
     /// where it is one of a file.
     pub fn sign(key: &str, namespace: Option<&str>, decision: &Decision) -> Self {
@@ -360,6 +376,12 @@ impl NewEvent {
             .collect();
         insert(&mut program, "environment", environment.into());
         self.private("program", program)
+    }
+
+    /// Says which command it belongs to (erasable); an empty one says nothing.
+    #[must_use]
+    pub fn asked_by(self, command: &[String]) -> Self {
+        self.private(ASKED_BY, command)
     }
 
     /// Takes over a decision: answer, rule, origin and reason.

@@ -39,7 +39,9 @@ mod verify;
 pub use error::Error;
 pub use event::{Event, EventKind, NewEvent, Start};
 pub use hash::{Hash, Tree, leaf_hash};
-pub use index::{Cursor, Filter, HostReport, Index, Observed, Page, SessionState, SessionSummary};
+pub use index::{
+    CredentialUse, Cursor, Filter, HostReport, Index, Observed, Page, SessionState, SessionSummary,
+};
 pub use key::{DeviceKey, PublicKey};
 pub use redact::Redactor;
 pub use report::{LogReport, Problem, ProblemKind, Report, SegmentReport, SegmentState};

@@ -38,7 +38,8 @@ pub(crate) enum Subcommands {
     /// The hosts that sessions reached, asked for or were refused, and what went there
     #[command(after_help = "\
 Bytes are what went over the session's proxy and relays. They are known when a session has ended:
-while it runs, and where its supervisor was killed, there is a dash.")]
+while it runs, and where its supervisor was killed, there is a dash. Commands are the first of each
+session that connected there, and those that were asked about, as far as they are known.")]
     Hosts {
         /// Only of this session; `last` for the latest
         #[arg(long, value_name = "ID")]
@@ -47,7 +48,7 @@ while it runs, and where its supervisor was killed, there is a dash.")]
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
         /// [{"host","allowed","asked","refused","connections","sent","received","first","last",
-        /// "sessions"}]
+        /// "sessions","commands"}]
         #[arg(long)]
         json: bool,
     },
@@ -205,8 +206,21 @@ fn print_hosts(hosts: &[HostReport]) -> anyhow::Result<()> {
             bytes(own.sent),
             bytes(own.received),
         )?;
+        for command in &own.commands {
+            let command = shortened(&visible(command));
+            writeln!(out, "    {QUIET}{command}{QUIET:#}")?;
+        }
     }
     Ok(())
+}
+
+/// The beginning of a command that is longer than a line.
+fn shortened(command: &str) -> String {
+    const ROOM: usize = 100;
+    match command.char_indices().nth(ROOM) {
+        Some((end, _)) => format!("{}…", command.get(..end).unwrap_or(command)),
+        None => command.to_owned(),
+    }
 }
 
 /// Bytes to three digits at most, in binary units.

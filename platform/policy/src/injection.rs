@@ -100,6 +100,8 @@ impl Injection {
 pub struct CredentialsPolicy {
     /// What goes where; only managed entries where the list is closed.
     pub inject: Vec<Sourced<Injection>>,
+    /// What would go where in sessions that its condition is for, and this is none.
+    pub elsewhere: Vec<Sourced<Injection>>,
     /// Set where a managed layer closes the list.
     pub closed: Option<Origin>,
 }
@@ -270,6 +272,21 @@ mod tests {
         let closed = policy("[credentials]\nclosed = true\n", &entry("two", "two.example", ""), "");
         assert_eq!(names(&closed), [] as [&str; 0]);
         assert_eq!(names(&policy("credentials = 1\n", &entry("a", "a.example", ""), "")), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_for_other_agents_is_known_and_does_not_hold_here() {
+        let bound = policy(
+            "",
+            &(entry("one", "one.example", "when = { agent = \"codex\" }\n")
+                + &entry("two", "two.example", "when = { os = \"linux\" }\n")),
+            "",
+        );
+        assert_eq!(names(&bound), ["credentials.inject two two.example"]);
+        assert_eq!(lost(&bound), ["it holds when agent = codex"]);
+        let elsewhere = &bound.credentials().elsewhere;
+        let elsewhere: Vec<String> = elsewhere.iter().map(|own| own.value.name()).collect();
+        assert_eq!(elsewhere, ["credentials.inject one one.example"]);
     }
 
     #[test]

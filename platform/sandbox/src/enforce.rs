@@ -81,6 +81,14 @@ pub struct Holder {
     pub is_install_script: bool,
 }
 
+impl Holder {
+    /// The command as a history tells it: of the agent itself its name alone, since its command line
+    /// holds what it is told of the session.
+    pub fn told(&self) -> &[String] {
+        if self.chain.len() == 1 { &self.chain } else { &self.command }
+    }
+}
+
 /// A process above the one that acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ancestor {

@@ -285,6 +285,7 @@ export type EventKind =
   | 'read'
   | 'write'
   | 'sign'
+  | 'credential'
   | 'request'
   | 'answer'
   | 'withdrawn'

@@ -206,7 +206,7 @@ export type EventFilter = {
 };
 
 /**  The kinds of events that the window tells apart. */
-export type EventKind = "session-start" | "session-end" | "command" | "connect" | "http" | "traffic" | "read" | "write" | "sign" | "request" | "answer" | "withdrawn" | "stop" | "continue" | "left-over" | "finding";
+export type EventKind = "session-start" | "session-end" | "command" | "connect" | "http" | "traffic" | "read" | "write" | "sign" | "credential" | "request" | "answer" | "withdrawn" | "stop" | "continue" | "left-over" | "finding";
 
 /**  A page of events, newest first. */
 export type EventPage = {

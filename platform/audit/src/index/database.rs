@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Changes whenever the schema does: an index of another version is built anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     // One at a time: switching a new database to its log does not wait for others that do.

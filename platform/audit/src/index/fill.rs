@@ -2,7 +2,7 @@
 //! the segments that are open are read on from where reading stopped.
 
 use super::query::{facets, first_id};
-use super::{SHIFT, observed};
+use super::{SHIFT, hosts, observed};
 use crate::device::{Entry, Line};
 use crate::error::During;
 use crate::event::{Event, EventKind};
@@ -42,7 +42,7 @@ pub(super) fn refresh(layout: &Layout, db: &mut Connection) -> Result<u64> {
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change.execute_batch(
             "DELETE FROM events; DELETE FROM sessions; DELETE FROM words; DELETE FROM observed;
-             UPDATE log SET read = 0;",
+             DELETE FROM hosts; UPDATE log SET read = 0;",
         )?;
         change.commit()?;
     }
@@ -306,6 +306,7 @@ impl Inserter<'_> {
         self.change
             .prepare_cached("INSERT INTO words (rowid, text, facets) VALUES (?, ?, ?)")?
             .execute((id, words(event), facets_of(self.number, event)))?;
+        hosts::add(self.change, self.number, event)?;
         let count = |verdict: Verdict| u64::from(event.decision == Some(verdict));
         let time = event.time.as_millisecond();
         self.change
@@ -403,6 +404,7 @@ fn forget(change: &Transaction<'_>, number: i64) -> Result<()> {
         [number],
     )?;
     change.execute("DELETE FROM events WHERE session = ?", [number])?;
+    change.execute("DELETE FROM hosts WHERE session = ?", [number])?;
     change.execute(
         "UPDATE sessions SET records_read = 0, contents_read = 0, start = NULL, exit = NULL,
          events = 0, allowed = 0, asked = 0, denied = 0 WHERE number = ?",
@@ -436,6 +438,9 @@ fn erase(layout: &Layout, change: &Transaction<'_>, session: &str, seq: u64) -> 
         "INSERT INTO words (rowid, text, facets) VALUES (?, ?, ?)",
         (id, words(&event), facets_of(number, &event)),
     )?;
+    if hosts::is_about(&event.kind) {
+        hosts::renew(change, number)?;
+    }
     if event.kind == EventKind::SessionStart {
         change.execute(
             "UPDATE sessions SET start = ? WHERE number = ?",

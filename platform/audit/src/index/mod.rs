@@ -2,6 +2,7 @@
 //! session waits for it: a supervisor reads it where a connection is asked for to a host that no list
 //! names, and without it no host is familiar.
 
+mod credentials;
 mod database;
 mod fill;
 mod hosts;
@@ -12,6 +13,7 @@ use crate::Result;
 use crate::event::{Event, EventKind};
 use crate::layout::Layout;
 use chaperone_policy::Verdict;
+pub use credentials::CredentialUse;
 use database::{connect, is_damage, prepare, remove};
 pub use hosts::HostReport;
 use jiff::Timestamp;
@@ -254,8 +256,8 @@ impl Index {
         self.read(|db| observed::report(db, since))
     }
 
-    /// The hosts that a session was about, or all sessions were since then, in the order in which
-    /// they were first heard of.
+    /// The hosts that a session was about, or all sessions were that heard of one since then, in the
+    /// order in which they were first heard of.
     ///
     /// # Errors
     /// If the index cannot be read.
@@ -265,6 +267,23 @@ impl Index {
         since: Option<Timestamp>,
     ) -> Result<Vec<HostReport>> {
         self.read(|db| hosts::hosts(db, session, since))
+    }
+
+    /// What each session had to do with one `host:port`, by the sessions' ids, the latest first. None
+    /// is about the hosts that were too many to be told apart.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn host(&mut self, host: Option<&str>) -> Result<Vec<(String, HostReport)>> {
+        self.read(|db| hosts::sessions(db, host))
+    }
+
+    /// The last use of each credential, by name.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn credentials(&mut self) -> Result<Vec<CredentialUse>> {
+        self.read(credentials::last)
     }
 
     /// One event.

@@ -44,6 +44,24 @@ CREATE INDEX events_kind ON events (kind);
 CREATE INDEX events_observed ON events (observed, id DESC, session) WHERE observed IS NOT NULL;
 CREATE INDEX events_decision ON events (decision) WHERE decision IS NOT NULL;
 
+-- What a session had to do with a host, summed up. The empty host stands for those that were too many
+-- to be told apart; what is known only when a session has ended is NULL before.
+CREATE TABLE hosts (
+    session INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    allowed INTEGER NOT NULL,
+    asked INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    connections INTEGER,
+    sent INTEGER,
+    received INTEGER,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    -- Those that are known to have asked, as a JSON list, the first first.
+    commands TEXT NOT NULL DEFAULT '[]',
+    PRIMARY KEY (session, host)
+) WITHOUT ROWID;
+
 -- The facets are words that a filter looks for, so that a search among a million events with a
 -- filter costs no more than one without.
 CREATE VIRTUAL TABLE words USING fts5 (

@@ -427,10 +427,13 @@ fn hosts_are_put_together_from_what_was_decided_and_what_went_there() {
     let decided = |action: &Action, verdict: Verdict| NewEvent::decided(action, &decision(verdict));
     let first = begin(folder.path(), "a");
     for event in [
-        decided(&connect("api.example"), Verdict::Allow),
+        decided(&connect("api.example"), Verdict::Allow).asked_by(&words(&["npm", "ci"])),
+        NewEvent::credential("acme", "api.example", 443, &decision(Verdict::Allow)),
         decided(&request("GET", "/x"), Verdict::Allow),
         decided(&request("POST", "/x y"), Verdict::Deny),
-        NewEvent::request("a.c1", &connect("new.example"), &decision(Verdict::Ask)),
+        NewEvent::request("a.c1", &connect("new.example"), &decision(Verdict::Ask)).asked_by(
+            &words(&["curl", "-H", "Authorization: Bearer abcdefghijklmnop", "new.example"]),
+        ),
         NewEvent::answer("a.c1", &connect("new.example"), Verdict::Allow, "ada", "once", None),
         // Of a command, whatever its words are.
         NewEvent::request("a.7", &Action::Run(git("new.example:443")), &decision(Verdict::Ask)),
@@ -443,7 +446,8 @@ fn hosts_are_put_together_from_what_was_decided_and_what_went_there() {
         first.append(event).unwrap();
     }
     let second = begin(folder.path(), "b");
-    second.append(decided(&connect("api.example"), Verdict::Allow)).unwrap();
+    let again = decided(&connect("api.example"), Verdict::Allow).asked_by(&words(&["claude"]));
+    second.append(again).unwrap();
 
     let mut index = index(folder.path());
     let told = |reports: Vec<HostReport>| {
@@ -476,4 +480,64 @@ fn hosts_are_put_together_from_what_was_decided_and_what_went_there() {
     assert_eq!(index.hosts(Some("c"), None).unwrap(), []);
     let order: Vec<_> = index.hosts(Some("a"), None).unwrap();
     assert!(order.is_sorted_by_key(|own| own.first));
+
+    let commands = |reports: Vec<HostReport>, host: &str| -> Vec<String> {
+        let own = reports.into_iter().find(|own| own.host.as_deref() == Some(host)).unwrap();
+        own.commands
+    };
+    let all = index.hosts(None, None).unwrap();
+    assert_eq!(commands(all.clone(), "api.example:443"), ["npm ci", "claude"]);
+    let asked = "curl -H 'Authorization: Bearer [redacted:header]' new.example";
+    assert_eq!(commands(all, "new.example:443"), [asked]);
+    let sessions = index.host(Some("api.example:443")).unwrap();
+    let sessions: Vec<_> =
+        sessions.into_iter().map(|(id, own)| (id, own.allowed, own.commands)).collect();
+    let expected = [("b", 1, "claude"), ("a", 2, "npm ci")];
+    assert_eq!(sessions, expected.map(|(id, n, by)| (id.to_owned(), n, vec![by.to_owned()])));
+}
+
+#[test]
+fn what_was_erased_of_a_host_is_no_longer_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let connect = |host: &str| Action::Connect { host: host.into(), port: 443 };
+    let session = begin(folder.path(), "a");
+    for host in ["one.example", "two.example"] {
+        let event = NewEvent::decided(&connect(host), &decision(Verdict::Allow));
+        session.append(event.asked_by(&words(&["fetch", host]))).unwrap();
+    }
+    session.end(NewEvent::session_end(0)).unwrap();
+    let mut index = index(folder.path());
+    let hosts = |index: &mut Index| -> Vec<Option<String>> {
+        index.hosts(None, None).unwrap().into_iter().map(|own| own.host).collect()
+    };
+    let (one, two) = (Some("one.example:443".to_owned()), Some("two.example:443".to_owned()));
+    assert_eq!(hosts(&mut index), [one, two.clone()]);
+    Store::open(folder.path()).unwrap().erase("a", 2).unwrap();
+    index.refresh().unwrap();
+    assert_eq!(hosts(&mut index), [two]);
+}
+
+#[test]
+fn of_each_credential_the_last_use_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let used =
+        |name: &str, host: &str| NewEvent::credential(name, host, 443, &decision(Verdict::Allow));
+    let first = begin(folder.path(), "a");
+    first.append(used("acme", "old.example")).unwrap();
+    first.append(used("other", "other.example")).unwrap();
+    let second = begin(folder.path(), "b");
+    second.append(used("acme", "new.example")).unwrap();
+    let mut index = index(folder.path());
+    let told: Vec<_> = index.credentials().unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|own| (own.name.as_str(), own.session.as_str(), own.host.as_deref()))
+        .collect();
+    let expected =
+        [("acme", "b", Some("new.example:443")), ("other", "a", Some("other.example:443"))];
+    assert_eq!(told, expected);
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }

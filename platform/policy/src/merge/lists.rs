@@ -169,10 +169,11 @@ pub(super) fn credentials(
     let (here, elsewhere): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|own| own.value.when.as_ref().is_none_or(|when| when.holds(context)));
-    losers.extend(elsewhere.into_iter().map(|own| {
+    losers.extend(elsewhere.iter().map(|own| {
         let when = own.value.when.as_ref().map(ToString::to_string).unwrap_or_default();
-        Loser::new(show(&own.value), own.origin, format!("it holds when {when}"))
+        Loser::new(show(&own.value), own.origin.clone(), format!("it holds when {when}"))
     }));
+    let elsewhere = sourced(elsewhere);
     let is_managed = |own: &Entry<Injection>| own.origin.kind.class() == Class::Managed;
     let (managed, below): (Vec<_>, Vec<_>) = here.into_iter().partition(is_managed);
     let mut inject = managed;
@@ -202,7 +203,7 @@ pub(super) fn credentials(
     show_closed("credentials.closed", parts, &closed, merged, |settings| {
         settings.credentials.closed.as_ref()
     });
-    CredentialsPolicy { inject, closed }
+    CredentialsPolicy { inject, elsewhere, closed }
 }
 
 /// The entries of a list that a managed layer may have closed.

@@ -329,6 +329,7 @@ fn kind(kind: &audit::EventKind) -> EventKind {
         audit::EventKind::Http => EventKind::Http,
         audit::EventKind::Traffic => EventKind::Traffic,
         audit::EventKind::Sign => EventKind::Sign,
+        audit::EventKind::Credential => EventKind::Credential,
         audit::EventKind::Request => EventKind::Request,
         audit::EventKind::Answer => EventKind::Answer,
         audit::EventKind::Withdrawn => EventKind::Withdrawn,

@@ -578,6 +578,7 @@ pub enum EventKind {
     Read,
     Write,
     Sign,
+    Credential,
     Request,
     Answer,
     Withdrawn,

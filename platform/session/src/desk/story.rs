@@ -82,6 +82,11 @@ fn line(event: &Event) -> Option<StoryLine> {
             Some(Verdict::Deny) => (About::Reached, refused("was refused", event), exact()),
             _ => (About::Reached, "Signed for git with a key of yours".to_owned(), exact()),
         },
+        EventKind::Credential => {
+            let name = event.detail.get("name").and_then(|value| value.as_str());
+            let which = name.map_or_else(String::new, |name| format!(" {name}"));
+            (About::Reached, format!("Used the credential{which}"), exact())
+        }
         EventKind::Request => (About::Decided, asked(event), exact()),
         EventKind::Answer => (About::Decided, answered(event), exact()),
         EventKind::Withdrawn => {

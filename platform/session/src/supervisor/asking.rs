@@ -142,6 +142,8 @@ struct Wish {
     action: Action,
     /// On one line.
     shown: String,
+    /// The command that asks for a connection, where that is known.
+    by: Vec<String>,
     new: NewRequest,
 }
 
@@ -363,6 +365,7 @@ impl Asking {
             waiter: Waiter::Program(id),
             action,
             shown: shell_words(&exec.command.argv),
+            by: Vec::new(),
             new,
         };
         let put = self.put(wish, policy, move |this, settled| {
@@ -433,7 +436,8 @@ impl Asking {
         let what = words::outward(&action);
         let (asked, waiter) = (decision.clone(), Waiter::Connection(number));
         let shown = what.clone();
-        let wish = Wish { waiter, action, shown, new };
+        let by = holder.map(|holder| holder.told().to_vec()).unwrap_or_default();
+        let wish = Wish { waiter, action, shown, by, new };
         let answer = Arc::new(Mutex::new(Some(answer)));
         let once = Arc::clone(&answer);
         let give = move |ruling| {
@@ -467,10 +471,10 @@ impl Asking {
         settle: impl FnOnce(&Self, Settled<'_>) + Send + 'static,
     ) -> Result<(), String> {
         self.live.watch();
-        let Wish { waiter, action, shown, new } = wish;
+        let Wish { waiter, action, shown, by, new } = wish;
         let name = waiter.name(&self.session);
         self.segment
-            .append(NewEvent::request(&name, &action, &new.decision))
+            .append(NewEvent::request(&name, &action, &new.decision).asked_by(&by))
             .map_err(|error| words::not_recorded(&error))?;
         let this = Arc::clone(self);
         let about = action.clone();

@@ -27,6 +27,9 @@ use std::thread;
 /// More refused hosts than this are not remembered: an agent does not fill the memory.
 const MOST_REFUSED: usize = 1024;
 
+/// Nor are more targets than this.
+const MOST_REACHED: usize = 1024;
+
 /// The key of the policy that binds credentials to hosts.
 const INJECT: &str = "credentials.inject";
 
@@ -85,9 +88,14 @@ pub(super) struct Gate {
     refused: Mutex<BTreeSet<(String, u16)>>,
     /// What somebody has allowed.
     allowed: Arc<Mutex<HashSet<Target>>>,
+    /// What was connected to: of the first connection it is recorded who asks.
+    reached: Mutex<HashSet<Target>>,
     /// The session's credentials, where it has any.
     vault: Option<Vault>,
 }
+
+/// What is wanted, and who wants it, as far as that is known.
+type Wish = (Action, Option<Holder>);
 
 impl Judge for Gate {
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting> {
@@ -105,7 +113,8 @@ impl Judge for Gate {
                     Some(decision) => {
                         // It is the address that would have to be named.
                         let host = Host::Address(address);
-                        self.settle(&policy, target, host, connecting(target), decision, answer);
+                        let wish = (connecting(target), None);
+                        self.settle(&policy, target, host, wish, decision, answer);
                     }
                 }
             }
@@ -117,13 +126,13 @@ impl Judge for Gate {
                     reason: format!("The connection was opened to {}, and {said}.", target.host),
                 };
                 // It is about no host that a policy could allow, so it ends while one observes, too.
-                self.refuse(connecting(target), decision, answer);
+                self.refuse((connecting(target), None), decision, answer);
             }
             Question::Unseen(why) => {
                 let decision = self.unseen(&policy, target, &why);
                 // A rule that only observes would see nothing of it either.
-                let action = connecting(target);
-                self.settle(&policy, target, target.host.clone(), action, decision, answer);
+                let wish = (connecting(target), None);
+                self.settle(&policy, target, target.host.clone(), wish, decision, answer);
             }
             Question::Credential(name) => {
                 if !self.vault.as_ref().is_some_and(|vault| vault.is_first(&name, target)) {
@@ -131,23 +140,18 @@ impl Judge for Gate {
                     return None;
                 }
                 let reason = format!("The credential {name:?} is bound to this host.");
-                let decision = self.bound(&policy, target, Verdict::Allow, reason);
-                self.settle(
-                    &policy,
-                    target,
-                    target.host.clone(),
-                    connecting(target),
-                    decision,
-                    answer,
-                );
+                let decision = self.bound(&policy, target, Some(&name), Verdict::Allow, reason);
+                let host = target.host.to_string();
+                let event = NewEvent::credential(&name, &host, target.port, &decision);
+                answer(self.recorded(event));
             }
             Question::Foreign(said) => {
                 let reason = format!(
                     "A host that a credential is bound to takes no other, and here {said}. Use what \
                      stands in the session's environment: it is replaced on its way."
                 );
-                let decision = self.bound(&policy, target, Verdict::Deny, reason);
-                self.refuse(connecting(target), decision, answer);
+                let decision = self.bound(&policy, target, None, Verdict::Deny, reason);
+                self.refuse((connecting(target), None), decision, answer);
             }
             Question::Distrusted(said) => {
                 let reason = format!(
@@ -156,8 +160,8 @@ impl Judge for Gate {
                      trusts only certificates of its own cannot reach this host here.",
                     target.host
                 );
-                let decision = self.bound(&policy, target, Verdict::Deny, reason);
-                self.refuse(connecting(target), decision, answer);
+                let decision = self.bound(&policy, target, None, Verdict::Deny, reason);
+                self.refuse((connecting(target), None), decision, answer);
             }
         }
         None
@@ -203,20 +207,23 @@ impl Gate {
             asked: AtomicU64::new(0),
             refused: Mutex::default(),
             allowed: Arc::default(),
+            reached: Mutex::default(),
             vault,
         })
     }
 
-    /// What is decided because a credential is bound to a target.
+    /// What is decided because a credential, this one or any, is bound to a target.
     fn bound(
         &self,
         policy: &Policy,
         target: &Target,
+        credential: Option<&str>,
         verdict: Verdict,
         reason: String,
     ) -> Decision {
         let host = target.host.to_string();
-        let by = policy.credentials().bound_to(&host, target.port).next();
+        let mut all = policy.credentials().bound_to(&host, target.port);
+        let by = all.find(|own| credential.is_none_or(|name| own.value.secret == name));
         let rule = by.map_or_else(|| INJECT.to_owned(), |own| own.value.name());
         let origin = by.map_or_else(Origin::built_in, |own| own.origin.clone());
         Decision { verdict, rule: Some(rule), origin, reason }
@@ -297,7 +304,15 @@ impl Gate {
             _ => self.asking.decide_at_once(policy, now, &action),
         };
         if !wants_familiarity(&decision) && !self.asks(policy, &action, &decision) {
-            self.settle(policy, target, target.host.clone(), action, decision, answer);
+            match client.filter(|_| self.is_new(target)) {
+                None => {
+                    let wish = (action, None);
+                    self.settle(policy, target, target.host.clone(), wish, decision, answer);
+                }
+                Some(client) => {
+                    self.settle_with_asker(policy, target, client, action, decision, answer)
+                }
+            }
             return None;
         }
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
@@ -322,6 +337,32 @@ impl Gate {
         looked.ok().map(|_| Box::new(withdraw) as Waiting)
     }
 
+    /// Whether this is the first connection of the session to a target, as far as is remembered.
+    fn is_new(&self, target: &Target) -> bool {
+        let mut reached = lock(&self.reached);
+        reached.len() < MOST_REACHED && reached.insert(target.clone())
+    }
+
+    /// Carries a decision out, and records with it which command asks: it is looked up for the first
+    /// connection to each target, for which the others do not wait.
+    fn settle_with_asker(
+        &self,
+        policy: &Arc<Policy>,
+        target: &Target,
+        client: SocketAddr,
+        action: Action,
+        decision: Decision,
+        answer: Answer,
+    ) {
+        let Some(gate) = self.own.upgrade() else { return };
+        let (policy, target) = (Arc::clone(policy), target.clone());
+        // Without a thread the answer is dropped, which refuses.
+        let _ = thread::Builder::new().name("asker".into()).spawn(move || {
+            let wish = (action, gate.asking.holder(client));
+            gate.settle(&policy, &target, target.host.clone(), wish, decision, answer);
+        });
+    }
+
     /// Whether somebody has to be asked.
     fn asks(&self, policy: &Policy, action: &Action, decision: &Decision) -> bool {
         let now = Timestamp::now();
@@ -334,20 +375,20 @@ impl Gate {
         number: u64,
         policy: &Arc<Policy>,
         target: &Target,
-        (action, holder): (Action, Option<Holder>),
+        wish: Wish,
         decision: Decision,
         answer: Answer,
     ) {
-        if !self.asks(policy, &action, &decision) {
-            return self.settle(policy, target, target.host.clone(), action, decision, answer);
+        if !self.asks(policy, &wish.0, &decision) {
+            return self.settle(policy, target, target.host.clone(), wish, decision, answer);
         }
         if !self.asking.somebody_is_there() && !self.asking.somebody_may_come() {
             let decision = unattended(policy, decision);
-            return self.settle(policy, target, target.host.clone(), action, decision, answer);
+            return self.settle(policy, target, target.host.clone(), wish, decision, answer);
         }
-        let connects = matches!(action, Action::Connect { .. });
+        let connects = matches!(wish.0, Action::Connect { .. });
         let (allowed, asked) = (Arc::clone(&self.allowed), target.clone());
-        self.asking.ask_outward(number, (action, holder), &decision, policy, move |ruling| {
+        self.asking.ask_outward(number, wish, &decision, policy, move |ruling| {
             answer(match ruling {
                 Ok(()) => {
                     if connects {
@@ -379,14 +420,15 @@ impl Gate {
         policy: &Policy,
         target: &Target,
         host: Host,
-        action: Action,
+        wish: Wish,
         decision: Decision,
         answer: Answer,
     ) {
-        let would = observed(policy, Timestamp::now(), &action, &decision);
+        let (action, holder) = &wish;
+        let would = observed(policy, Timestamp::now(), action, &decision);
         let event = match would {
-            Some(would) => NewEvent::observed(&action, &decision, would),
-            None if decision.verdict == Verdict::Allow => NewEvent::decided(&action, &decision),
+            Some(would) => NewEvent::observed(action, &decision, would),
+            None if decision.verdict == Verdict::Allow => NewEvent::decided(action, &decision),
             None => {
                 // What a rule says of requests is learned from no host.
                 if matches!(action, Action::Connect { .. }) {
@@ -395,21 +437,26 @@ impl Gate {
                         refused.insert((host.to_string(), target.port));
                     }
                 }
-                return self.refuse(action, decision, answer);
+                return self.refuse(wish, decision, answer);
             }
         };
-        answer(match self.segment.append(event) {
+        answer(self.recorded(event.asked_by(command(holder.as_ref()))));
+    }
+
+    /// Allows what could be recorded.
+    fn recorded(&self, event: NewEvent) -> Ruling {
+        match self.segment.append(event) {
             Ok(_) => Ruling::Allow,
             Err(error) => Ruling::Deny(words::not_recorded(&error)),
-        });
+        }
     }
 
     /// A refusal reaches the disk before it is said, for which other connections do not wait.
-    fn refuse(&self, action: Action, decision: Decision, answer: Answer) {
+    fn refuse(&self, (action, holder): Wish, decision: Decision, answer: Answer) {
         let segment = Arc::clone(&self.segment);
         // Without a thread the answer is dropped, which refuses as well.
         let _ = thread::Builder::new().name("refusal".into()).spawn(move || {
-            let event = NewEvent::decided(&action, &decision);
+            let event = NewEvent::decided(&action, &decision).asked_by(command(holder.as_ref()));
             answer(Ruling::Deny(match segment.append(event) {
                 Ok(_) => words::denied(&words::outward(&action), &decision),
                 Err(error) => words::not_recorded(&error),
@@ -441,6 +488,11 @@ fn requesting(target: &Target, asked: Asked) -> Action {
     let Asked { method, path, upgrade, overridden } = asked;
     let (host, port) = (target.host.to_string(), target.port);
     Action::Http(HttpRequest { host, port, method, path, upgrade, overridden })
+}
+
+/// The command that asks, as far as that is known.
+fn command(holder: Option<&Holder>) -> &[String] {
+    holder.map_or(&[], Holder::told)
 }
 
 /// Who asks, as familiarity takes it.
