@@ -56,6 +56,17 @@ enum Tier {
     Reduced,
 }
 
+impl Tier {
+    /// Leaves a command no more than this.
+    fn leave(self, command: &mut Command) {
+        if self == Self::Reduced {
+            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+            // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
+            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+        }
+    }
+}
+
 /// A line of shell in the full tier and in the reduced one; `hosts` says where names lead.
 fn in_both_tiers(
     place: &Place,
@@ -68,11 +79,7 @@ fn in_both_tiers(
         if let Some(hosts) = hosts {
             with_names(&mut command, hosts);
         }
-        if tier == Tier::Reduced {
-            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-            // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-            unsafe { command.pre_exec(move || without_namespaces(ids)) };
-        }
+        tier.leave(&mut command);
         check(tier, command.output()?)?;
     }
     Ok(())

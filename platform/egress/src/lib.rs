@@ -14,6 +14,7 @@ pub mod dns;
 pub mod hello;
 mod http;
 mod inspect;
+mod lookups;
 mod names;
 mod open;
 mod proxy;

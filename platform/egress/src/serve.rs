@@ -7,7 +7,7 @@ use crate::inspect::Inside as Said;
 use crate::names::Names;
 use crate::rewound::Rewound;
 use crate::target::{Host, Target};
-use crate::{Judge, Question, carried, dns, http, inspect, open, proxy, tunnel};
+use crate::{Judge, Question, carried, http, inspect, lookups, open, proxy, tunnel};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener as Listener, UdpSocket};
@@ -25,10 +25,8 @@ const MOST_CONNECTIONS: usize = 4096;
 const FILES: u64 = 2 * MOST_CONNECTIONS as u64 + 256;
 /// Threads that resolve names, at most.
 const RESOLVERS: usize = 16;
-/// What is read of a look-up: the question stands at its beginning.
-const LONGEST_QUERY: usize = 1024;
 /// When the system has no more descriptors, how long until it is asked again.
-const BREATH: Duration = Duration::from_millis(50);
+pub(crate) const BREATH: Duration = Duration::from_millis(50);
 
 /// What stands behind a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +35,8 @@ pub enum Entrance {
     Proxy,
     /// A relay: every connection goes to this target.
     Relay(Target),
-    /// What connected to a name's address: each goes where it wanted to.
+    /// What connected to a name's address: each goes where it wanted to. What wanted to go to a
+    /// resolver looks names up.
     Carried,
 }
 
@@ -46,8 +45,8 @@ pub type Wanted = dyn Fn(SocketAddr) -> Option<SocketAddrV4> + Send + Sync;
 
 /// What names are answered with inside.
 pub struct Inside {
-    /// Where they are looked up.
-    pub resolver: UdpSocket,
+    /// Where they are looked up by datagrams, if they are.
+    pub resolver: Option<UdpSocket>,
     /// The names.
     pub names: Arc<Names>,
     /// Where what is carried wanted to go.
@@ -85,7 +84,7 @@ pub fn serve_with_names(
     resolve: Arc<Resolve>,
 ) -> io::Result<()> {
     let (resolver, names, wanted) = match inside {
-        Some(Inside { resolver, names, wanted }) => (Some(resolver), Some(names), Some(wanted)),
+        Some(Inside { resolver, names, wanted }) => (resolver, Some(names), Some(wanted)),
         None => (None, None, None),
     };
     let way = Arc::new(Way { client: None, judge, connections, resolve, names });
@@ -148,26 +147,10 @@ fn run(
             tokio::spawn(accept(entrance, listener, wanted, way, room));
         }
         if let (Some(resolver), Some(names)) = (resolver, way.names.clone()) {
-            tokio::spawn(look_up(tokio::net::UdpSocket::from_std(resolver)?, names));
+            tokio::spawn(lookups::datagrams(tokio::net::UdpSocket::from_std(resolver)?, names));
         }
         std::future::pending().await
     })
-}
-
-/// Answers what is asked.
-async fn look_up(resolver: tokio::net::UdpSocket, names: Arc<Names>) {
-    let mut query = [0; LONGEST_QUERY];
-    loop {
-        let asked = resolver.recv_from(&mut query).await;
-        let Ok((count, from)) = asked else {
-            tokio::time::sleep(BREATH).await;
-            continue;
-        };
-        if let Some(answer) = dns::answer(query.get(..count).unwrap_or_default(), &names) {
-            // Whoever asked may have gone.
-            let _ = resolver.send_to(&answer, from).await;
-        }
-    }
 }
 
 async fn accept(
@@ -191,11 +174,13 @@ async fn accept(
                     }
                     Entrance::Carried => {
                         let at = wanted.as_ref().and_then(|wanted| wanted(from));
-                        let names = way.names.as_ref().zip(at);
-                        // An address that stands for nothing leads nowhere.
-                        if let Some(target) = names.and_then(|(names, at)| names.target(at)) {
+                        let Some((names, at)) = way.names.clone().zip(at) else { continue };
+                        if let Some(target) = names.target(at) {
                             drop(tokio::spawn(carried::serve(way, target, inside, permit)));
+                        } else if at.port() == lookups::PORT && at.ip().is_loopback() {
+                            drop(tokio::spawn(lookups::stream(inside, names, permit)));
                         }
+                        // Any other address stands for nothing, and leads nowhere.
                     }
                 }
             }

@@ -1,10 +1,10 @@
-//! Addresses that no machine has: inside a session with a network of its own they stand for names,
-//! and what connects to them is carried to the supervisor, which knows the name.
+//! Addresses that no machine has: inside a session they stand for names, and what connects to them is
+//! carried to the supervisor, which knows the name.
 
 use crate::enforce::Descriptor;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where connections wanted to go that arrive at the supervisor instead. What never arrives is
 /// forgotten when its port is used again, so there are no more than ports.
@@ -17,6 +17,10 @@ impl Carried {
     pub const FIRST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
     /// How many of the first bits they share.
     pub const BITS: u32 = 15;
+
+    /// Where names are looked up inside: what programs ask that are told of no other place. Over TCP
+    /// it is also where those wanted to go that meant another resolver.
+    pub const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
 
     /// Whether an address stands for a name.
     pub fn stands_for_a_name(address: Ipv4Addr) -> bool {
@@ -40,15 +44,14 @@ impl Carried {
     }
 }
 
-/// How names are answered inside, and how what connects to them reaches the supervisor.
+/// How names are answered in a network of the session's own, and how what connects to them reaches
+/// the supervisor.
 #[derive(Debug)]
 pub struct Names {
     /// Accepting on it gives what was carried.
     pub arrivals: Descriptor,
     /// A datagram socket, on which names are looked up.
     pub resolver: Descriptor,
-    /// Where what arrives wanted to go.
-    pub carried: Arc<Carried>,
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub use enforce::{
 pub use machine::{Capability, Machine, Status};
 pub use plan::{
     Access, AgentAccess, Disk, Entry, GuardedBut, Kind, Limits, Loss, MapDisk, Network, Next,
-    PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay, Seen, Tier,
-    plan, refused_network,
+    Outside, PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay,
+    Seen, Tier, plan, refused_network,
 };
 pub use refusal::{FileRefusal, Unreported, unreported};
 pub use system::{

@@ -120,8 +120,9 @@ impl Machine {
             );
             lose(
                 "shared-network-names",
-                "Names are resolved as the machine does, over files only: a relay to a host that \
-                 is not an address works only if /etc/hosts has it.",
+                "Names are looked up inside only where there is a proxy, and only by programs that \
+                 do so over TCP, as those that use glibc are told to: without a proxy a relay to a \
+                 host that is not an address works only if /etc/hosts has it.",
             );
             lose(
                 "shared-memory",

@@ -123,6 +123,8 @@ pub enum Network {
         /// Where the agent finds the proxy: in the full tier an address of the session's own
         /// loopback, in the reduced tier one of the machine's, where the supervisor listens.
         listen: SocketAddrV4,
+        /// Where what connects to an address that stands for a name arrives, beside the proxy.
+        carried: SocketAddrV4,
     },
     /// The machine's own network, unmediated.
     Direct,
@@ -137,6 +139,14 @@ impl Network {
         }
     }
 
+    /// Where what connects to an address that stands for a name arrives, if there is a proxy.
+    pub(crate) fn carried(&self) -> Option<SocketAddrV4> {
+        match self {
+            Self::Proxy { carried, .. } => Some(*carried),
+            Self::None { .. } | Self::Direct => None,
+        }
+    }
+
     /// Where the agent finds the session's proxy, if there is one.
     pub fn proxy(&self) -> Option<SocketAddrV4> {
         match self {
@@ -144,6 +154,15 @@ impl Network {
             Self::None { .. } | Self::Direct => None,
         }
     }
+}
+
+/// Where the supervisor listens on the machine's loopback, for a session that has none of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outside {
+    /// For its proxy.
+    pub proxy: SocketAddrV4,
+    /// For what connects to an address that stands for a name.
+    pub carried: SocketAddrV4,
 }
 
 /// Bounds on what a session may use.

@@ -1,6 +1,6 @@
 //! Operating systems for which there is no enforcement yet: every call says so, and nothing runs.
 
-use crate::carried::Names;
+use crate::carried::{Carried, Names};
 use crate::enforce::{
     ActionId, Ancestor, Answer, Descriptor, Judge, LaunchError, Outcome, Stdio, TerminalSize,
     TraceError,
@@ -9,6 +9,7 @@ use crate::machine::{Machine, Status};
 use crate::plan::{Plan, Relay};
 use crate::refusal::{FileRefusal, Unreported};
 use std::ffi::OsString;
+use std::sync::Arc;
 
 /// A session that sets itself up: there is none here.
 #[derive(Debug)]
@@ -125,8 +126,13 @@ impl Session {
         match *self {}
     }
 
-    /// What is needed to answer names inside.
+    /// The sockets by which names are answered inside.
     pub fn take_names(&mut self) -> Option<Names> {
+        match *self {}
+    }
+
+    /// Where what was carried wanted to go.
+    pub fn carried(&self) -> Arc<Carried> {
         match *self {}
     }
 

@@ -54,7 +54,7 @@ fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decis
     let _ = private_dir(&temp);
     let _ = private_dir(&cache);
     let planned = plan(PlanInput {
-        proxy: None,
+        outside: None,
         policy: &loaded.policy,
         machine: &assume(),
         session: "question",

@@ -11,7 +11,6 @@ use super::paths;
 use super::sys::{self, Errno, Result};
 use crate::carried::Carried;
 use crate::enforce::Target;
-use crate::plan::network::CARRIED;
 use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
 use crate::plan::{Access, Network, Plan, Relay, Tier};
 use std::ffi::{CString, OsStr};
@@ -40,8 +39,8 @@ pub(super) struct Reach {
     uid: u32,
     /// The session's first process.
     top: i32,
-    /// Where what connects to an address that stands for a name goes instead.
-    carried: Option<Arc<Carried>>,
+    /// Where what connects to an address that stands for a name goes instead, and who is told.
+    carried: Option<(Arc<Carried>, SocketAddrV4)>,
     busy: Arc<AtomicUsize>,
 }
 
@@ -79,7 +78,7 @@ impl Reach {
             Network::None { .. } | Network::Proxy { .. } if full => Inet::Loopback,
             Network::None { relays } => Inet::Only(relays.iter().flat_map(dialled).collect()),
             // Only what is on loopback is dialled: all else has the proxy.
-            Network::Proxy { relays, listen } => {
+            Network::Proxy { relays, listen, carried: _ } => {
                 let here = relays.iter().filter(|relay| relay.is_of_loopback());
                 Inet::Only(here.flat_map(dialled).chain([SocketAddr::V4(*listen)]).collect())
             }
@@ -103,7 +102,7 @@ impl Reach {
             // SAFETY: takes nothing and cannot fail.
             uid: unsafe { libc::geteuid() },
             top,
-            carried: (full && plan.network.proxy().is_some()).then(|| Arc::clone(carried)),
+            carried: plan.network.carried().map(|at| (Arc::clone(carried), at)),
             busy: Arc::default(),
         }
     }
@@ -170,19 +169,22 @@ impl Reach {
         Ok(Connection { socket, address: bytes, _file: None })
     }
 
-    /// Where a stream goes that wants to go to an address that stands for a name. Its own address is
-    /// settled first, by which the supervisor will know it.
+    /// Where a stream goes that wants to go to an address that stands for a name, or to look one up.
+    /// Its own address is settled first, by which the supervisor will know it.
     fn carry(
         &self,
         socket: &OwnedFd,
         to: SocketAddr,
         stream: bool,
     ) -> std::result::Result<Option<Vec<u8>>, Refused> {
-        let (Some(carried), true) = (&self.carried, stream) else { return Ok(None) };
-        let IpAddr::V4(name) = to.ip().to_canonical() else { return Ok(None) };
-        if !Carried::stands_for_a_name(name) {
-            return Ok(None);
-        }
+        let (Some((carried, arrivals)), true) = (&self.carried, stream) else { return Ok(None) };
+        let wanted = match to.ip().to_canonical() {
+            IpAddr::V4(name) if Carried::stands_for_a_name(name) => {
+                SocketAddrV4::new(name, to.port())
+            }
+            _ if self.looks_up(to) => Carried::RESOLVER,
+            _ => return Ok(None),
+        };
         let is_v6 = to.is_ipv6();
         let at = |address: SocketAddrV4| match is_v6 {
             true => SocketAddr::new(address.ip().to_ipv6_mapped().into(), address.port()),
@@ -198,8 +200,16 @@ impl Reach {
             })?;
             from = own_port(socket)?;
         }
-        carried.expect(from, SocketAddrV4::new(name, to.port()));
-        Ok(Some(bytes_of(at(CARRIED))))
+        carried.expect(from, wanted);
+        Ok(Some(bytes_of(at(*arrivals))))
+    }
+
+    /// Whether this is a resolver of the machine's, which is not for the session to ask. In a
+    /// network of its own there is none.
+    fn looks_up(&self, to: SocketAddr) -> bool {
+        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+        matches!(&self.inet, Inet::Only(addresses)
+            if to.port() == Carried::RESOLVER.port() && !addresses.contains(&to) && !self.serves(to))
     }
 
     fn judge_inet(&self, address: SocketAddr, stream: bool) -> std::result::Result<(), Refused> {

@@ -192,10 +192,10 @@ impl Starting {
                     let relays = network.relays().iter().cloned();
                     session.listeners = relays.zip(fds.by_ref()).collect();
                     session.proxy = fds.next();
-                    session.names = fds.next().zip(fds.next()).map(|(arrivals, resolver)| {
-                        let carried = Arc::clone(&session.carried);
-                        Names { arrivals, resolver, carried }
-                    });
+                    session.names = fds
+                        .next()
+                        .zip(fds.next())
+                        .map(|(arrivals, resolver)| Names { arrivals, resolver });
                 }
                 Some((Message::Listening, fds)) => {
                     let mut fds = fds.into_iter();
@@ -249,9 +249,15 @@ impl Session {
         self.proxy.take()
     }
 
-    /// What is needed to answer names inside. None without a proxy, and in the reduced tier.
+    /// The sockets by which names are answered inside. None without a proxy, and in the reduced
+    /// tier, where what was carried arrives outside.
     pub fn take_names(&mut self) -> Option<Names> {
         self.names.take()
+    }
+
+    /// Where what was carried wanted to go.
+    pub fn carried(&self) -> Arc<Carried> {
+        Arc::clone(&self.carried)
     }
 
     /// Watches over the session until nothing of it is left.

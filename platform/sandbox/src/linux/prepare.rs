@@ -3,8 +3,8 @@
 
 use super::filter::{self, Conditions, Guarding};
 use super::landlock::{self, Rule};
+use crate::carried::Carried;
 use crate::enforce::{LaunchError, Stage};
-use crate::plan::network::{CARRIED, RESOLVER};
 use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
 use crate::plan::{Access, Limits, Network, Plan, Relay, Tier};
 use std::cell::Cell;
@@ -131,7 +131,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
     let relays = plan.network.relays();
     let own_network = plan.has_own_network();
     let proxy = plan.network.proxy();
-    let carried = proxy.map(|_| CARRIED);
+    let carried = plan.network.carried();
     let listeners = relays.iter().map(|relay| relay.listen).chain(proxy).chain(carried);
     let landlock_abi = interface(plan)?;
     let covers = if full { covers(plan) } else { Vec::new() };
@@ -157,7 +157,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
         mounts: if full { mounts(plan)? } else { Vec::new() },
         hosts: if own_network { hosts(relays) } else { None },
         listeners: if own_network { listeners.map(address).collect() } else { Vec::new() },
-        resolver: proxy.filter(|_| own_network).map(|_| address(RESOLVER)),
+        resolver: proxy.filter(|_| own_network).map(|_| address(Carried::RESOLVER)),
         rules: rules(plan)?,
         landlock_abi,
         audited: plan.tells_refusals && landlock_abi >= landlock::AUDITS,

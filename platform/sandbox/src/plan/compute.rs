@@ -4,13 +4,12 @@ use super::files::Files;
 use super::known::Known;
 use super::walk::Patterns;
 use super::{
-    Access, Disk, Kind, Limits, Loss, PROTECTED, Plan, Refusal, Tier, environment, git, network,
-    system,
+    Access, Disk, Kind, Limits, Loss, Outside, PROTECTED, Plan, Refusal, Tier, environment, git,
+    network, system,
 };
 use crate::Machine;
 use chaperone_policy::{Glob, LimitsPolicy, MinimumTier, PathPattern, Policy, Sourced};
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 /// What an agent's file adds to a session: where its program and its redirected state lie.
@@ -50,7 +49,7 @@ pub struct PlanInput<'a> {
     pub agent: &'a AgentAccess,
     /// Where the supervisor would listen for a session that has no network of its own to hold its
     /// proxy.
-    pub proxy: Option<SocketAddrV4>,
+    pub outside: Option<Outside>,
     /// The supervisor's environment.
     pub environment: &'a BTreeMap<String, String>,
     /// The file system.
@@ -67,8 +66,8 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     let PlanInput { policy, machine, home, disk, temp, .. } = input;
     let tier = tier(policy, machine)?;
     let workspace = workspace(&input)?;
-    let (network, mut losses) = network::network(policy, tier, input.proxy)?;
-    let mut environment = environment::environment(&input, network.proxy());
+    let (network, mut losses) = network::network(policy, tier, input.outside)?;
+    let mut environment = environment::environment(&input, tier, network.proxy());
 
     let config_home = input
         .environment

@@ -1,6 +1,6 @@
 //! The agent's environment: what the policy lets through, and what the session sets.
 
-use super::PlanInput;
+use super::{PlanInput, Tier};
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::path::Path;
 /// Nothing else of the supervisor's environment reaches the agent.
 pub(super) fn environment(
     input: &PlanInput<'_>,
+    tier: Tier,
     proxy: Option<SocketAddrV4>,
 ) -> BTreeMap<String, String> {
     let rules = input.policy.environment();
@@ -34,6 +35,9 @@ pub(super) fn environment(
     }
     if let Some(proxy) = proxy {
         use_proxy(&mut environment, proxy);
+        if tier != Tier::Full {
+            look_up_over_tcp(&mut environment);
+        }
     }
     environment.extend(input.agent.environment.clone());
     environment
@@ -64,6 +68,17 @@ fn use_proxy(environment: &mut BTreeMap<String, String>, proxy: SocketAddrV4) {
         options.push(' ');
     }
     options.push_str(&java);
+}
+
+/// Has the C library look names up over TCP (resolv.conf(5)): a socket for datagrams would send to
+/// whatever address it is given, so there is none where the network is the machine's, and a
+/// connection is judged.
+fn look_up_over_tcp(environment: &mut BTreeMap<String, String>) {
+    let options = environment.entry("RES_OPTIONS".to_owned()).or_default();
+    if !options.is_empty() {
+        options.push(' ');
+    }
+    options.push_str("use-vc");
 }
 
 /// Names the session's temporary folder as it is called inside where it covers the machine's: a

@@ -1,6 +1,6 @@
 //! What the session reaches: nothing but relays, what its proxy lets through, or everything.
 
-use super::{Loss, Network, Refusal, Relay, Tier};
+use super::{Loss, Network, Outside, Refusal, Relay, Tier};
 use chaperone_policy::{HostSpec, NetworkMode, Policy, SourceKind, Sourced, sees_requests};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -12,20 +12,15 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 /// of the usual address is free for the session's own servers.
 const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 63, 0, 1), 3128);
 
-/// Where what connects to an address that stands for a name arrives.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing connects there yet"))]
-pub(crate) const CARRIED: SocketAddrV4 = SocketAddrV4::new(*PROXY.ip(), 3129);
-
-/// Where names are looked up inside: what programs ask that are told of no other place.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing asks there yet"))]
-pub(crate) const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
+/// Where what connects to an address that stands for a name arrives there.
+const CARRIED: SocketAddrV4 = SocketAddrV4::new(*PROXY.ip(), 3129);
 
 /// The session's network, and what of the policy's list a relay cannot stand for. `outside` is where
-/// the supervisor's proxy listens for a session of the reduced tier.
+/// the supervisor listens for a session of the reduced tier.
 pub(super) fn network(
     policy: &Policy,
     tier: Tier,
-    outside: Option<SocketAddrV4>,
+    outside: Option<Outside>,
 ) -> Result<(Network, Vec<Loss>), Refusal> {
     let rules = policy.network();
     match rules.mode.value {
@@ -39,10 +34,12 @@ pub(super) fn network(
             }
         }
         NetworkMode::Proxy => {
-            let listen = outside.filter(|_| tier != Tier::Full).unwrap_or(PROXY);
+            let own = Outside { proxy: PROXY, carried: CARRIED };
+            let Outside { proxy: listen, carried } =
+                outside.filter(|_| tier != Tier::Full).unwrap_or(own);
             // What has no relay has the proxy.
             let Relays { relays, .. } = relays(policy, tier);
-            Ok((Network::Proxy { relays, listen }, Vec::new()))
+            Ok((Network::Proxy { relays, listen, carried }, Vec::new()))
         }
         NetworkMode::None => {
             let Relays { relays, without, unseen } = relays(policy, tier);

@@ -117,7 +117,7 @@ impl Given {
         let environment =
             environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         plan(PlanInput {
-            proxy: None,
+            outside: None,
             policy: &self.policy(),
             machine: &self.machine,
             session: "s1",
@@ -676,11 +676,24 @@ mod network {
     }
 
     #[test]
+    fn names_are_looked_up_over_tcp_where_the_network_is_the_machines() {
+        let looked_up = |mode: &str, machine: Machine| {
+            let given = Given::says(&format!("[network]\nmode = \"{mode}\"\n"));
+            Given { machine, ..given }.plan().unwrap().environment.remove("RES_OPTIONS")
+        };
+        assert_eq!(looked_up("proxy", full()), None);
+        assert_eq!(looked_up("proxy", reduced()), Some("use-vc".into()));
+        assert_eq!(looked_up("none", reduced()), None);
+    }
+
+    #[test]
     fn a_proxy_is_named_to_programs_and_stands_beside_relays() {
         let says =
             "[network]\nmode = \"proxy\"\nallow = [\"api.example:443\", \"*.wild.example\"]\n";
         let plan = Given::says(says).plan().unwrap();
-        let Network::Proxy { relays, listen } = &plan.network else { panic!("a proxy") };
+        let Network::Proxy { relays, listen, carried: _ } = &plan.network else {
+            panic!("a proxy")
+        };
         let api = SocketAddrV4::new(Ipv4Addr::new(127, 64, 0, 1), 443);
         let relay = Relay { host: "api.example".into(), port: 443, listen: api };
         assert_eq!(

@@ -130,7 +130,7 @@ fn planned(run: &Run<'_>, stage: &Stage, policy: &Policy) -> Result<Plan, Refusa
     control.push(stage.home().join(".config/chaperone"));
     let planned = |machine: &Machine| {
         plan(PlanInput {
-            proxy: None,
+            outside: None,
             policy,
             machine,
             session: SESSION,

@@ -212,7 +212,7 @@ mod tests {
             .iter()
             .fold(disk, |disk, folder| disk.folder(folder));
         let plan = plan(PlanInput {
-            proxy: None,
+            outside: None,
             policy: &policy,
             machine: &assume(),
             session: "s1",

@@ -57,7 +57,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -259,8 +258,8 @@ struct Prepared<'a> {
     temp: temp::Temp,
     cache: PathBuf,
     control: Vec<PathBuf>,
-    /// Where the proxy of a session without a network of its own listens, once that was planned.
-    proxy: Cell<Option<TcpListener>>,
+    /// What listens for a session without a network of its own, once that was planned.
+    outside: Cell<Option<network::Listeners>>,
     /// How the agent calls this program.
     program: String,
     signing: Option<Signing>,
@@ -324,7 +323,7 @@ impl<'a> Prepared<'a> {
             temp,
             cache,
             control,
-            proxy: Cell::default(),
+            outside: Cell::default(),
             program,
             signing,
             vault,
@@ -337,11 +336,10 @@ impl<'a> Prepared<'a> {
     fn plan(&self, machine: &Machine) -> Result<Plan, StartError> {
         let mode = self.loaded.policy.network().mode.value;
         let listens = mode == NetworkMode::Proxy && machine.tier() != Tier::Full;
-        let proxy = listens.then(network::listen).transpose()?;
-        let address = proxy.as_ref().map(|(_, address)| *address);
-        self.proxy.set(proxy.map(|(listener, _)| listener));
+        let (listeners, outside) = listens.then(network::listen).transpose()?.unzip();
+        self.outside.set(listeners);
         let mut plan = plan(PlanInput {
-            proxy: address,
+            outside,
             policy: &self.loaded.policy,
             machine,
             session: self.id,
@@ -631,7 +629,7 @@ fn supervise(
     if loaded.policy.remote().is_some() {
         bundle::keep_fresh(&live, segment).map_err(own("the bundle's thread"))?;
     }
-    network::open(&gate, &mut session, prepared.proxy.take())?;
+    network::open(&gate, &mut session, prepared.outside.take())?;
     if let Some(signing) = prepared.signing.take() {
         let signatures = Signatures { live: Arc::clone(&live), segment: Arc::clone(segment) };
         signing::serve(signing, Arc::new(signatures)).map_err(own("the signing thread"))?;

@@ -15,7 +15,7 @@ use chaperone_policy::{
     Action, Asker, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
     sees_requests, unattended, wants_familiarity,
 };
-use chaperone_sandbox::{Carried, Holder, Names, Session};
+use chaperone_sandbox::{Carried, Holder, Names, Outside, Session};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -33,22 +33,31 @@ const MOST_REACHED: usize = 1024;
 /// The key of the policy that binds credentials to hosts.
 const INJECT: &str = "credentials.inject";
 
-/// Listens on the machine's own loopback, for a session that has no network of its own.
-pub(super) fn listen() -> Result<(TcpListener, SocketAddrV4), StartError> {
+/// What listens on the machine's own loopback, for a session that has no network of its own.
+pub(super) struct Listeners {
+    proxy: TcpListener,
+    /// For what connects to an address that stands for a name.
+    arrivals: TcpListener,
+}
+
+/// Listens there.
+pub(super) fn listen() -> Result<(Listeners, Outside), StartError> {
     let listen = || {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         Ok((listener, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))
     };
-    listen().map_err(own("the proxy's socket"))
+    let (proxy, at) = listen().map_err(own("the proxy's socket"))?;
+    let (arrivals, carried) = listen().map_err(own("the proxy's socket"))?;
+    Ok((Listeners { proxy, arrivals }, Outside { proxy: at, carried }))
 }
 
-/// Opens the session's ways out. `outside` is where the proxy listens for a session that has no
-/// network of its own.
+/// Opens the session's ways out. `outside` is what listens for a session that has no network of its
+/// own.
 pub(super) fn open(
     gate: &Arc<Gate>,
     session: &mut Session,
-    outside: Option<TcpListener>,
+    outside: Option<Listeners>,
 ) -> Result<(), StartError> {
     let mut entrances = Vec::new();
     for (relay, listener) in session.take_listeners() {
@@ -56,15 +65,24 @@ pub(super) fn open(
         let target = Target::new(&relay.host, relay.port).map_err(bad)?;
         entrances.push((Entrance::Relay(target), TcpListener::from(listener)));
     }
-    let inside = session.take_names().map(|Names { arrivals, resolver, carried }| {
-        entrances.push((Entrance::Carried, TcpListener::from(arrivals)));
-        Inside {
-            resolver: UdpSocket::from(resolver),
-            names: Arc::new(chaperone_egress::Names::from(Carried::FIRST)),
-            wanted: Arc::new(move |from| carried.take(from)),
+    let carried = session.carried();
+    let names = |resolver| Inside {
+        resolver,
+        names: Arc::new(chaperone_egress::Names::from(Carried::FIRST)),
+        wanted: Arc::new(move |from| carried.take(from)),
+    };
+    let inside = match (outside, session.take_names()) {
+        (Some(Listeners { proxy, arrivals }), _) => {
+            entrances.extend([(Entrance::Carried, arrivals), (Entrance::Proxy, proxy)]);
+            Some(names(None))
         }
-    });
-    let proxy = session.take_proxy().map(TcpListener::from).or(outside);
+        (None, Some(Names { arrivals, resolver })) => {
+            entrances.push((Entrance::Carried, TcpListener::from(arrivals)));
+            Some(names(Some(UdpSocket::from(resolver))))
+        }
+        (None, None) => None,
+    };
+    let proxy = session.take_proxy().map(TcpListener::from);
     entrances.extend(proxy.map(|listener| (Entrance::Proxy, listener)));
     if entrances.is_empty() {
         return Ok(());

@@ -4,11 +4,12 @@ use crate::Told::{Answer, Mark, Secret};
 use crate::attempts::files::race;
 use crate::sys::{Got, NOTHING, call, check, owned, read_all, refused, shell};
 use crate::{Attempt, Disturbs, Needs, Place};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 const IPV6: Needs = Needs::Machine("IPv6");
+const RESOLVER: Needs = Needs::Machine("a resolver's port, which the stage has from root alone");
 
 pub(crate) fn all() -> Vec<Attempt> {
     Vec::from([
@@ -238,32 +239,75 @@ pub(crate) fn all() -> Vec<Attempt> {
         })
         .needs(Needs::Machine("bash")),
         Attempt::new("race-port", "Swaps ports of an address while it connects.", Secret, |p| {
-            use std::sync::atomic::{AtomicU8, Ordering};
             let own = std::net::TcpListener::bind("127.0.0.1:0")?;
             own.set_nonblocking(true)?;
-            let ports = [own.local_addr()?.port(), p.number("tcp4")?].map(u16::to_be_bytes);
-            let to: Vec<AtomicU8> = inet(p)?.into_iter().map(AtomicU8::new).collect();
-            let got = std::cell::RefCell::new(Vec::new());
-            race(
-                || {
-                    for port in ports {
-                        to[2].store(port[0], Ordering::Relaxed);
-                        to[3].store(port[1], Ordering::Relaxed);
-                    }
-                },
-                || {
-                    let Ok(socket) = stream(0, 0) else { return };
-                    let made = call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16);
-                    drop(own.accept());
-                    if made.is_ok() && wait(&socket, libc::POLLIN).is_ok() {
-                        got.borrow_mut().extend(read_all(&socket).unwrap_or_default());
-                    }
-                },
-                || !got.borrow().is_empty(),
-            )?;
-            Ok(got.into_inner())
+            let mut harmless = inet(p)?;
+            harmless[2..4].copy_from_slice(&own.local_addr()?.port().to_be_bytes());
+            race_between(harmless, inet(p)?, || drop(own.accept()))
         }),
+        Attempt::new("resolver-datagram", "Sends a datagram to a resolver.", Mark, |p| {
+            let resolver: Ipv4Addr = p.number("resolver")?;
+            UdpSocket::bind("127.0.0.1:0")?.send_to(p.mark().as_bytes(), (resolver, 53))?;
+            settle()
+        })
+        .needs(RESOLVER),
+        Attempt::new("resolver-stream", "Asks a resolver over TCP.", Mark, |p| {
+            let resolver: Ipv4Addr = p.number("resolver")?;
+            let mark = p.mark();
+            let length = u16::try_from(mark.len()).map_err(|_| refused("a long mark"))?;
+            let query = [&length.to_be_bytes()[..], mark.as_bytes()].concat();
+            TcpStream::connect((resolver, 53))?.write_all(&query)?;
+            settle()
+        })
+        .needs(RESOLVER),
+        Attempt::new(
+            "resolver-then-elsewhere",
+            "Connects to a resolver, and then the same socket elsewhere.",
+            Secret,
+            |p| {
+                let socket = stream(0, 0)?;
+                let fd = socket.as_raw_fd();
+                // Where nothing listens there it is refused, and the socket is as it was.
+                let _ = call!(libc::SYS_connect, fd, resolver(p)?.as_ptr(), 16);
+                call!(libc::SYS_connect, fd, [0u8; 16].as_ptr(), 16)?;
+                call!(libc::SYS_connect, fd, inet(p)?.as_ptr(), 16)?;
+                read_all(&socket)
+            },
+        ),
+        Attempt::new(
+            "race-resolver",
+            "Swaps the address of a resolver for another while it connects.",
+            Secret,
+            |p| race_between(resolver(p)?, inet(p)?, || ()),
+        ),
     ])
+}
+
+/// Connects again and again while another thread swaps the address in memory between two, until the
+/// second has answered.
+fn race_between(harmless: [u8; 16], wanted: [u8; 16], after: impl Fn()) -> Got {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    let to = wanted.map(AtomicU8::new);
+    let got = std::cell::RefCell::new(Vec::new());
+    race(
+        || {
+            for address in [harmless, wanted] {
+                for (byte, value) in to.iter().zip(address) {
+                    byte.store(value, Ordering::Relaxed);
+                }
+            }
+        },
+        || {
+            let Ok(socket) = stream(0, 0) else { return };
+            let made = call!(libc::SYS_connect, socket.as_raw_fd(), to.as_ptr(), 16);
+            after();
+            if made.is_ok() && wait(&socket, libc::POLLIN).is_ok() {
+                got.borrow_mut().extend(read_all(&socket).unwrap_or_default());
+            }
+        },
+        || !got.borrow().is_empty(),
+    )?;
+    Ok(got.into_inner())
 }
 
 fn hear(to: SocketAddr) -> Got {
@@ -286,6 +330,13 @@ fn inet(p: &Place) -> io::Result<[u8; 16]> {
     address[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
     address[2..4].copy_from_slice(&p.number::<u16>("tcp4")?.to_be_bytes());
     address[4..8].copy_from_slice(&[127, 0, 0, 1]);
+    Ok(address)
+}
+
+/// Where names are looked up, as the kernel takes it; something may listen there.
+fn resolver(p: &Place) -> io::Result<[u8; 16]> {
+    let mut address = inet(p)?;
+    address[2..4].copy_from_slice(&53u16.to_be_bytes());
     Ok(address)
 }
 

@@ -8,13 +8,14 @@ use chaperone_policy::{
     Action, Context, Facts, Layer, Os, Policy, SourceKind, Verdict, built_in, decide, merge,
 };
 use chaperone_sandbox::{
-    ActionId, AgentAccess, Answer, Excess, Judge, Machine, ObservedExec, Plan, PlanInput, RealDisk,
-    Stdio, Stream, Target, ahead, launch, plan,
+    ActionId, AgentAccess, Answer, Excess, Judge, Machine, ObservedExec, Outside, Plan, PlanInput,
+    RealDisk, Stdio, Stream, Target, ahead, launch, plan,
 };
 use chaperone_session::signing::{self, Signing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Seek};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,11 +25,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) fn hold(
     attempts: Vec<&'static Attempt>,
     machine: &Machine,
+    network: &str,
 ) -> (BTreeSet<String>, Vec<(&'static Attempt, Outcome)>) {
     let (alone, together): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|it| it.alone);
-    let (losses, mut outcomes) = hold_in_one(together, machine);
+    let (losses, mut outcomes) = hold_in_one(together, machine, network);
     for attempt in alone {
-        outcomes.extend(hold_in_one(vec![attempt], machine).1);
+        outcomes.extend(hold_in_one(vec![attempt], machine, network).1);
     }
     (losses, outcomes)
 }
@@ -36,11 +38,15 @@ pub(crate) fn hold(
 fn hold_in_one(
     attempts: Vec<&'static Attempt>,
     machine: &Machine,
+    network: &str,
 ) -> (BTreeSet<String>, Vec<(&'static Attempt, Outcome)>) {
     let worlds = worlds();
     let stage = Stage::new(worlds.path(), attempts, || Command::new(agent())).unwrap();
-    let policy = policy(&stage);
-    let mut plan = planned(&stage, &policy, machine);
+    let policy = policy(&stage, network);
+    // Whatever is let through arrives here, and leads nowhere.
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listeners = [listen(), listen()];
+    let mut plan = planned(&stage, &policy, machine, &listeners);
     let signing = filter(&stage, &policy);
     signing.allow_in(&mut plan);
     let (written, excess) = session(&stage, &plan, &policy, signing);
@@ -56,8 +62,9 @@ fn hold_in_one(
     (losses, outcomes)
 }
 
-fn policy(stage: &Stage) -> Policy {
-    let layer = Layer::from_toml(SourceKind::UserFile, "config.toml", &stage.policy());
+fn policy(stage: &Stage, network: &str) -> Policy {
+    let policy = format!("{}[network]\nmode = \"{network}\"\n", stage.policy());
+    let layer = Layer::from_toml(SourceKind::UserFile, "config.toml", &policy);
     assert_eq!(layer.findings(), []);
     merge(vec![built_in(), layer], &context(stage))
 }
@@ -75,14 +82,23 @@ fn filter(stage: &Stage, policy: &Policy) -> Signing {
     prepared.signing.unwrap()
 }
 
-fn planned(stage: &Stage, policy: &Policy, machine: &Machine) -> Plan {
+fn planned(
+    stage: &Stage,
+    policy: &Policy,
+    machine: &Machine,
+    listeners: &[TcpListener; 2],
+) -> Plan {
+    let [proxy, carried] = listeners.each_ref().map(|listener| match listener.local_addr() {
+        Ok(SocketAddr::V4(address)) => address,
+        other => panic!("{other:?}"),
+    });
     let environment: BTreeMap<String, String> =
         [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LANG", "C.UTF-8"), (VARIABLE, stage.secret())]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
     let [temp, cache] = stage.own();
     plan(PlanInput {
-        proxy: None,
+        outside: Some(Outside { proxy, carried }),
         policy,
         machine,
         session: "escape",

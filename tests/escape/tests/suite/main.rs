@@ -71,7 +71,14 @@ fn succeeds_outside(group: Group) {
 
 /// Nothing gets out but what the plan's losses name, and that does.
 fn is_held(group: Group, machine: &Machine) {
-    let (losses, outcomes) = hold(makeable(group), machine);
+    is_held_with(group, machine, "none");
+    if group == Group::Network {
+        is_held_with(group, machine, "proxy");
+    }
+}
+
+fn is_held_with(group: Group, machine: &Machine, network: &str) {
+    let (losses, outcomes) = hold(makeable(group), machine, network);
     let mut wrong = Vec::new();
     let mut lost = Vec::new();
     for (attempt, outcome) in &outcomes {
@@ -94,7 +101,8 @@ fn is_held(group: Group, machine: &Machine) {
         println!("{outcomes:#?}");
     }
     println!(
-        "{group}, {} tier, Landlock {}, {}: {} held, {} as the losses say: {lost:?}",
+        "{group}, {} tier, network.mode {network}, Landlock {}, {}: {} held, {} as the losses say: \
+         {lost:?}",
         machine.tier(),
         machine.landlock_abi,
         who(),
