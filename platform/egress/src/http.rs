@@ -1,5 +1,10 @@
-//! HTTP/1.1 with one client: tunnels by `CONNECT`, and requests that are passed on, each judged by
-//! its own target. Bodies stream; connections to the other side are used again for the same target.
+//! HTTP with one client: tunnels by `CONNECT`, and requests that are passed on, each judged by its
+//! own target. Bodies stream; connections to the other side are used again for the same target.
+//! HTTP/2 is spoken where TLS was opened.
+
+mod onward;
+
+pub(crate) use onward::{Made, Protocol};
 
 use crate::Question;
 use crate::connections::Open;
@@ -15,14 +20,14 @@ use crate::tunnel::carry;
 use bytes::Bytes;
 use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1 as client;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
-use hyper::server::conn::http1 as server;
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, TE, UPGRADE};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode, Uri, Version};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use onward::Onward;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
@@ -34,12 +39,22 @@ use tokio_rustls::client::TlsStream;
 const LONGEST_HEAD: usize = 64 * 1024;
 /// A reason phrase is a line that some programs show.
 const LONGEST_PHRASE: usize = 300;
+/// Requests of one connection at a time, in HTTP/2.
+const MOST_STREAMS: u32 = 128;
+/// What may be on its way from a client that its host has not taken yet: of one request, and of a
+/// connection (RFC 9113, section 5.2).
+const WINDOW: u32 = 256 * 1024;
+const WINDOW_OF_ALL: u32 = 2 * WINDOW;
+/// What may be on its way to a client that it has not taken yet, of one request.
+const UNSENT: usize = 128 * 1024;
 
 type Body = Either<Either<Incoming, Scrubbed>, Either<Full<Bytes>, Empty<Bytes>>>;
 
 /// Serves a client of the proxy until it goes.
 pub(crate) async fn serve(way: Arc<Way>, inside: Rewound, permit: Permit) {
-    let client = Client { way, permit, fixed: None, opener: None, upstream: Mutex::new(None) };
+    let onward = Mutex::new(None);
+    let client =
+        Client { way, permit, fixed: None, opener: None, protocol: Protocol::Http1, onward };
     client.serve(inside).await;
 }
 
@@ -50,19 +65,10 @@ pub(crate) async fn refuse(inside: Rewound, failure: Failure) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         async move { Ok::<_, Infallible>(response) }
     });
-    let mut server = server::Builder::new();
+    let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LONGEST_HEAD);
     // What is wrong with it was said to the client, as far as there was one.
     let _ = server.serve_connection(TokioIo::new(inside), service).await;
-}
-
-/// A connection that requests are to go over.
-pub(crate) struct Made<S = TcpStream> {
-    pub(crate) target: Target,
-    pub(crate) open: Arc<Open>,
-    pub(crate) outside: S,
-    /// It leads to another proxy, to which requests name their target.
-    pub(crate) to_proxy: bool,
 }
 
 /// Serves a client that speaks HTTP within a tunnel: every request goes to where that leads, and has
@@ -70,31 +76,40 @@ pub(crate) struct Made<S = TcpStream> {
 pub(crate) async fn serve_made(way: Arc<Way>, made: Made, inside: Rewound, permit: Permit) {
     let target = made.target.clone();
     // What cannot be begun is closed, which the agent sees.
-    let Ok(upstream) = Upstream::new(made, &permit).await else { return };
-    let upstream = Mutex::new(Some(upstream));
-    Client { way, permit, fixed: Some(target), opener: None, upstream }.serve(inside).await;
+    let Ok(onward) = Onward::new(made, &permit).await else { return };
+    let onward = Mutex::new(Some(onward));
+    let client = Client {
+        way,
+        permit,
+        fixed: Some(target),
+        opener: None,
+        protocol: Protocol::Http1,
+        onward,
+    };
+    client.serve(inside).await;
 }
 
-/// Serves a client whose TLS was opened. `made` is the connection to the host, or why there is none,
-/// which is then tried again for each request, so that the client hears why.
+/// Serves a client whose TLS was opened, and who speaks this in it. `made` is the connection to the
+/// host, or why there is none, which is then tried again for each request, so that the client hears
+/// why.
 pub(crate) async fn serve_opened(
     way: Arc<Way>,
     opener: Arc<Opener>,
     target: Target,
+    protocol: Protocol,
     made: Result<(TlsStream<TcpStream>, Arc<Open>), Failure>,
     inside: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     permit: Permit,
 ) {
-    let upstream = match made {
+    let onward = match made {
         Ok((outside, open)) => {
-            let made = Made { target: target.clone(), open, outside, to_proxy: false };
-            Upstream::new(made, &permit).await.ok()
+            let made = Made { target: target.clone(), open, outside, to_proxy: false, protocol };
+            Onward::new(made, &permit).await.ok()
         }
         Err(_) => None,
     };
-    let upstream = Mutex::new(upstream);
-    let client = Client { way, permit, fixed: Some(target), opener: Some(opener), upstream };
-    client.serve(inside).await;
+    let (fixed, opener, onward) = (Some(target), Some(opener), Mutex::new(onward));
+    Client { way, permit, fixed, opener, protocol, onward }.serve(inside).await;
 }
 
 struct Client {
@@ -104,59 +119,46 @@ struct Client {
     fixed: Option<Target>,
     /// What opened the client's TLS: requests go on over TLS, too.
     opener: Option<Arc<Opener>>,
+    /// What the client speaks, and what its requests go on in.
+    protocol: Protocol,
     /// What was used last, for the next request to the same target.
-    upstream: Mutex<Option<Upstream>>,
-}
-
-struct Upstream {
-    target: Target,
-    open: Arc<Open>,
-    /// It leads to another proxy, to which requests name their target.
-    to_proxy: bool,
-    sender: client::SendRequest<Incoming>,
-}
-
-impl Upstream {
-    async fn new<S>(made: Made<S>, permit: &Permit) -> Result<Self, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let Made { target, open, outside, to_proxy } = made;
-        let (sender, connection) = client::Builder::new()
-            .max_buf_size(LONGEST_HEAD)
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(Counted::new(outside, &open)))
-            .await
-            .map_err(|error| broken(&target, &error))?;
-        let (held, permit) = (Arc::clone(&open), Arc::clone(permit));
-        tokio::spawn(async move {
-            let _permit = permit;
-            // Dropped, it takes with it what is on its way.
-            tokio::select! {
-                _ = connection.with_upgrades() => {}
-                () = held.ended() => {}
-            }
-        });
-        Ok(Self { target, open, to_proxy, sender })
-    }
+    onward: Mutex<Option<Onward>>,
 }
 
 impl Client {
     async fn serve(self, inside: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let protocol = self.protocol;
         let client = Arc::new(self);
         let service = service_fn(move |request| {
             let client = Arc::clone(&client);
             async move { Ok::<_, Infallible>(client.answer(request).await) }
         });
-        let connection = server::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .max_buf_size(LONGEST_HEAD)
-            .preserve_header_case(true)
-            .serve_connection(TokioIo::new(inside), service)
-            .with_upgrades();
+        let inside = TokioIo::new(inside);
         // What is wrong with it was said to the client, as far as there was one.
-        let _ = connection.await;
+        let _ = match protocol {
+            Protocol::Http1 => {
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(PATIENCE)
+                    .max_buf_size(LONGEST_HEAD)
+                    .preserve_header_case(true)
+                    .serve_connection(inside, service);
+                connection.with_upgrades().await
+            }
+            // Streams that a client resets as soon as they are open, and endless heads, are bounded
+            // by what hyper is built with. Other protocols within it (RFC 8441) are not offered.
+            Protocol::Http2 => {
+                http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(MOST_STREAMS)
+                    .max_header_list_size(LONGEST_HEAD as u32)
+                    .initial_stream_window_size(WINDOW)
+                    .initial_connection_window_size(WINDOW_OF_ALL)
+                    .max_send_buf_size(UNSENT)
+                    .serve_connection(inside, service)
+                    .await
+            }
+        };
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
@@ -203,7 +205,7 @@ impl Client {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
         let usual = if self.opener.is_some() { HTTPS } else { HTTP };
-        let (mut request, mut upgrade) = prepared(&target, usual, request);
+        let (mut request, mut upgrade) = prepared(&target, usual, self.version(), request);
         let bindings = self.way.judge.bindings(&target);
         let keys = if bindings.is_empty() {
             Vec::new()
@@ -216,37 +218,22 @@ impl Client {
             let is_verified = self.opener.is_some();
             inject(&self.way, &target, &bindings, is_verified, &mut request).await?
         };
-        let mut kept = self.upstream.lock().await;
-        let mut upstream = match kept.take().filter(|kept| kept.target == target) {
-            Some(kept) if !kept.open.is_ended() => kept,
-            _ => self.upstream(&target).await?,
-        };
-        let response = loop {
-            address(&mut request, upstream.to_proxy.then_some(&target));
-            match upstream.sender.try_send_request(request).await {
-                Ok(response) => break response,
-                Err(mut error) => match error.take_message() {
-                    // It had been closed meanwhile, and nothing of this was sent.
-                    Some(unsent) => {
-                        request = unsent;
-                        upstream = self.upstream(&target).await?;
-                    }
-                    None => return Err(broken(&target, error.error())),
-                },
-            }
+        let (response, open) = match self.protocol {
+            Protocol::Http1 => self.send(&target, request).await?,
+            Protocol::Http2 => self.send_beside(&target, request).await?,
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.upgrade(&target, upgrade, response, &upstream.open);
+            return self.upgrade(&target, upgrade, response, &open);
         }
-        *kept = Some(upstream);
         let (mut head, body) = response.into_parts();
         take_hop_by_hop(&mut head.headers);
-        head.version = Version::HTTP_11;
+        head.version = self.version();
         if keys.is_empty() {
             return Ok(Response::from_parts(head, Either::Left(Either::Left(body))));
         }
-        if let Some(encoding) = head.headers.get(CONTENT_ENCODING).filter(|own| *own != "identity")
-        {
+        let encodings = [CONTENT_ENCODING.as_str(), "grpc-encoding"];
+        let mut encodings = encodings.into_iter().filter_map(|name| head.headers.get(name));
+        if let Some(encoding) = encodings.find(|own| *own != "identity") {
             return Err(Failure::Unreachable(format!(
                 "chaperone: {target} gave no answer that can be passed on\n  It is compressed \
                  ({encoding:?}), so nobody can see whether it repeats a credential."
@@ -258,16 +245,90 @@ impl Client {
         Ok(Response::from_parts(head, Either::Left(Either::Right(body))))
     }
 
-    async fn upstream(&self, target: &Target) -> Result<Upstream, Failure> {
-        if let Some(opener) = &self.opener {
-            let (outside, open) = self.way.connect(target).await?;
-            let outside = opener.connect(target, outside).await?;
-            let made = Made { target: target.clone(), open, outside, to_proxy: false };
-            return Upstream::new(made, &self.permit).await;
+    /// Sends a request over a connection of its own for as long as that takes, if possible that of
+    /// the request before.
+    async fn send(
+        &self,
+        target: &Target,
+        mut request: Request<Incoming>,
+    ) -> Result<(Response<Incoming>, Arc<Open>), Failure> {
+        let mut kept = self.onward.lock().await;
+        let earlier = kept.take().filter(|kept| kept.leads_to(target));
+        let mut is_new = earlier.is_none();
+        let mut onward = match earlier {
+            Some(earlier) => earlier,
+            None => self.onward(target).await?,
+        };
+        loop {
+            match onward.send(request).await {
+                Ok(response) => {
+                    let open = Arc::clone(&onward.open);
+                    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                        *kept = Some(onward);
+                    }
+                    return Ok((response, open));
+                }
+                Err(mut error) => match error.take_message() {
+                    // It had been closed meanwhile, and nothing of this was sent.
+                    Some(unsent) if !is_new => {
+                        request = unsent;
+                        onward = self.onward(target).await?;
+                        is_new = true;
+                    }
+                    Some(_) | None => return Err(broken(target, error.error())),
+                },
+            }
         }
-        let Connected { stream, open, to_proxy } = self.way.connect_for_requests(target).await?;
-        let made = Made { target: target.clone(), open, outside: stream, to_proxy };
-        Upstream::new(made, &self.permit).await
+    }
+
+    /// Sends a request over a connection that others go over at the same time.
+    async fn send_beside(
+        &self,
+        target: &Target,
+        mut request: Request<Incoming>,
+    ) -> Result<(Response<Incoming>, Arc<Open>), Failure> {
+        loop {
+            let mut kept = self.onward.lock().await;
+            let earlier = kept.as_ref().filter(|kept| kept.leads_to(target));
+            let earlier = earlier.and_then(Onward::shared);
+            let is_new = earlier.is_none();
+            let mut onward = match earlier {
+                Some(earlier) => earlier,
+                None => {
+                    let new = self.onward(target).await?;
+                    *kept = new.shared();
+                    new
+                }
+            };
+            drop(kept);
+            match onward.send(request).await {
+                Ok(response) => return Ok((response, onward.open)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !is_new => request = unsent,
+                    Some(_) | None => return Err(broken(target, error.error())),
+                },
+            }
+        }
+    }
+
+    async fn onward(&self, target: &Target) -> Result<Onward, Failure> {
+        let (target, protocol) = (target.clone(), self.protocol);
+        if let Some(opener) = &self.opener {
+            let (outside, open) = self.way.connect(&target).await?;
+            let (outside, protocol) = opener.connect(&target, outside, &[protocol]).await?;
+            let made = Made { target, open, outside, to_proxy: false, protocol };
+            return Onward::new(made, &self.permit).await;
+        }
+        let Connected { stream, open, to_proxy } = self.way.connect_for_requests(&target).await?;
+        let made = Made { target, open, outside: stream, to_proxy, protocol };
+        Onward::new(made, &self.permit).await
+    }
+
+    fn version(&self) -> Version {
+        match self.protocol {
+            Protocol::Http1 => Version::HTTP_11,
+            Protocol::Http2 => Version::HTTP_2,
+        }
     }
 
     /// Both sides have agreed on another protocol: from here on bytes are carried.
@@ -321,39 +382,29 @@ struct Asked {
 fn prepared(
     target: &Target,
     usual: u16,
+    version: Version,
     mut request: Request<Incoming>,
 ) -> (Request<Incoming>, Option<Asked>) {
+    // HTTP/2 says by it alone that trailers are understood, end to end (RFC 9113, section 8.2.2).
+    let trailers = request.headers().get(TE).filter(|own| *own == "trailers").cloned();
+    let trailers = trailers.filter(|_| version == Version::HTTP_2);
     let asked = take_hop_by_hop(request.headers_mut())
         .map(|protocol| Asked { protocol, inside: hyper::upgrade::on(&mut request) });
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
-    *request.version_mut() = Version::HTTP_11;
+    *request.version_mut() = version;
     let headers = request.headers_mut();
     if let Ok(host) = HeaderValue::try_from(target.authority(usual)) {
         headers.insert(HOST, host);
+    }
+    if let Some(trailers) = trailers {
+        headers.insert(TE, trailers);
     }
     if let Some(Asked { protocol, .. }) = &asked {
         headers.insert(UPGRADE, protocol.clone());
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     (request, asked)
-}
-
-/// Writes where a request goes, as who gets it takes that (RFC 9112, section 3.2).
-fn address(request: &mut Request<Incoming>, named: Option<&Target>) {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let text = match named {
-        // Whatever else it is must not become a part of the host: `*` is said by no path at all.
-        Some(target) => {
-            let path = if path.starts_with('/') { path } else { "" };
-            format!("http://{}{path}", target.authority(HTTP))
-        }
-        None => path.to_owned(),
-    };
-    // It is made of what was read as one.
-    if let Ok(uri) = Uri::try_from(text) {
-        *request.uri_mut() = uri;
-    }
 }
 
 /// The stream beneath an upgraded connection to the client, and what was read from it already.

@@ -21,6 +21,21 @@ const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// A fatal alert, `access_denied` (the same section).
 const DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 
+/// How HTTP/2 begins (RFC 9113, section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What a client is told that begins HTTP/2 without TLS: settings, and then to go away, because
+/// HTTP/1.1 is required (RFC 9113, sections 6.5, 6.8 and 7).
+pub(crate) fn http1_required() -> Vec<u8> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: u8 = 7;
+    const HTTP_1_1_REQUIRED: [u8; 4] = [0, 0, 0, 0xd];
+    const SAID: &[u8] = b"chaperone: HTTP/2 is passed on within TLS alone; without it use HTTP/1.1";
+    let length = [0, 0, 8 + SAID.len() as u8];
+    let nowhere = [0; 4];
+    [&SETTINGS, &length[..], &[GOAWAY, 0], &nowhere, &nowhere, &HTTP_1_1_REQUIRED, SAID].concat()
+}
+
 /// What a tunnel carries, with what the inside has said of it already.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Inside {
@@ -86,6 +101,8 @@ pub(crate) async fn agreeing(
     let _ = way.ask(target, Question::Disagreement(said)).await;
     if matches!(first[..], [crate::hello::HANDSHAKE, ..]) {
         let _ = last_word(inside, &ALERT).await;
+    } else if request(&first) == Request::Http2 {
+        let _ = last_word(inside, &http1_required()).await;
     }
     Err(ErrorKind::PermissionDenied.into())
 }
@@ -107,6 +124,8 @@ pub(crate) async fn unseen(
     }
     if encrypted {
         let _ = last_word(inside, &DENIED).await;
+    } else if request(first) == Request::Http2 {
+        let _ = last_word(inside, &http1_required()).await;
     }
     Err(ErrorKind::PermissionDenied.into())
 }

@@ -2,6 +2,7 @@
 
 use crate::dial::{Failure, Way};
 use crate::http;
+use crate::inspect::{PREFACE, http1_required};
 use crate::rewound::Rewound;
 use crate::serve::{Permit, Tunnel};
 use crate::socks::{self, Message, Reply};
@@ -25,9 +26,28 @@ pub(crate) async fn serve(way: Arc<Way>, inside: TcpStream, permit: Permit) {
             // What fails is closed, which the agent sees.
             let _ = serve_socks(way, inside, permit).await;
         }
-        Ok(Ok(1)) => http::serve(way, Rewound::new(inside, Vec::new()), permit).await,
+        Ok(Ok(1)) => {
+            let mut begun = Vec::new();
+            match timeout(PATIENCE, begins_http2(&inside, &mut begun)).await {
+                // The client may have gone.
+                Ok(Ok(true)) => drop(last_word(&inside, &http1_required()).await),
+                Ok(Ok(false)) => http::serve(way, Rewound::new(inside, begun), permit).await,
+                _ => {}
+            }
+        }
         _ => {}
     }
+}
+
+/// Whether a client begins HTTP/2, which is not passed on without TLS: its requests may be for any
+/// host. What it has said is left in `begun`.
+async fn begins_http2(inside: &TcpStream, begun: &mut Vec<u8>) -> io::Result<bool> {
+    while PREFACE.starts_with(begun) && begun.len() < PREFACE.len() {
+        if read_more(inside, begun).await? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(begun.starts_with(PREFACE))
 }
 
 async fn serve_socks(way: Arc<Way>, inside: TcpStream, permit: Permit) -> io::Result<()> {

@@ -31,6 +31,10 @@ pub(crate) enum Malformed {
     NoHost,
     #[error("The scheme of the target is not http: ask for a tunnel with CONNECT.")]
     Scheme,
+    #[error("The scheme of the target is not https.")]
+    NotTls,
+    #[error("The path of the target does not begin with a slash.")]
+    Path,
     #[error("The target names a user: credentials do not belong there.")]
     User,
     #[error("The target cannot be read: {0}.")]
@@ -57,15 +61,28 @@ pub(crate) fn wish(head: &Parts, fixed: Option<&Target>) -> Result<Wish, Malform
         }
         (None, &Method::CONNECT, _) => return Err(Malformed::NoHost),
         (fixed, _, Some(authority)) => {
-            if head.uri.scheme_str() != Some("http") {
-                return Err(Malformed::Scheme);
+            // HTTP/2 is spoken in opened TLS alone, and its authority is what a Host field is
+            // elsewhere: the port may be left out.
+            let usual = match (head.version, fixed, head.uri.scheme_str()) {
+                (Version::HTTP_2, Some(fixed), Some("https")) => fixed.port,
+                (Version::HTTP_2, ..) => return Err(Malformed::NotTls),
+                (_, _, Some("http")) => HTTP,
+                _ => return Err(Malformed::Scheme),
+            };
+            if head.version == Version::HTTP_2 && !head.uri.path().starts_with('/') {
+                return Err(Malformed::Path);
             }
-            let target = target(authority, Some(HTTP))?;
-            if let Some(fixed) = fixed.filter(|fixed| **fixed != target) {
-                let said = format!("a request's target is {target}");
-                return Err(Malformed::Host { target: fixed.clone(), said });
+            let target = target(authority, Some(usual))?;
+            match fixed {
+                Some(fixed) if fixed.port == target.port && fixed.goes_by(&target.host) => {
+                    Wish::Answer(fixed.clone())
+                }
+                Some(fixed) => {
+                    let said = format!("a request's target is {target}");
+                    return Err(Malformed::Host { target: fixed.clone(), said });
+                }
+                None => Wish::Answer(target),
             }
-            Wish::Answer(target)
         }
         (Some(fixed), _, None) => Wish::Answer(fixed.clone()),
         (None, _, None) => return Err(Malformed::NoHost),

@@ -250,7 +250,13 @@ impl Tunnel {
                     tunnel::carry(&open, &inside, &outside, &first, &[]).await;
                 }
                 Ok(Said::Requests(first)) => {
-                    let made = http::Made { target, open, outside, to_proxy: false };
+                    let made = http::Made {
+                        target,
+                        open,
+                        outside,
+                        to_proxy: false,
+                        protocol: http::Protocol::Http1,
+                    };
                     http::serve_made(way, made, Rewound::new(inside, first), permit).await;
                 }
                 // It has been told, or has gone.

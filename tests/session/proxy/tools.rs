@@ -300,6 +300,33 @@ fn http_2_from_end_to_end() -> Result<()> {
 }
 
 #[test]
+fn http_2_where_tls_is_opened_with_and_without_it_at_the_host() -> Result<()> {
+    let (place, tls, hosts) = stage()?;
+    let (mut node, port) = http2(&place.home())?;
+    let config = place.home().join(".config/chaperone/config.toml");
+    let rule = format!(
+        "[[network.rule]]\nhost = \"{HOST}\"\nmethods = [\"POST\"]\ndecision = \"deny\"\n\
+         reason = \"Nothing is published.\"\n"
+    );
+    fs::write(&config, fs::read_to_string(&config)? + &rule)?;
+    let done = run(
+        &place,
+        &hosts,
+        &format!(
+            "at=https://{HOST}:{port}/; curl -sS --http2 $at; curl -sS --http1.1 $at; \
+             curl -sS --http2 -d x $at | grep -o 'Nothing is published'; \
+             curl -sS --http2 -o /dev/null -w '%{{http_version}} %{{http_code}}\\n' -d x $at; \
+             curl -sS --http2 https://{HOST}:{tls}/hello"
+        ),
+        "asked in 2.0\nasked in 1.1\nNothing is published\n2 403\nhello\n",
+    );
+    // It ends with its input.
+    drop(node.stdin.take());
+    node.wait()?;
+    done
+}
+
+#[test]
 fn git_over_http_and_tls() -> Result<()> {
     says(
         "rm -rf a b; git clone -q http://$at/repository.git a; git -C a log --format=%s; \

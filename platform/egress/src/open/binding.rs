@@ -136,6 +136,9 @@ const PARAMETERS: [&str; 18] = [
     "x-amz-signature",
 ];
 
+/// How gRPC says which compression of messages is understood; without it they come as they are.
+const GRPC_ACCEPTED: &str = "grpc-accept-encoding";
+
 /// What is to happen with a request to a host that credentials are bound to.
 enum Step<'b> {
     Field(&'b Binding, HeaderName, &'b str, &'b str),
@@ -198,6 +201,7 @@ pub(crate) async fn inject<B>(
     let headers = request.headers_mut();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(RANGE);
+    headers.remove(GRPC_ACCEPTED);
     // Whatever was ever put on the wire to this host, it may have kept.
     Ok(bindings.iter().filter_map(|binding| binding.key.get().cloned()).collect())
 }

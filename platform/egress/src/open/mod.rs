@@ -13,7 +13,7 @@ pub(crate) use scrub::{Scrub, Scrubbed};
 
 use crate::Question;
 use crate::dial::Failure;
-use crate::http;
+use crate::http::{self, Protocol};
 use crate::proxy::PATIENCE;
 use crate::rewound::Rewound;
 use crate::serve::Tunnel;
@@ -22,19 +22,18 @@ use authority::Authority;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{Acceptor, ClientHello};
 use rustls::{AlertDescription, ClientConfig, ServerConfig};
 use rustls_platform_verifier::Verifier;
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client};
 
-/// What is spoken inside (RFC 7301).
-const ALPN: &[u8] = b"http/1.1";
 /// More hosts than this are not remembered, however many a pattern covers.
 const MOST_HOSTS: usize = 256;
 
@@ -46,7 +45,7 @@ pub struct Opener {
     extra: Vec<CertificateDer<'static>>,
     /// Made with the first connection: this machine's roots are many.
     upstream: OnceLock<Result<Arc<ClientConfig>, String>>,
-    hosts: Mutex<HashMap<Host, Arc<ServerConfig>>>,
+    hosts: Mutex<HashMap<(Host, Protocol), Arc<ServerConfig>>>,
 }
 
 impl Opener {
@@ -73,19 +72,11 @@ impl Opener {
         self.authority.certificate()
     }
 
-    /// Speaks TLS with the client, as the host.
-    async fn accept(
-        &self,
-        target: &Target,
-        inside: Rewound,
-    ) -> io::Result<server::TlsStream<Rewound>> {
-        let config = self.as_host(&target.host).map_err(io::Error::other)?;
-        TlsAcceptor::from(config).accept(inside).await
-    }
-
-    fn as_host(&self, host: &Host) -> Result<Arc<ServerConfig>, OpenError> {
+    /// What speaks TLS with a client as the host, and this in it.
+    fn as_host(&self, host: &Host, protocol: Protocol) -> Result<Arc<ServerConfig>, OpenError> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = hosts.get(host) {
+        let kind = (host.clone(), protocol);
+        if let Some(config) = hosts.get(&kind) {
             return Ok(Arc::clone(config));
         }
         if hosts.len() >= MOST_HOSTS {
@@ -96,16 +87,18 @@ impl Opener {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Arc::clone(hosts.entry(host.clone()).or_insert(Arc::new(config))))
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
+        Ok(Arc::clone(hosts.entry(kind).or_insert(Arc::new(config))))
     }
 
-    /// Speaks TLS with the host, which has to prove that it is that.
+    /// Speaks TLS with the host, which has to prove that it is that, and what it chooses of these in
+    /// it. One that chooses none speaks HTTP/1.1.
     pub(crate) async fn connect(
         self: &Arc<Self>,
         target: &Target,
         outside: TcpStream,
-    ) -> Result<client::TlsStream<TcpStream>, Failure> {
+        offered: &[Protocol],
+    ) -> Result<(client::TlsStream<TcpStream>, Protocol), Failure> {
         let failed = |why: String| {
             Failure::Unreachable(format!(
                 "chaperone: no TLS with {target} that could be verified\n  {why}"
@@ -119,9 +112,17 @@ impl Opener {
             Host::Name(name) => ServerName::try_from(name.clone())
                 .map_err(|_| failed("TLS has no such names.".to_owned()))?,
         };
-        let connector = TlsConnector::from(config.map_err(failed)?);
+        let mut config = ClientConfig::clone(&*config.map_err(failed)?);
+        config.alpn_protocols = offered.iter().map(|own| own.alpn().to_vec()).collect();
+        let connector = TlsConnector::from(Arc::new(config));
         match timeout(PATIENCE, connector.connect(name, outside)).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => {
+                let chosen = stream.get_ref().1.alpn_protocol().unwrap_or(Protocol::Http1.alpn());
+                match offered.iter().find(|own| own.alpn() == chosen) {
+                    Some(protocol) => Ok((stream, *protocol)),
+                    None => Err(failed("It does not speak the HTTP/2 that was asked for.".into())),
+                }
+            }
             Ok(Err(error)) => Err(failed(format!("{error}."))),
             Err(_) => Err(failed("It did not answer in time.".to_owned())),
         }
@@ -132,13 +133,12 @@ impl Opener {
             let provider = || Arc::clone(&self.provider);
             let roots = |error| format!("This machine's trusted certificates: {error}.");
             let verifier = Verifier::new_with_extra_roots(self.extra.clone(), provider());
-            let mut config = ClientConfig::builder_with_provider(provider())
+            let config = ClientConfig::builder_with_provider(provider())
                 .with_safe_default_protocol_versions()
                 .map_err(roots)?
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier.map_err(roots)?))
                 .with_no_client_auth();
-            config.alpn_protocols = vec![ALPN.to_vec()];
             Ok(Arc::new(config))
         })
     }
@@ -150,23 +150,46 @@ impl fmt::Debug for Opener {
     }
 }
 
-/// Serves a client that has begun to speak TLS in a tunnel. `first` is what it has said.
+/// Serves a client that has begun to speak TLS in a tunnel. `first` is what it has said. The host is
+/// offered what the client offers, and the client gets what the host takes of it.
 pub(crate) async fn serve(opener: Arc<Opener>, tunnel: Tunnel, first: Vec<u8>) {
     let Tunnel { way, target, open, inside, outside, permit } = tunnel;
-    let accepted = tokio::select! {
-        accepted = timeout(PATIENCE, opener.accept(&target, Rewound::new(inside, first))) => accepted,
+    let negotiated = async {
+        let acceptor = LazyConfigAcceptor::new(Acceptor::default(), Rewound::new(inside, first));
+        let start = timeout(PATIENCE, acceptor).await??;
+        let offered = offered(&start.client_hello());
+        let made = opener.connect(&target, outside, &offered).await;
+        // Who hears why there is none hears it in what all speak.
+        let spoken = made.as_ref().ok().map(|(_, protocol)| *protocol);
+        let protocol = spoken.or_else(|| offered.last().copied()).unwrap_or(Protocol::Http1);
+        let config = opener.as_host(&target.host, protocol).map_err(io::Error::other)?;
+        let inside = timeout(PATIENCE, start.into_stream(config)).await??;
+        Ok::<_, io::Error>((inside, made.map(|(outside, _)| outside), protocol))
+    };
+    let negotiated = tokio::select! {
+        negotiated = negotiated => negotiated,
         () = open.ended() => return,
     };
-    match accepted {
-        Ok(Ok(inside)) => {
-            let made = opener.connect(&target, outside).await;
+    match negotiated {
+        Ok((inside, made, protocol)) => {
             let made = made.map(|outside| (outside, open));
-            http::serve_opened(way, opener, target, made, inside, permit).await;
+            http::serve_opened(way, opener, target, protocol, made, inside, permit).await;
         }
+        Err(error) if error.kind() == ErrorKind::TimedOut => {}
         // It has gone; that it was recorded is what is waited for.
-        Ok(Err(error)) => drop(way.ask(&target, Question::Distrusted(said(&error))).await),
-        Err(_) => {}
+        Err(error) => drop(way.ask(&target, Question::Distrusted(said(&error))).await),
     }
+}
+
+/// What a client offers to speak, of what is known here. One that does not say speaks HTTP/1.1.
+fn offered(hello: &ClientHello<'_>) -> Vec<Protocol> {
+    let Some(named) = hello.alpn() else { return vec![Protocol::Http1] };
+    let named: Vec<&[u8]> = named.collect();
+    let known = [Protocol::Http2, Protocol::Http1];
+    let offered: Vec<Protocol> =
+        known.into_iter().filter(|own| named.contains(&own.alpn())).collect();
+    // Of anything else TLS itself says that it is not spoken here.
+    if offered.is_empty() { vec![Protocol::Http1] } else { offered }
 }
 
 /// Why a client did not go on, for the history.

@@ -26,6 +26,8 @@ pub(crate) const BAD: Ends = Ends::Refused("400 Bad Request");
 pub(crate) const CLOSED: Ends = Ends::Refused("");
 /// The end of a SOCKS reply that says that the rules do not allow it.
 const NOT_ALLOWED: Ends = Ends::Refused("\\x05\\x02\\x00\\x01");
+/// What a client of HTTP/2 is told.
+pub(crate) const HTTP_1: Ends = Ends::Refused("use HTTP/1.1");
 /// A TLS alert.
 pub(crate) const ALERT: Ends = Ends::Refused("\\x15\\x03\\x03");
 
@@ -256,7 +258,7 @@ fn fields(world: &World) -> Vec<Case> {
         ("a tunnel with a user", format!("CONNECT x@{at} HTTP/1.1\r\n\r\n"), BAD),
         ("HTTP/1.0", format!("GET http://{at}/ HTTP/1.0\r\n\r\n"), Ends::Reaches),
         ("HTTP/0.9", format!("GET http://{denied}/\r\n\r\n"), CLOSED),
-        ("HTTP/2 to the proxy", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), CLOSED),
+        ("HTTP/2 to the proxy", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), HTTP_1),
         ("a line that ends with LF", format!("GET http://{denied}/ HTTP/1.1\n\n"), FORBIDDEN),
         (
             "a line in the target",
@@ -334,7 +336,7 @@ fn tunnels(world: &World) -> Vec<Case> {
         ("another target", with_target(&format!("denied.example:{port}")), FORBIDDEN),
         ("another Host in the second request", twice, Ends::Unseen),
         ("another tunnel", connect(&format!("127.0.0.1:{}", world.denied), b"x"), BAD),
-        ("HTTP/2", preface.to_vec(), CLOSED),
+        ("HTTP/2", preface.to_vec(), HTTP_1),
         ("the same name in TLS", client_hello(Some("allowed.example")), Ends::Reaches),
         ("the same name in TLS in capitals", client_hello(Some("ALLOWED.example")), Ends::Reaches),
         ("another name in TLS", client_hello(Some("denied.example")), ALERT),

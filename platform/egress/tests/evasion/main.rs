@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
 mod cases;
+mod http2;
 mod requests;
 mod world;
 

@@ -1,7 +1,9 @@
 //! Ways around rules about requests: what names a denied path or method otherwise, and what is not
 //! seen at all.
 
-use crate::cases::{ALERT, CLOSED, Case, Ends, FORBIDDEN, case, client_hello, connect, socks};
+use crate::cases::{
+    ALERT, CLOSED, Case, Ends, FORBIDDEN, HTTP_1, case, client_hello, connect, socks,
+};
 use crate::world::World;
 
 /// The same request to the proxy, and through tunnels of both kinds.
@@ -109,7 +111,7 @@ fn unseen(world: &World, host: &str) -> Vec<Case> {
         case("TLS by SOCKS", socks(host, port, &tls), ALERT),
         case("another protocol by CONNECT", connect(&at, b"SSH-2.0-x\r\n"), CLOSED),
         case("another protocol by SOCKS", socks(host, port, b"\x10\x0c\0\x04MQTT"), CLOSED),
-        case("HTTP/2 by SOCKS", socks(host, port, preface), CLOSED),
+        case("HTTP/2 by SOCKS", socks(host, port, preface), HTTP_1),
     ]
 }
 

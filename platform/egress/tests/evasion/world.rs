@@ -2,7 +2,8 @@
 
 use chaperone_egress::hello::{Hello, hello};
 use chaperone_egress::{
-    Answer, Asked, Connections, Entrance, Host, Judge, Question, Ruling, Target, Waiting, serve,
+    Answer, Asked, Connections, Entrance, Host, Judge, Opener, Question, Ruling, Target, Waiting,
+    serve,
 };
 use chaperone_policy::{
     Action, Context, Facts, HttpRequest, Layer, Os, Policy, SourceKind, Verdict, built_in, decide,
@@ -17,7 +18,7 @@ use std::thread;
 /// What the allowed server says.
 pub(crate) const REACHED: &str = "reached the server";
 
-type Log = Arc<Mutex<Vec<String>>>;
+pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 /// What a world's policy says of requests.
 pub(crate) const RULES: &str = "[[network.rule]]\nhost = \"ruled.example\"\n\
@@ -57,17 +58,7 @@ impl World {
             }
         });
 
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = listener.local_addr().unwrap();
-        let judge = Arc::new(Rules(policy(allowed, requests)));
-        let looked = AtomicUsize::new(0);
-        let resolve = move |name: &str, port: u16| {
-            let first = || looked.fetch_add(1, Ordering::SeqCst) == 0;
-            let addresses = addresses(name, first)?;
-            Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
-        };
-        let entrances = vec![(Entrance::Proxy, listener)];
-        serve(entrances, judge, Arc::new(Connections::default()), Arc::new(resolve)).unwrap();
+        let proxy = proxy(allowed, requests, None);
         Self { proxy, allowed, denied, escapes }
     }
 
@@ -75,6 +66,22 @@ impl World {
     pub(crate) fn escapes(&self) -> Vec<String> {
         self.escapes.lock().unwrap().clone()
     }
+}
+
+/// A proxy under this policy, which opens TLS where it has the means.
+pub(crate) fn proxy(allowed: u16, requests: &str, opener: Option<Arc<Opener>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let judge = Arc::new(Rules(policy(allowed, requests), opener));
+    let looked = AtomicUsize::new(0);
+    let resolve = move |name: &str, port: u16| {
+        let first = || looked.fetch_add(1, Ordering::SeqCst) == 0;
+        let addresses = addresses(name, first)?;
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    };
+    let entrances = vec![(Entrance::Proxy, listener)];
+    serve(entrances, judge, Arc::new(Connections::default()), Arc::new(resolve)).unwrap();
+    proxy
 }
 
 fn policy(allowed: u16, requests: &str) -> Policy {
@@ -123,11 +130,11 @@ fn addresses(name: &str, first: impl Fn() -> bool) -> io::Result<Vec<IpAddr>> {
 }
 
 /// The policy, and nobody who could be asked.
-struct Rules(Policy);
+struct Rules(Policy, Option<Arc<Opener>>);
 
 impl Judge for Rules {
     fn judge(&self, target: &Target, question: Question, answer: Answer) -> Option<Waiting> {
-        let Self(policy) = self;
+        let Self(policy, _) = self;
         let denied = match question {
             Question::Connect { .. } => {
                 let action = Action::Connect { host: target.host.to_string(), port: target.port };
@@ -154,6 +161,10 @@ impl Judge for Rules {
             Some(reason) => Ruling::Deny(format!("chaperone: denied: {target}\n  {reason}")),
         });
         None
+    }
+
+    fn opener(&self, target: &Target) -> Option<Arc<Opener>> {
+        self.1.clone().filter(|_| self.sees_requests(target))
     }
 
     fn sees_requests(&self, target: &Target) -> bool {
@@ -237,7 +248,7 @@ fn answer(mut stream: TcpStream, log: &Log) -> io::Result<()> {
 
 /// What the server is asked for must not be what the rules deny, however generously it is read:
 /// unescaped over and over, without parameters, and with every segment resolved.
-fn check_request(host: &str, log: &Log, start: &str) {
+pub(crate) fn check_request(host: &str, log: &Log, start: &str) {
     let mut words = start.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut path = target.split('?').next().unwrap_or_default().to_lowercase();
@@ -288,7 +299,7 @@ fn percent_decode(text: &str) -> Vec<u8> {
 }
 
 /// What the server is asked as must be one of the names by which the policy lets it be reached.
-fn check(host: Option<&str>, log: &Log, what: &str) {
+pub(crate) fn check(host: Option<&str>, log: &Log, what: &str) {
     let named = host.map(|host| Target::parse(host, Some(80)).map(|target| target.host));
     let honest = match named {
         None => what == "TLS",

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it likes")]
 
+mod http2;
+
 use chaperone_egress::{
     Answer, Binding, Connections, Entrance, Judge, Key, Opener, Place, Question, Ruling, Target,
     Waiting, by_the_system, serve,
@@ -74,17 +76,7 @@ struct Host {
 }
 
 fn host(answer: &'static [&'static str]) -> Host {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let own = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let own = own.signed_by(&key, &authority).unwrap();
-    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.der().clone()], key)
-        .unwrap();
+    let (config, authority, pem) = certified();
     let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
     let at = listener.local_addr().unwrap();
     let (send, heads) = channel();
@@ -105,7 +97,23 @@ fn host(answer: &'static [&'static str]) -> Host {
             });
         }
     });
-    Host { at, authority: authority.der().clone(), pem: authority.pem(), heads }
+    Host { at, authority, pem, heads }
+}
+
+/// TLS as `localhost`, and who says that it is that, as PEM, too.
+fn certified() -> (ServerConfig, CertificateDer<'static>, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let own = own.signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], key)
+        .unwrap();
+    (config, authority.der().clone(), authority.pem())
 }
 
 /// Reads to the end of a head; nothing where there is none.
@@ -124,6 +132,7 @@ fn head(stream: &mut impl Read) -> Option<String> {
 struct Stage {
     proxy: SocketAddr,
     desk: Arc<Desk>,
+    connections: Arc<Connections>,
 }
 
 fn stage(opener: Option<Opener>, bindings: Vec<Arc<Binding>>) -> Stage {
@@ -132,9 +141,10 @@ fn stage(opener: Option<Opener>, bindings: Vec<Arc<Binding>>) -> Stage {
     let opener = opener.map(Arc::new);
     let desk = Arc::new(Desk { opener, bindings, asked: Mutex::default() });
     let judge = Arc::clone(&desk) as Arc<dyn Judge>;
-    let connections = Arc::new(Connections::default());
-    serve(vec![(Entrance::Proxy, listener)], judge, connections, Arc::new(by_the_system)).unwrap();
-    Stage { proxy, desk }
+    let (connections, resolve) = (Arc::new(Connections::default()), Arc::new(by_the_system));
+    let entrances = vec![(Entrance::Proxy, listener)];
+    serve(entrances, judge, Arc::clone(&connections), resolve).unwrap();
+    Stage { proxy, desk, connections }
 }
 
 impl Stage {
