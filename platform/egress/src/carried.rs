@@ -1,4 +1,4 @@
-//! What connected to a name's address without asking: a program that knows of no proxy. It goes where
+//! What connected to an address without asking: a program that knows of no proxy. It goes where
 //! it wanted to, as through a tunnel, and reads why not in its own protocol as far as that has words.
 
 use crate::dial::{Failure, Way};

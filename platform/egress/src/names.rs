@@ -3,7 +3,7 @@
 
 use crate::target::{Host, Target};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// More names than this have no address: an agent does not fill the memory.
@@ -63,10 +63,10 @@ impl Names {
         }
     }
 
-    /// What an address and port stand for.
-    pub(crate) fn target(&self, at: SocketAddrV4) -> Option<Target> {
-        let host = Host::Name(self.name(*at.ip())?);
-        (at.port() != 0).then_some(Target { host, port: at.port() })
+    /// What an address and port are, or stand for.
+    pub fn target(&self, at: SocketAddr) -> Option<Target> {
+        let host = Host::Address(at.ip().to_canonical());
+        (at.port() != 0).then(|| self.named(Target { host, port: at.port() }))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -86,9 +86,12 @@ mod tests {
         assert_eq!((one, two), (Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)));
         assert_eq!(names.address("one.example"), Some(one));
         let target = |text: &str| Target::parse(text, None).unwrap();
-        assert_eq!(names.target(SocketAddrV4::new(two, 443)), Some(target("two.example:443")));
-        assert_eq!(names.target(SocketAddrV4::new(two, 0)), None);
-        assert_eq!(names.target(SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 3), 443)), None);
+        let at = |text: &str| names.target(text.parse().unwrap());
+        assert_eq!(at("198.18.0.2:443"), Some(target("two.example:443")));
+        assert_eq!(at("[::ffff:198.18.0.2]:443"), Some(target("two.example:443")));
+        assert_eq!(at("198.18.0.2:0"), None);
+        assert_eq!(at("198.18.0.3:443"), Some(target("198.18.0.3:443")));
+        assert_eq!(at("[2001:db8::1]:443"), Some(target("[2001:db8::1]:443")));
         assert_eq!(names.named(target("198.18.0.1:80")), target("one.example:80"));
         for text in ["198.18.0.0:80", "198.18.0.3:80", "192.0.2.1:80", "[::1]:80", "a.example:80"] {
             assert_eq!(names.named(target(text)), target(text));

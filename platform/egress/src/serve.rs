@@ -10,7 +10,7 @@ use crate::target::{Host, Target};
 use crate::{Judge, Question, carried, http, inspect, lookups, open, proxy, tunnel};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, TcpListener as Listener, UdpSocket};
+use std::net::{SocketAddr, TcpListener as Listener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
@@ -35,13 +35,13 @@ pub enum Entrance {
     Proxy,
     /// A relay: every connection goes to this target.
     Relay(Target),
-    /// What connected to a name's address: each goes where it wanted to. What wanted to go to a
-    /// resolver looks names up.
+    /// What connected to an address outside, or to one that stands for a name: each goes where it
+    /// wanted to. What wanted to go to a resolver on loopback looks names up.
     Carried,
 }
 
 /// Where a connection that comes from this address inside wanted to go. It is told once.
-pub type Wanted = dyn Fn(SocketAddr) -> Option<SocketAddrV4> + Send + Sync;
+pub type Wanted = dyn Fn(SocketAddr) -> Option<SocketAddr> + Send + Sync;
 
 /// What names are answered with inside.
 pub struct Inside {
@@ -175,12 +175,11 @@ async fn accept(
                     Entrance::Carried => {
                         let at = wanted.as_ref().and_then(|wanted| wanted(from));
                         let Some((names, at)) = way.names.clone().zip(at) else { continue };
-                        if let Some(target) = names.target(at) {
-                            drop(tokio::spawn(carried::serve(way, target, inside, permit)));
-                        } else if at.port() == lookups::PORT && at.ip().is_loopback() {
+                        if at.ip().is_loopback() && at.port() == lookups::PORT {
                             drop(tokio::spawn(lookups::stream(inside, names, permit)));
+                        } else if let Some(target) = names.target(at) {
+                            drop(tokio::spawn(carried::serve(way, target, inside, permit)));
                         }
-                        // Any other address stands for nothing, and leads nowhere.
                     }
                 }
             }

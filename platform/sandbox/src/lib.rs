@@ -18,7 +18,7 @@ use linux as system;
 #[cfg(not(target_os = "linux"))]
 use unsupported as system;
 
-pub use carried::{Carried, Names};
+pub use carried::{Carried, Names, Refuses};
 pub use enforce::{
     ActionId, Ancestor, Answer, Descriptor, Excess, Exit, Holder, Judge, LaunchError, LeftOver,
     ObservedExec, Outcome, Stage, Stdio, Stream, Target, TerminalSize, TraceError,

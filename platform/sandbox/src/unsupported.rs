@@ -174,6 +174,11 @@ impl Control {
         match *self {}
     }
 
+    /// The same of a thread of the session, by its number.
+    pub fn asker(&self, _: i32) -> Option<crate::enforce::Holder> {
+        match *self {}
+    }
+
     /// Changes the size of the session's terminal.
     pub fn resize(&self, _: TerminalSize) {
         match *self {}

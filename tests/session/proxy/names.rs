@@ -4,7 +4,7 @@
 use super::upstream::proxy;
 use super::{Tier, connections};
 use crate::place::{Place, text};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::net::UdpSocket;
 
 /// The same in both tiers.
@@ -18,7 +18,7 @@ fn says(place: &Place, line: &str, expected: &str) -> Result<()> {
 /// that name the session's own, which is left as `$ours`.
 fn says_in(tier: Tier, place: &Place, line: &str, expected: &str) -> Result<()> {
     place.configure(&format!(
-        "[network]\nmode = \"proxy\"\nallow = [\"*.far.example\"]\n\
+        "[network]\nmode = \"proxy\"\nallow = [\"*.far.example\", \"198.51.100.7:8080\"]\n\
          upstream = \"http://127.0.0.1:{}\"\n",
         proxy()?
     ))?;
@@ -99,26 +99,61 @@ fn programs_that_ask_no_proxy_reach_what_the_policy_allows() -> Result<()> {
          CONNECT b.far.example:84, then GET /x\n",
     )?;
     let events = connections(&place)?;
-    let ports: Vec<&str> = events.iter().filter_map(|event| event["action"].as_str()).collect();
-    assert!(ports.contains(&"a.far.example:8080"), "{ports:?}");
+    for (host, program) in
+        [("a.far.example:80", "curl"), ("a.far.example:8080", "node"), ("b.far.example:83", "curl")]
+    {
+        let reached: Vec<_> = events.iter().filter(|it| it["action"] == host).collect();
+        assert_eq!(reached.len(), 2, "once in each tier: {reached:?}");
+        for reached in reached {
+            assert_eq!(reached["detail"]["asked_by"][0], program, "{reached}");
+        }
+    }
     assert!(events.iter().all(|event| event["decision"] == "allow"), "{events:?}");
     Ok(())
 }
 
 #[test]
-fn what_is_refused_says_so_in_the_protocol_that_was_spoken() -> Result<()> {
+fn an_address_that_is_allowed_is_reached_without_asking_the_proxy() -> Result<()> {
+    let place = Place::new()?;
+    says(
+        &place,
+        "curl -sS http://198.51.100.7:8080/x; \
+         python3 -c \"import socket; s = socket.create_connection(('198.51.100.7', 8080)); \
+         s.sendall(b'GET /y HTTP/1.1\\r\\nHost: 198.51.100.7:8080\\r\\nConnection: close\\r\\n\\r\\n'); \
+         print(s.makefile().read().splitlines()[-1])\"",
+        "CONNECT 198.51.100.7:8080, then GET /x\nCONNECT 198.51.100.7:8080, then GET /y\n",
+    )
+}
+
+#[test]
+fn what_is_refused_is_named_by_the_program_that_wanted_it() -> Result<()> {
     let place = Place::new()?;
     says(
         &place,
         "curl -sS http://other.example/ | head -2 | cut -d. -f1,2; \
-         curl -sS https://other.example/ 2>&1 | grep -o 'alert access denied'; \
-         for at in 198.18.99.99 192.0.2.1; do curl -s -m 9 http://$at/; \
-         case $? in 52|56) echo closed;; 7) echo refused;; esac; done",
+         curl -sS https://other.example/ 2>&1 | grep -o 'connect to other.example port 443'; \
+         ssh -F none -o BatchMode=yes git@other.example true 2>&1 | tr -d '\\r'; \
+         bash -c 'exec 3<>/dev/tcp/db.example/5432' 2>&1 | tail -n 1 | cut -d: -f3-; \
+         curl -sS telnet://198.51.100.8:5432 2>&1 | grep -o 'connect to 198.51.100.8 port 5432'; \
+         for at in 198.18.99.99 192.0.2.1 169.254.169.254; do curl -s http://$at/ | head -n 1; \
+         curl -s http://$at:8080/; echo $?; done",
         "chaperone: denied: a connection to other.example:80\n  other.example is not among the \
-         hosts that are allowed\nalert access denied\nclosed\nrefused\n",
+         hosts that are allowed\nconnect to other.example port 443\nssh: connect to host \
+         other.example port 22: Permission denied\n /dev/tcp/db.example/5432: Permission denied\n\
+         connect to 198.51.100.8 port 5432\n\
+         chaperone: denied: a connection to 198.18.99.99:80\n7\n\
+         chaperone: denied: a connection to 192.0.2.1:80\n7\n\
+         chaperone: denied: a connection to 169.254.169.254:80\n7\n",
     )?;
     let events = connections(&place)?;
-    let refused = events.iter().find(|it| it["action"] == "other.example:443");
-    assert_eq!(refused.context("a refusal")?["decision"], "deny");
+    for (host, program) in [("other.example:22", "ssh"), ("db.example:5432", "bash")] {
+        let refused: Vec<_> = events.iter().filter(|it| it["action"] == host).collect();
+        assert_eq!(refused.len(), 2, "once in each tier: {refused:?}");
+        for refused in refused {
+            assert_eq!(refused["decision"], "deny", "{refused}");
+            assert_eq!(refused["detail"]["asked_by"][0], program, "{refused}");
+        }
+    }
+    assert!(events.iter().any(|it| it["action"] == "other.example:443"), "{events:?}");
     Ok(())
 }

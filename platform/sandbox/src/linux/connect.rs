@@ -149,8 +149,8 @@ impl Reach {
         match parse(&bytes)? {
             Parsed::Unspecified => {}
             Parsed::Inet(address) => {
-                if let Some(address) = self.carry(&socket, address, stream)? {
-                    return Ok(Connection { socket, address, _file: None });
+                if let Some((address, wish)) = self.carry(&socket, question.tid, address, stream)? {
+                    return Ok(Connection { socket, address, wish: Some(wish), _file: None });
                 }
                 self.judge_inet(address, stream)?;
             }
@@ -163,27 +163,30 @@ impl Reach {
             Parsed::Path(path) => {
                 let file = self.judge_path(question.tid, &path)?;
                 let address = by_descriptor(&file);
-                return Ok(Connection { socket, address, _file: Some(file) });
+                return Ok(Connection { socket, address, wish: None, _file: Some(file) });
             }
         }
-        Ok(Connection { socket, address: bytes, _file: None })
+        Ok(Connection { socket, address: bytes, wish: None, _file: None })
     }
 
-    /// Where a stream goes that wants to go to an address that stands for a name, or to look one up.
-    /// Its own address is settled first, by which the supervisor will know it.
+    /// Where a stream goes instead that wants to leave the session, and what is said of it: to an
+    /// address outside, or one that stands for a name, or to look one up. Its own address is settled
+    /// first, by which the supervisor will know it.
     fn carry(
         &self,
         socket: &OwnedFd,
+        tid: i32,
         to: SocketAddr,
         stream: bool,
-    ) -> std::result::Result<Option<Vec<u8>>, Refused> {
+    ) -> std::result::Result<Option<(Vec<u8>, Wish)>, Refused> {
         let (Some((carried, arrivals)), true) = (&self.carried, stream) else { return Ok(None) };
-        let wanted = match to.ip().to_canonical() {
-            IpAddr::V4(name) if Carried::stands_for_a_name(name) => {
-                SocketAddrV4::new(name, to.port())
-            }
-            _ if self.looks_up(to) => Carried::RESOLVER,
-            _ => return Ok(None),
+        let plain = SocketAddr::new(to.ip().to_canonical(), to.port());
+        let wanted = if self.looks_up(plain) {
+            Carried::RESOLVER.into()
+        } else if is_own(plain.ip()) {
+            return Ok(None);
+        } else {
+            plain
         };
         let is_v6 = to.is_ipv6();
         let at = |address: SocketAddrV4| match is_v6 {
@@ -200,25 +203,23 @@ impl Reach {
             })?;
             from = own_port(socket)?;
         }
-        carried.expect(from, wanted);
-        Ok(Some(bytes_of(at(*arrivals))))
+        let wish = Wish { carried: Arc::clone(carried), from, to: wanted, tid };
+        Ok(Some((bytes_of(at(*arrivals)), wish)))
     }
 
     /// Whether this is a resolver of the machine's, which is not for the session to ask. In a
     /// network of its own there is none.
     fn looks_up(&self, to: SocketAddr) -> bool {
-        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
         matches!(&self.inet, Inet::Only(addresses)
             if to.port() == Carried::RESOLVER.port() && !addresses.contains(&to) && !self.serves(to))
     }
 
     fn judge_inet(&self, address: SocketAddr, stream: bool) -> std::result::Result<(), Refused> {
-        let own = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
         let plain = SocketAddr::new(address.ip().to_canonical(), address.port());
         let (allowed, errno) = match &self.inet {
             Inet::Anything => (true, 0),
             // What the empty network would say; said here so that it is recorded.
-            Inet::Loopback => (own(plain.ip()), libc::ENETUNREACH),
+            Inet::Loopback => (is_own(plain.ip()), libc::ENETUNREACH),
             Inet::Only(addresses) => {
                 (addresses.contains(&plain) || self.serves(plain), libc::ECONNREFUSED)
             }
@@ -294,11 +295,12 @@ impl Reach {
         }
     }
 
-    /// A socket that does not block is connected at once, any other by a thread that may wait.
+    /// A socket that does not block is connected at once, any other by a thread that may wait; so is
+    /// what is carried, which may be refused first.
     fn carry_out(&self, listener: &Listener, question: &Question, connection: Connection) {
         // SAFETY: takes two numbers.
         let flags = unsafe { libc::fcntl(connection.socket.as_raw_fd(), libc::F_GETFL) };
-        if flags & libc::O_NONBLOCK != 0 {
+        if flags & libc::O_NONBLOCK != 0 && connection.wish.is_none() {
             return listener.answer(question, connection.make());
         }
         if self.busy.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
@@ -334,12 +336,20 @@ fn dialled(relay: &Relay) -> Vec<SocketAddr> {
 struct Connection {
     socket: OwnedFd,
     address: Vec<u8>,
+    /// Where it really wants to go.
+    wish: Option<Wish>,
     /// What the address names, held open until it is connected.
     _file: Option<OwnedFd>,
 }
 
 impl Connection {
     fn make(&self) -> Result<i64> {
+        if let Some(Wish { carried, from, to, tid }) = &self.wish {
+            if carried.refuses(*to, *tid) {
+                return Err(Errno(libc::EACCES));
+            }
+            carried.expect(*from, *to);
+        }
         let length = self.address.len() as libc::socklen_t;
         // SAFETY: pointer and length are of one vector.
         let result = sys::check(unsafe {
@@ -347,6 +357,22 @@ impl Connection {
         });
         result.map(i64::from)
     }
+}
+
+/// What the supervisor is told of a connection that arrives at it instead.
+#[derive(Debug)]
+struct Wish {
+    carried: Arc<Carried>,
+    /// The port that it comes from.
+    from: u16,
+    to: SocketAddr,
+    /// The thread that connects.
+    tid: i32,
+}
+
+/// Whether an address is the loopback's, whichever that is.
+fn is_own(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 enum Parsed {

@@ -2,6 +2,7 @@
 
 use super::broker::Word;
 use super::channel::{self, Message};
+use super::connect::thread_group;
 use super::{local, sys, terminal};
 use crate::enforce::{ActionId, Answer, Holder, TerminalSize};
 use std::collections::VecDeque;
@@ -102,6 +103,11 @@ impl Control {
     /// process that has gone.
     pub fn holder(&self, end: SocketAddr) -> Option<Holder> {
         local::holder(self.0.init, end)
+    }
+
+    /// The same of a thread of the session, by its number.
+    pub fn asker(&self, tid: i32) -> Option<Holder> {
+        thread_group(tid).ok().map(local::asker)
     }
 
     fn dial_by(&self, port: u16, version: i32) -> io::Result<TcpStream> {

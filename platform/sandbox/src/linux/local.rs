@@ -187,7 +187,11 @@ pub(super) fn holder(top: i32, end: SocketAddr) -> Option<Holder> {
         entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|link| link == held)
     };
     let below: Vec<i32> = proc::descendants(top).iter().map(|process| process.pid).collect();
-    let pid = below.into_iter().filter(|pid| holds(*pid)).max()?;
+    Some(asker(below.into_iter().filter(|pid| holds(*pid)).max()?))
+}
+
+/// A process as the one who asks.
+pub(super) fn asker(pid: i32) -> Holder {
     let mut above = proc::ancestors(pid);
     above.reverse();
     // The agent's own is no command of its.
@@ -197,7 +201,7 @@ pub(super) fn holder(top: i32, end: SocketAddr) -> Option<Holder> {
     let is_install_script = variable(pid, "npm_lifecycle_event").is_some_and(|event| {
         ["preinstall", "install", "postinstall", "prepare"].contains(&event.as_str())
     });
-    Some(Holder { chain, command: words(pid, command), is_install_script })
+    Holder { chain, command: words(pid, command), is_install_script }
 }
 
 fn words(pid: i32, command: i32) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! What leaves the session: every connection of its proxy and its relays is decided, recorded, and
 //! asked about where the policy says so.
 
+mod carried;
+
 use super::asking::{Asking, Waiter};
 use super::live::Live;
 use super::vault::Vault;
@@ -66,9 +68,11 @@ pub(super) fn open(
         entrances.push((Entrance::Relay(target), TcpListener::from(listener)));
     }
     let carried = session.carried();
+    let known = Arc::new(chaperone_egress::Names::from(Carried::FIRST));
+    carried.refuse_where(carried::refuses(gate, &known, session.control()));
     let names = |resolver| Inside {
         resolver,
-        names: Arc::new(chaperone_egress::Names::from(Carried::FIRST)),
+        names: known,
         wanted: Arc::new(move |from| carried.take(from)),
     };
     let inside = match (outside, session.take_names()) {
