@@ -1,9 +1,9 @@
 //! The commands and events of the window: each command sends one question to the desk.
 
 use chaperone_session::desk::{
-    Answer, AnswerOutcome, Desk, EventDetail, EventFilter, EventPage, Failure, Grant, Home,
-    HostRow, Managed, Question, Requests, Rules, SessionPage, Settings, Start, Started, Story,
-    Theme, Why,
+    Answer, AnswerOutcome, Credentials, Desk, EventDetail, EventFilter, EventPage, Failure, Grant,
+    Home, HostRow, HostSession, Managed, Question, Requests, Rules, SessionPage, Settings, Start,
+    Started, Story, Theme, Why,
 };
 use chaperone_session::policy::Value;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(crate) struct ActivityChanged;
 #[tauri_specta(event_name = "sessions")]
 pub(crate) struct SessionsChanged;
 
-/// Ask for `rules()` and `grants()` again.
+/// Ask for `rules()`, `grants()` and `credentials()` again.
 #[derive(Debug, Clone, Serialize, Deserialize, specta::Type, Event)]
 #[tauri_specta(event_name = "rules")]
 pub(crate) struct RulesChanged;
@@ -51,6 +51,7 @@ pub(crate) fn all() -> tauri_specta::Builder<tauri::Wry> {
             events,
             event,
             hosts,
+            host_sessions,
             rules,
             explain,
             report,
@@ -58,6 +59,9 @@ pub(crate) fn all() -> tauri_specta::Builder<tauri::Wry> {
             why,
             grants,
             revoke,
+            credentials,
+            set_credential,
+            remove_credential,
             start_demo,
             start_session,
             choose_folder,
@@ -145,6 +149,12 @@ async fn hosts(desk: Shared<'_>, session: Option<String>) -> Reply<Vec<HostRow>>
 
 #[tauri::command]
 #[specta::specta]
+async fn host_sessions(desk: Shared<'_>, place: Option<String>) -> Reply<Vec<HostSession>> {
+    ask(desk, move |desk| desk.host_sessions(place.as_deref())).await
+}
+
+#[tauri::command]
+#[specta::specta]
 async fn rules(desk: Shared<'_>, workspace: Option<String>) -> Reply<Rules> {
     ask(desk, move |desk| desk.rules(workspace.as_deref())).await
 }
@@ -194,6 +204,24 @@ async fn grants(desk: Shared<'_>) -> Reply<Vec<Grant>> {
 #[specta::specta]
 async fn revoke(desk: Shared<'_>, grant: String) -> Reply<()> {
     ask(desk, move |desk| desk.revoke(&grant)).await
+}
+
+#[tauri::command]
+#[specta::specta]
+async fn credentials(desk: Shared<'_>) -> Reply<Credentials> {
+    ask(desk, Desk::credentials).await
+}
+
+#[tauri::command]
+#[specta::specta]
+async fn set_credential(desk: Shared<'_>, name: String, value: String) -> Reply<()> {
+    ask(desk, move |desk| desk.set_credential(&name, value)).await
+}
+
+#[tauri::command]
+#[specta::specta]
+async fn remove_credential(desk: Shared<'_>, name: String) -> Reply<()> {
+    ask(desk, move |desk| desk.remove_credential(&name)).await
 }
 
 #[tauri::command]
@@ -268,6 +296,6 @@ mod tests {
             let name = format!("\"{}\"", name.replace('-', "_"));
             assert!(commands.contains(&name), "{name} is allowed and is no command");
         }
-        assert_eq!(allowed.len(), 22);
+        assert_eq!(allowed.len(), 26);
     }
 }

@@ -56,6 +56,11 @@ const SHOTS = [
     ['activity-events', 'recorded=many&page=activity', 'small', click('view-events')],
     ['activity-event', 'recorded=busy&page=activity', 'usual', event],
     ['activity-hosts', 'recorded=busy&page=activity', 'small', click('view-hosts')],
+    ['activity-hosts-wide', 'recorded=busy&page=activity', 'usual', click('view-hosts')],
+    ['activity-host', 'recorded=busy&page=activity', 'usual', host],
+    ['activity-hosts-of-session', 'recorded=busy&page=activity', 'small', click('session-hosts')],
+    ['activity-hosts-zoomed', 'recorded=busy&page=activity', 'zoomed', click('view-hosts')],
+    ['activity-hosts-empty', 'recorded=fresh&page=activity', 'small', click('view-hosts')],
     ['activity-empty', 'recorded=fresh&page=activity', 'small'],
     ['activity-error', 'recorded=broken&page=activity', 'small'],
     ['activity-zoomed', 'recorded=busy&page=activity', 'zoomed'],
@@ -81,7 +86,22 @@ const SHOTS = [
     ['rules-error', 'recorded=broken&page=rules', 'small'],
     ['rules-zoomed', 'recorded=managed&page=rules', 'zoomed'],
     ['rules-sources-zoomed', 'recorded=managed&page=rules', 'zoomed', click('view-layers')],
-    ['keys', 'recorded=busy&page=home', 'small', click('keys')],
+    ['keys-busy', 'recorded=busy&page=keys'],
+    ['keys-small', 'recorded=busy&page=keys', 'small'],
+    ['keys-kept', 'recorded=busy&page=keys&id=anthropic', 'small'],
+    ['keys-missing', 'recorded=busy&page=keys&id=openai', 'small'],
+    ['keys-unbound', 'recorded=busy&page=keys&id=npm-publish', 'small'],
+    ['keys-managed', 'recorded=managed&page=keys&id=github'],
+    ['keys-long', 'recorded=long&page=keys', 'small', click('credential-row')],
+    ['keys-add', 'recorded=busy&page=keys', 'small', click('add-credential')],
+    ['keys-no-keychain', 'recorded=keyless&page=keys', 'small', keyless],
+    ['keys-replace', 'recorded=busy&page=keys&id=github', 'small', click('replace-credential')],
+    ['keys-remove', 'recorded=busy&page=keys&id=github', 'small', click('remove-credential')],
+    ['keys-empty', 'recorded=fresh&page=keys', 'small'],
+    ['keys-error', 'recorded=broken&page=keys', 'small'],
+    ['keys-zoomed', 'recorded=managed&page=keys', 'zoomed'],
+    ['keys-detail-zoomed', 'recorded=busy&page=keys&id=github', 'zoomed'],
+    ['shortcuts', 'recorded=busy&page=home', 'small', click('shortcuts')],
     ['paused', 'recorded=calm&page=requests', 'small'],
 ];
 
@@ -106,6 +126,18 @@ async function event(page) {
     await page.getByTestId('view-events').click();
     await page.getByTestId('event-row').nth(5).click();
     await page.getByTestId('event-detail').waitFor();
+}
+async function host(page) {
+    await page.getByTestId('view-hosts').click();
+    await page.getByText('paste.example').first().click();
+    await page.getByTestId('host-session').first().waitFor();
+}
+async function keyless(page) {
+    await page.getByTestId('add-credential').click();
+    await page.getByTestId('credential-name').fill('anthropic');
+    await page.getByTestId('credential-value').fill('not-a-real-key');
+    await page.keyboard.press('Enter');
+    await page.getByTestId('problem').waitFor();
 }
 async function unknown(page) {
     await page.getByTestId('value-row').nth(1).click();

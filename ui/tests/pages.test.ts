@@ -55,6 +55,7 @@ describe('the keys', () => {
     for (const [key, page] of [
       ['2', 'requests'],
       ['4', 'rules'],
+      ['5', 'keys'],
       ['3', 'activity'],
       ['1', 'home'],
     ]) {
@@ -172,6 +173,186 @@ describe('activity', () => {
     await settle();
     expect(screen.getByTestId('panel').getAttribute('aria-label')).toBe(before);
     expect(screen.getByText('221 events')).toBeTruthy();
+  });
+});
+
+describe('hosts', () => {
+  const hosts = async (scenario: string) => {
+    const shown = await show(scenario, 'activity');
+    await fireEvent.click(screen.getByTestId('view-hosts'));
+    await settle();
+    return shown;
+  };
+  const row = (host: string) =>
+    screen.getAllByTestId('host-row').find((one) => one.textContent?.includes(host))!;
+
+  it('are told with decisions, bytes, and the command that asked', async () => {
+    await hosts('busy');
+    expect(row('crates.acme.example').textContent).toMatch(
+      /cargo test.*61\s*allowed.*88 KiB\s*sent.*393 MiB\s*received/s,
+    );
+    expect(row('paste.example').textContent).toMatch(/3\s*denied/);
+    expect(row('api.weather.example').textContent).toMatch(/1\s*asked.*–\s*sent/s);
+    expect(row('2001:db8::17').textContent).toContain('2001:db8::17:8443');
+    expect(row('Other hosts')).toBeTruthy();
+    expect(screen.getByTestId('unseen').textContent).toContain('passes nobody here');
+  });
+
+  it('open session by session, and lead to a session’s story and to the events', async () => {
+    const { desk } = await hosts('busy');
+    await fireEvent.click(row('paste.example'));
+    await settle();
+    const detail = screen.getByTestId('host-detail').textContent ?? '';
+    expect(screen.getAllByTestId('host-command')).toHaveLength(2);
+    const sessions = screen.getAllByTestId('host-session');
+    expect(sessions.map((one) => one.textContent)).toEqual([
+      expect.stringContaining('2 denied'),
+      expect.stringContaining('1 denied'),
+    ]);
+    expect(detail).toContain('0 B');
+    await press('k');
+    expect(screen.getByTestId('panel').getAttribute('aria-label')).not.toBe('paste.example:443');
+    await press('j');
+    await fireEvent.click(screen.getByTestId('host-events'));
+    await settle();
+    const rows = screen.getAllByTestId('event-row');
+    expect(rows.every((one) => one.textContent?.includes('paste.example'))).toBe(true);
+    await fireEvent.click(screen.getByTestId('view-hosts'));
+    await settle();
+    await fireEvent.click(row('paste.example'));
+    await settle();
+    await fireEvent.click(screen.getAllByTestId('host-session')[1]!.querySelector('a')!);
+    await settle();
+    expect(desk.place.id).toBe('s-0badcafe');
+    expect(screen.getByTestId('story').textContent).toContain('Gemini CLI');
+  });
+
+  it('are those of one session, from its story', async () => {
+    await show('busy', 'activity', 's-1b20d4e8');
+    await fireEvent.click(screen.getByTestId('session-hosts'));
+    await settle();
+    expect(screen.getAllByTestId('host-row')).toHaveLength(2);
+    expect(screen.getByTestId('filter-session').textContent).toContain('s-1b20d4e8');
+    await fireEvent.click(screen.getByTestId('filter-session'));
+    await settle();
+    expect(screen.getAllByTestId('host-row').length).toBeGreaterThan(5);
+  });
+
+  it('say that there are none yet', async () => {
+    await hosts('fresh');
+    expect(screen.getByTestId('empty').textContent).toContain('No host yet');
+  });
+});
+
+describe('keys', () => {
+  const VALUE = 'sk-ant-QWxhZGRpbjpvcGVu';
+  const rows = () => screen.getAllByTestId('credential-row').map((one) => one.textContent ?? '');
+  const value = () => screen.getByTestId('credential-value') as HTMLInputElement;
+  const keep = async (text: string) => {
+    await fireEvent.input(value(), { target: { value: text } });
+    await fireEvent.submit(screen.getByTestId('credential-form'));
+    await settle();
+  };
+
+  it('are told by name: where each may go, what is missing, and who used it last', async () => {
+    await show('busy', 'keys');
+    expect(rows()).toEqual([
+      expect.stringMatching(/anthropic\s+Kept\s+api\.anthropic\.com\s+23 min ago, Claude Code/),
+      expect.stringMatching(/github\s+Kept\s+api\.github\.com\s+5 h ago/),
+      expect.stringMatching(/npm-publish\s+Not bound\s+nowhere yet\s+never/),
+      expect.stringMatching(/openai\s+Missing\s+api\.openai\.com/),
+    ]);
+  });
+
+  it('open on the right with what binds them, and who manages it', async () => {
+    await show('managed', 'keys', 'github');
+    const detail = screen.getByTestId('credential-detail').textContent ?? '';
+    expect(detail).toMatch(/authorization: Bearer \{\}/);
+    expect(detail).toMatch(/Only GET beneath \/repos\/acme/);
+    expect(detail).toContain('$GITHUB_TOKEN');
+    expect(screen.getByTestId('binding-managed').textContent).toContain('Managed by Acme');
+    expect(screen.getByTestId('closed').textContent).toMatch(/Managed by Acme.*only its bindings/s);
+    expect(screen.getByTestId('lost-binding').textContent).toMatch(/gitlab\.example.*binds the/s);
+  });
+
+  it('take a value once, and forget it', async () => {
+    const { backend, desk } = await show('fresh', 'keys');
+    const set = vi.spyOn(backend, 'setCredential');
+    expect(screen.getByTestId('empty').textContent).toContain('never holds it');
+    await press('a');
+    await fireEvent.input(screen.getByTestId('credential-name'), { target: { value: 'acme' } });
+    await keep(VALUE);
+    expect(set.mock.calls).toEqual([['acme', VALUE]]);
+    expect(screen.queryByTestId('credential-value')).toBeNull();
+    expect(desk.place.id).toBe('acme');
+    expect(rows()[0]).toMatch(/acme\s+Not bound/);
+    expect(screen.getByTestId('credential-detail').textContent).toContain('secret = "acme"');
+    expect(document.documentElement.outerHTML).not.toContain(VALUE);
+    expect(JSON.stringify(backend.recording)).not.toContain(VALUE);
+  });
+
+  it('empty the field before the answer comes, whatever it is', async () => {
+    const { backend } = await show('keyless', 'keys');
+    await fireEvent.click(screen.getByTestId('add-credential'));
+    await settle();
+    await fireEvent.input(screen.getByTestId('credential-name'), { target: { value: 'acme' } });
+    const set = vi.spyOn(backend, 'setCredential').mockImplementation(async () => {
+      expect(value().value).toBe('');
+      throw { message: 'This machine’s keychain cannot be reached: no bus.', remedy: 'Start one.' };
+    });
+    await keep(VALUE);
+    expect(set).toHaveBeenCalledOnce();
+    expect(screen.getByTestId('problem').textContent).toMatch(/cannot be reached.*Start one/s);
+    expect(value().value).toBe('');
+    expect(document.activeElement).toBe(value());
+    await fireEvent.submit(screen.getByTestId('credential-form'));
+    expect(set, 'nothing is sent of an empty field').toHaveBeenCalledOnce();
+  });
+
+  it('are added where one is missing, under the name that is bound', async () => {
+    const { backend } = await show('busy', 'keys', 'openai');
+    const set = vi.spyOn(backend, 'setCredential');
+    await fireEvent.click(screen.getByTestId('add-missing'));
+    await settle();
+    expect(screen.queryByTestId('credential-name')).toBeNull();
+    expect(screen.getByTestId('credential-form').textContent).toContain('api.openai.com');
+    await keep(VALUE);
+    expect(set).toHaveBeenCalledWith('openai', VALUE);
+    expect(rows()[3]).toMatch(/openai\s+Kept/);
+  });
+
+  it('are removed only after what stops working was named', async () => {
+    const { backend, desk } = await show('busy', 'keys', 'github');
+    const removed = vi.spyOn(backend, 'removeCredential');
+    await fireEvent.click(screen.getByTestId('remove-credential'));
+    await settle();
+    const question = screen.getByTestId('remove-question');
+    expect(document.activeElement).toBe(question);
+    expect(question.textContent).toMatch(/GET beneath \/repos\/acme\s+to\s+api\.github\.com/);
+    await fireEvent.click(screen.getByTestId('remove-cancelled'));
+    await settle();
+    expect(removed).not.toHaveBeenCalled();
+    await fireEvent.click(screen.getByTestId('remove-credential'));
+    await settle();
+    await fireEvent.click(screen.getByTestId('remove-confirmed'));
+    await settle();
+    expect(removed).toHaveBeenCalledWith('github');
+    expect(rows()[1]).toMatch(/github\s+Missing/);
+    expect(desk.place.id).toBe('github');
+    await fireEvent.click(screen.getAllByTestId('credential-row')[2]!);
+    await settle();
+    await fireEvent.click(screen.getByTestId('remove-credential'));
+    await settle();
+    expect(screen.getByTestId('remove-question').textContent).toContain('nothing stops working');
+    await fireEvent.click(screen.getByTestId('remove-confirmed'));
+    await settle();
+    expect(rows().join()).not.toContain('npm-publish');
+    expect(screen.queryByTestId('panel')).toBeNull();
+  });
+
+  it('say when no session uses any, and why', async () => {
+    await show('long', 'keys');
+    expect(screen.getByTestId('unused').textContent).toMatch(/No session uses any\..*30-broken/s);
   });
 });
 

@@ -332,14 +332,35 @@ export interface EventPage {
   total: number;
 }
 
-/** A host that sessions reached or were kept from. */
-export interface HostRow {
-  host: string;
-  port: number;
+/** What was decided about a host, and what went there. */
+export interface HostCounts {
   allowed: number;
+  asked: number;
   denied: number;
+  /** Bytes; `null` while the session runs, and where its supervisor was killed. */
+  sent: number | null;
+  received: number | null;
   first: Time;
   last: Time;
+  /** The command lines that asked for it, as far as they are known: the first first, at most five. */
+  commands: string[];
+}
+
+/** A host that sessions reached, asked for or were kept from. */
+export interface HostRow extends HostCounts {
+  /** As the history has it, `HOST:PORT`; `null` for hosts that were too many to be told apart. */
+  place: string | null;
+  host: string | null;
+  port: number | null;
+  /** In how many sessions. */
+  sessions: number;
+}
+
+/** What one session had to do with a host. */
+export interface HostSession extends HostCounts {
+  session: string;
+  agent: string;
+  workspace: string;
 }
 
 // ---------------------------------------------------------------- rules
@@ -374,6 +395,68 @@ export interface Grant {
   /** `null`: until its session ends. */
   expires: Time | null;
   session: string;
+}
+
+// ---------------------------------------------------------------- keys
+
+/** What is kept, and what a policy does with it. No value is anywhere in it. */
+export interface Credentials {
+  /** By name: those that were set here, and those that a policy binds and nobody has set. */
+  rows: CredentialRow[];
+  /** What is bound and does not hold, because another layer stands above it. */
+  lost: LostBinding[];
+  /** Who says that only managed bindings count. */
+  closed: Origin | null;
+  /** Why no session uses any now, where that is so. */
+  unused: { reason: string; origin: Origin } | null;
+}
+
+export interface CredentialRow {
+  name: string;
+  /** `false`: a policy binds it, and nobody has set it. */
+  kept: boolean;
+  set: Time | null;
+  /** The last use of this value; `null`: never. */
+  used: LastUse | null;
+  /** Where it may go; none: nowhere. */
+  bindings: CredentialBinding[];
+}
+
+export interface LastUse {
+  /** When that session used it first. */
+  time: Time;
+  /** `null` where the history does not tell. */
+  session: string | null;
+  agent: string | null;
+  workspace: string | null;
+  /** `HOST:PORT`. */
+  host: string | null;
+}
+
+/** One entry of `[[credentials.inject]]`. */
+export interface CredentialBinding {
+  /** As the policy writes it. */
+  host: string;
+  /** Where in a request: `x-api-key: {}`, `?key={}`. */
+  places: string[];
+  /** The variable in which the agent finds its stand-in. */
+  env: string | null;
+  /** Empty: every method. */
+  methods: string[];
+  /** Empty: every path. */
+  paths: string[];
+  /** In which sessions it holds, such as `agent = codex`; `null`: in all. */
+  when: string | null;
+  origin: Origin;
+  managed: boolean;
+}
+
+export interface LostBinding {
+  name: string;
+  host: string;
+  origin: Origin;
+  /** Without a full stop. */
+  reason: string;
 }
 
 // ---------------------------------------------------------------- starting and settings
@@ -418,7 +501,7 @@ export interface Topics {
   activity: null;
   /** A session began, ended or changed: ask for `home()` or `sessions()` again. */
   sessions: null;
-  /** Layers or grants changed: ask for `rules()` and `grants()` again. */
+  /** Layers, grants or credentials changed: ask for `rules()`, `grants()`, `credentials()` again. */
   rules: null;
   /** Go there: `chaperone://requests/ID`, `chaperone://activity/SESSION`, `chaperone://home`. */
   open: string;
@@ -438,6 +521,8 @@ export interface Backend {
   event(session: string, seq: number): Promise<EventDetail>;
   /** Of one session, or of all. Busiest first. */
   hosts(session: string | null): Promise<HostRow[]>;
+  /** What each session had to do with the host of this place, the latest session first. */
+  hostSessions(place: string | null): Promise<HostSession[]>;
 
   /** With the workspace's own file, or without. */
   rules(workspace: string | null): Promise<Rules>;
@@ -449,6 +534,11 @@ export interface Backend {
   why(question: Question): Promise<Why>;
   grants(): Promise<Grant[]>;
   revoke(grant: string): Promise<void>;
+
+  credentials(): Promise<Credentials>;
+  /** Keeps a value in the keychain, in place of the one before. Nothing gives it back. */
+  setCredential(name: string, value: string): Promise<void>;
+  removeCredential(name: string): Promise<void>;
 
   startDemo(): Promise<Started>;
   startSession(start: Start): Promise<Started>;

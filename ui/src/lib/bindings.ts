@@ -14,6 +14,7 @@ export const commands = {
 	events: (filter: EventFilter, cursor: string | null) => __TAURI_INVOKE<EventPage>("events", { filter, cursor }),
 	event: (session: string, seq: number) => __TAURI_INVOKE<EventDetail>("event", { session, seq }),
 	hosts: (session: string | null) => __TAURI_INVOKE<HostRow[]>("hosts", { session }),
+	hostSessions: (place: string | null) => __TAURI_INVOKE<HostSession[]>("host_sessions", { place }),
 	rules: (workspace: string | null) => __TAURI_INVOKE<Rules>("rules", { workspace }),
 	explain: (key: string, workspace: string | null) => __TAURI_INVOKE<PolicyValue>("explain", { key, workspace }),
 	report: (workspace: string | null, hosts: boolean) => __TAURI_INVOKE<string>("report", { workspace, hosts }),
@@ -21,6 +22,9 @@ export const commands = {
 	why: (question: Question) => __TAURI_INVOKE<Why>("why", { question }),
 	grants: () => __TAURI_INVOKE<Grant[]>("grants"),
 	revoke: (grant: string) => __TAURI_INVOKE<null>("revoke", { grant }),
+	credentials: () => __TAURI_INVOKE<Credentials>("credentials"),
+	setCredential: (name: string, value: string) => __TAURI_INVOKE<null>("set_credential", { name, value }),
+	removeCredential: (name: string) => __TAURI_INVOKE<null>("remove_credential", { name }),
 	startDemo: () => __TAURI_INVOKE<Started>("start_demo"),
 	startSession: (start: Start) => __TAURI_INVOKE<Started>("start_session", { start }),
 	chooseFolder: () => __TAURI_INVOKE<string | null>("choose_folder"),
@@ -164,6 +168,52 @@ export type Counts = {
 	asked: number,
 	/**  Refused by a rule, by a person or by the clock. */
 	denied: number,
+};
+
+/**  One entry of `[[credentials.inject]]`. */
+export type CredentialBinding = {
+	/**  The hosts, as the policy writes them. */
+	host: string,
+	/**  Where in a request, as it is sent: `x-api-key: {}`, `?key={}`. */
+	places: string[],
+	/**  The variable in which the agent finds its stand-in. */
+	env: string | null,
+	/**  Empty: every method. */
+	methods: string[],
+	/**  Empty: every path. */
+	paths: string[],
+	/**  In which sessions it holds; `None`: in all. */
+	when: string | null,
+	/**  Who set it. */
+	origin: Origin,
+	/**  Whether a managed layer did. */
+	managed: boolean,
+};
+
+/**  One credential. Its value is nowhere in here. */
+export type CredentialRow = {
+	/**  What it is called. */
+	name: string,
+	/**  `false`: a policy binds it, and nobody has set it. */
+	kept: boolean,
+	/**  When its value was set; `None` where that is not known. */
+	set: string | null,
+	/**  The last use of this value. */
+	used: LastUse | null,
+	/**  Where it may go. */
+	bindings: CredentialBinding[],
+};
+
+/**  What is kept, and what a policy does with it. */
+export type Credentials = {
+	/**  By name: those that were set here, and those that a policy binds and nobody has set. */
+	rows: CredentialRow[],
+	/**  What the policy binds and does not hold, because another layer stands above it. */
+	lost: LostBinding[],
+	/**  Who says that only managed bindings count. */
+	closed: Origin | null,
+	/**  Why no session uses any now, where that is so. */
+	unused: Unused | null,
 };
 
 /**  What was decided, by which rule, from where and why. */
@@ -400,21 +450,47 @@ export type Home = {
 	version: string,
 };
 
-/**  A host that sessions reached or were kept from. */
-export type HostRow = {
-	/**  A name or an address. */
-	host: string,
-	/**  TCP. */
-	port: number,
-	/**  Connections. */
+/**  What was decided about a host, and what went there. */
+export type HostCounts = {
+	/**  Connections and requests that a rule or a person allowed. */
 	allowed: number,
-	/**  Connections. */
+	/**  Those that somebody was asked about. */
+	asked: number,
+	/**  Those that were refused. */
 	denied: number,
-	/**  When first. */
+	/**  Bytes that went there; `None` while the session runs, and where its supervisor was killed. */
+	sent: number | null,
+	/**  Bytes that came back, known as those are. */
+	received: number | null,
+	/**  When it was first heard of. */
 	first: string,
 	/**  When last. */
 	last: string,
+	/**  The command lines that asked for it, as far as they are known: the first first, at most five. */
+	commands: string[],
 };
+
+/**  A host that sessions reached, asked for or were kept from. */
+export type HostRow = {
+	/**  As the history has it, `HOST:PORT`; `None` for hosts that were too many to be told apart. */
+	place: string | null,
+	/**  A name or an address; `None` as above. */
+	host: string | null,
+	/**  TCP; `None` as above. */
+	port: number | null,
+	/**  In how many sessions. */
+	sessions: number,
+} & HostCounts;
+
+/**  What one session had to do with a host. */
+export type HostSession = {
+	/**  The session's id. */
+	session: string,
+	/**  As in `Session`. */
+	agent: string,
+	/**  As in `Session`. */
+	workspace: string,
+} & HostCounts;
 
 /**  A key as it is explained to people. */
 export type KeyWords = {
@@ -436,6 +512,20 @@ export type KeyWords = {
 	live: boolean,
 	/**  The systems on which it has an effect. */
 	systems: Os[],
+};
+
+/**  When a credential was used, and by which session. */
+export type LastUse = {
+	/**  When that session used it first. */
+	time: string,
+	/**  The session's id; `None` where the history does not tell. */
+	session: string | null,
+	/**  The agent's title. */
+	agent: string | null,
+	/**  The session's workspace. */
+	workspace: string | null,
+	/**  `HOST:PORT`. */
+	host: string | null,
 };
 
 /**  What had happened before a late answer. */
@@ -502,6 +592,18 @@ export type Loss = {
 	detail: string,
 	/**  How to get it. */
 	fix: string,
+};
+
+/**  An entry that does not hold. */
+export type LostBinding = {
+	/**  The credential's name. */
+	name: string,
+	/**  The hosts. */
+	host: string,
+	/**  Who set it. */
+	origin: Origin,
+	/**  Why it does not hold, without a full stop. */
+	reason: string,
 };
 
 /**  What this machine's sandbox can be. */
@@ -733,7 +835,7 @@ export type Rules = {
 	workspaces: string[],
 } & Show;
 
-/**  Ask for `rules()` and `grants()` again. */
+/**  Ask for `rules()`, `grants()` and `credentials()` again. */
 export type RulesChanged = null;
 
 /**  What a running session has for a key that is carried out when a session starts. */
@@ -927,6 +1029,14 @@ export type Unreachable = {
 	session: string,
 	/**  Why, without a full stop. */
 	reason: string,
+};
+
+/**  Why no credential goes anywhere. */
+export type Unused = {
+	/**  A sentence. */
+	reason: string,
+	/**  Who set what it follows from. */
+	origin: Origin,
 };
 
 export type Value = null | boolean | number | string | Value[] | { [key in string]: Value };

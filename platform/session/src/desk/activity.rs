@@ -1,17 +1,17 @@
-//! The history as people browse it: sessions, stories, events and hosts.
+//! The history as people browse it: sessions, stories and events.
 
 use super::rules::sentence;
 use super::watch::locked;
 use super::{
     Counts, Desk, EventDetail, EventFilter, EventKind, EventPage, EventRow, Failure, Governed,
-    HostRow, Session, SessionPage, Story, Tier, cards, story,
+    Session, SessionPage, Story, Tier, cards, story,
 };
 use crate::agents;
 use chaperone_approvals::SessionInfo;
 use chaperone_audit::{self as audit, Cursor, Event, Filter, Index, SessionState, SessionSummary};
 use chaperone_policy::{SourceKind, Verdict};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Rows of one page.
 const PAGE: usize = 200;
@@ -110,43 +110,6 @@ impl Desk {
         Ok(EventDetail { row: row(event, &by_id(&sessions), &self.user), record })
     }
 
-    /// The hosts that one session, or all of them, reached or were kept from; busiest first.
-    ///
-    /// # Errors
-    /// When the history cannot be read.
-    pub fn hosts(&self, session: Option<&str>) -> Result<Vec<HostRow>, Failure> {
-        let filter = Filter {
-            session: session.map(str::to_owned),
-            kind: Some(audit::EventKind::Connect),
-            limit: FAR,
-            ..Filter::default()
-        };
-        let events = self.with_index(Vec::new(), |index| Ok(index.list(&filter)?.events))?;
-        let mut hosts: BTreeMap<(String, u16), HostRow> = BTreeMap::new();
-        for event in events {
-            let Some((host, port)) = event.action.as_deref().and_then(host_and_port) else {
-                continue;
-            };
-            let row = hosts.entry((host.clone(), port)).or_insert_with(|| HostRow {
-                host,
-                port,
-                allowed: 0,
-                denied: 0,
-                first: event.time,
-                last: event.time,
-            });
-            row.first = row.first.min(event.time);
-            row.last = row.last.max(event.time);
-            match event.decision {
-                Some(Verdict::Deny) => row.denied += 1,
-                Some(Verdict::Allow | Verdict::Ask) | None => row.allowed += 1,
-            }
-        }
-        let mut hosts: Vec<HostRow> = hosts.into_values().collect();
-        hosts.sort_by_key(|row| std::cmp::Reverse(row.allowed + row.denied));
-        Ok(hosts)
-    }
-
     /// How often an approval has answered, and when it last did.
     pub(super) fn uses(&self, session: &str, approval: &str) -> (u32, Option<Timestamp>) {
         let filter = Filter {
@@ -222,7 +185,7 @@ impl Desk {
     }
 
     /// Asks the index, brought up to date. `none` is the answer where there is no history yet.
-    fn with_index<T>(
+    pub(super) fn with_index<T>(
         &self,
         none: T,
         ask: impl FnOnce(&mut Index) -> audit::Result<T>,
@@ -342,7 +305,7 @@ fn kind(kind: &audit::EventKind) -> EventKind {
 }
 
 /// The agent's title where an agent file knows it, else its own name.
-fn title(agent: Option<&str>) -> String {
+pub(super) fn title(agent: Option<&str>) -> String {
     let Some(agent) = agent else { return "an agent since erased".to_owned() };
     let known = agents::all().find(|one| one.name == agent);
     known.map_or(agent, |one| &one.title).to_owned()
@@ -354,11 +317,6 @@ fn tier(word: Option<&str>) -> Tier {
         Some("reduced") => Tier::Reduced,
         Some(_) | None => Tier::None,
     }
-}
-
-fn host_and_port(action: &str) -> Option<(String, u16)> {
-    let (host, port) = action.rsplit_once(':')?;
-    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
 }
 
 /// A cursor goes to the window and back as text.
@@ -375,7 +333,7 @@ fn cursor_of(text: &str) -> Result<Cursor, Failure> {
 }
 
 /// More than four thousand million of anything is shown as that many.
-fn small(count: impl TryInto<u32>) -> u32 {
+pub(super) fn small(count: impl TryInto<u32>) -> u32 {
     count.try_into().unwrap_or(u32::MAX)
 }
 

@@ -5,7 +5,9 @@
 mod activity;
 mod agents;
 mod cards;
+mod credentials;
 mod home;
+mod hosts;
 mod model;
 mod requests;
 mod rules;
@@ -17,6 +19,8 @@ mod watch;
 mod why;
 pub mod words;
 
+pub use credentials::*;
+pub use hosts::*;
 pub use model::*;
 pub use watch::Change;
 

@@ -654,24 +654,6 @@ pub struct EventPage {
     pub total: u32,
 }
 
-/// A host that sessions reached or were kept from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct HostRow {
-    /// A name or an address.
-    pub host: String,
-    /// TCP.
-    pub port: u16,
-    /// Connections.
-    pub allowed: u32,
-    /// Connections.
-    pub denied: u32,
-    /// When first.
-    pub first: Timestamp,
-    /// When last.
-    pub last: Timestamp,
-}
-
 // ---------------------------------------------------------------- rules
 
 /// Every layer and every key.

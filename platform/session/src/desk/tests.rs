@@ -163,6 +163,8 @@ fn a_fresh_machine_has_nothing_to_show_and_no_errors() {
     assert_eq!(place.desk.sessions(None).unwrap().total, 0);
     assert_eq!(place.desk.events(&EventFilter::default(), None).unwrap().total, 0);
     assert_eq!(place.desk.hosts(None).unwrap(), vec![]);
+    assert_eq!(place.desk.host_sessions(Some("example.com:443")).unwrap(), vec![]);
+    assert_eq!(place.desk.credentials().unwrap().rows, vec![]);
     assert_eq!(place.desk.grants().unwrap(), vec![]);
     assert!(place.desk.story(SESSION).unwrap_err().message.contains("no session"));
 }
@@ -329,7 +331,44 @@ fn events_are_filtered_searched_counted_and_shown_whole() {
     assert!(event.record.contains("open a pull request instead"), "{}", event.record);
     assert!(place.desk.event(SESSION, 99).is_err());
     let hosts = place.desk.hosts(Some(SESSION)).unwrap();
-    assert_eq!((hosts[0].host.as_str(), hosts[0].port, hosts[0].denied), ("example.com", 443, 1));
+    let HostRow { place: name, host, port, counts, sessions } = &hosts[0];
+    assert_eq!(name.as_deref(), Some("example.com:443"));
+    assert_eq!((host.as_deref(), *port, *sessions), (Some("example.com"), Some(443), 1));
+    assert_eq!((counts.allowed, counts.denied, counts.sent), (0, 1, None));
+    let [told] = place.desk.host_sessions(name.as_deref()).unwrap().try_into().unwrap();
+    assert_eq!((told.session.as_str(), told.agent.as_str()), (SESSION, "Claude Code"));
+    assert_eq!((told.workspace, &told.counts), (place.workspace(), counts));
+}
+
+#[test]
+fn a_credential_is_told_with_the_session_that_used_it_and_never_with_a_value() {
+    let place = Place::new();
+    place.configure(
+        "[[credentials.inject]]\nsecret = \"acme\"\nhost = \"api.acme.example\"\n\
+         header = \"x-api-key\"\n",
+    );
+    let beside = place.desk.paths.credentials();
+    fs::create_dir_all(&beside).unwrap();
+    fs::write(beside.join("acme.json"), r#"{"set":"2026-11-01T00:00:00Z","used":null}"#).unwrap();
+    let segment = place.segment(SESSION);
+    let allow = decision(Verdict::Allow);
+    segment.append(NewEvent::credential("acme", "api.acme.example", 443, &allow)).unwrap();
+
+    let all = place.desk.credentials().unwrap();
+    let [row] = all.rows.as_slice() else { panic!("{all:?}") };
+    let used = row.used.as_ref().unwrap();
+    assert_eq!((row.name.as_str(), row.kept, row.bindings.len()), ("acme", true, 1));
+    assert_eq!(used.session.as_deref(), Some(SESSION));
+    assert_eq!(used.agent.as_deref(), Some("Claude Code"));
+    assert_eq!(used.workspace, Some(place.workspace()));
+    assert_eq!(used.host.as_deref(), Some("api.acme.example:443"));
+    let told = place.desk.story(SESSION).unwrap();
+    assert_eq!(told.lines[1].sentence, "Used the credential acme");
+
+    let bad = place.desk.set_credential("Acme!", "sk-value-of-it".into()).unwrap_err();
+    assert!(bad.message.contains("cannot be the name") && !bad.message.contains("sk-"), "{bad}");
+    let bad = place.desk.set_credential("acme", "sk".into()).unwrap_err();
+    assert!(bad.message.contains("fewer than 8"), "{bad}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub enum Change {
     Activity,
     /// `home()` and `sessions()`.
     Sessions,
-    /// `rules()`, `explain()`, `why()` and `grants()`.
+    /// `rules()`, `explain()`, `why()`, `grants()` and `credentials()`.
     Rules,
 }
 
@@ -87,7 +87,8 @@ impl Desk {
             Failure::plain(format!("{} cannot be made: {error}.", segments.display()))
         })?;
         let machine = Locations::system(&self.paths.home, None, None, Vec::new());
-        let mut others = vec![self.paths.config.clone(), self.paths.bundles()];
+        let mut others =
+            vec![self.paths.config.clone(), self.paths.bundles(), self.paths.credentials()];
         others.extend(bundle(&self.paths).iter().flat_map(Bundle::places));
         let mut policy = Sources::new(&machine, others)
             .map_err(|error| Failure::plain(format!("The policy cannot be watched: {error}.")))?;

@@ -1,11 +1,9 @@
-// Recorded sessions as events, hosts and stories.
+// Recorded sessions as events and stories.
 
-import type { EventKind, EventRow, HostRow, Session, Story, Verdict } from '../backend';
+import type { EventKind, EventRow, Session, Story, Verdict } from '../backend';
 import { BUILT_IN } from './recorded-rules';
 
 const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
 
 const COMMANDS: readonly [string, EventKind, Verdict, string][] = [
   ['cargo test -p api --lib login', 'command', 'allow', 'Nothing forbids it.'],
@@ -49,43 +47,6 @@ export function makeEvents(amount: number, sessions: Session[], now: number): Ev
     });
   }
   return rows;
-}
-
-export function makeHosts(ago: (milliseconds: number) => string): HostRow[] {
-  return [
-    {
-      host: 'api.anthropic.com',
-      port: 443,
-      allowed: 214,
-      denied: 0,
-      first: ago(200 * HOUR),
-      last: ago(40 * SECOND),
-    },
-    {
-      host: 'crates.acme.example',
-      port: 443,
-      allowed: 61,
-      denied: 0,
-      first: ago(90 * HOUR),
-      last: ago(9 * MINUTE),
-    },
-    {
-      host: 'registry.acme.example',
-      port: 443,
-      allowed: 18,
-      denied: 0,
-      first: ago(70 * HOUR),
-      last: ago(2 * HOUR),
-    },
-    {
-      host: 'paste.example',
-      port: 443,
-      allowed: 0,
-      denied: 3,
-      first: ago(20 * HOUR),
-      last: ago(3 * HOUR),
-    },
-  ];
 }
 
 export function makeStory(session: Session, now: number): Story {

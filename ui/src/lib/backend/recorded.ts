@@ -13,6 +13,7 @@ import type {
   RequestGroup,
   Topics,
 } from '../backend';
+import { hostRows } from './recorded-hosts';
 import { makeReport } from './recorded-rules';
 import { type Scenario, type Recording, recording } from './recording';
 
@@ -118,7 +119,11 @@ export function recordedBackend(scenario: Scenario | string, now = Date.now()): 
         if (!row) throw failure(`No event ${seq} is in session ${session}.`);
         return { row, record: JSON.stringify({ v: 1, ...row }, null, 2) };
       }),
-    hosts: (session) => serve(() => (session === null ? data.hosts : data.hosts.slice(0, 2))),
+    hosts: (session) =>
+      serve(() =>
+        hostRows(data.hosts.filter((one) => session === null || one.session === session)),
+      ),
+    hostSessions: (place) => serve(() => data.hosts.filter((one) => one.place === place)),
     rules: () => serve(() => data.rules),
     explain: (key) =>
       serve(() => {
@@ -133,6 +138,30 @@ export function recordedBackend(scenario: Scenario | string, now = Date.now()): 
     revoke: (grant) =>
       serve(() => {
         data.grants = data.grants.filter(({ id }) => id !== grant);
+        queueMicrotask(() => tell('rules', null));
+      }),
+    credentials: () => serve(() => data.credentials),
+    setCredential: (name, value) =>
+      serve(() => {
+        if (data.keychain) throw data.keychain;
+        if (value.length < 8) {
+          throw failure('The value has fewer than 8 characters, so it is not taken for a key.');
+        }
+        const { rows } = data.credentials;
+        const known = rows.find((one) => one.name === name);
+        const set = new Date().toISOString();
+        if (known) Object.assign(known, { kept: true, set, used: null });
+        else rows.push({ name, kept: true, set, used: null, bindings: [] });
+        rows.sort((one, other) => (one.name < other.name ? -1 : 1));
+        queueMicrotask(() => tell('rules', null));
+      }),
+    removeCredential: (name) =>
+      serve(() => {
+        if (data.keychain) throw data.keychain;
+        const { credentials } = data;
+        credentials.rows = credentials.rows
+          .map((one) => (one.name === name ? { ...one, kept: false, set: null, used: null } : one))
+          .filter((one) => one.kept || one.bindings.length > 0);
         queueMicrotask(() => tell('rules', null));
       }),
     startDemo: () =>

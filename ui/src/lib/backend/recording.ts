@@ -3,11 +3,11 @@
 import type {
   Agent,
   AnsweredRequest,
+  Credentials,
   EventRow,
   Failure,
   Grant,
   Home,
-  HostRow,
   Managed,
   Question,
   RequestCard,
@@ -18,7 +18,9 @@ import type {
   Story,
   Why,
 } from '../backend';
-import { makeEvents, makeHosts, makeStory } from './recorded-activity';
+import { makeEvents, makeStory } from './recorded-activity';
+import { NO_KEYCHAIN, makeCredentials } from './recorded-credentials';
+import { type HostUse, makeHosts } from './recorded-hosts';
 import { BUILT_IN, MANAGED, makeManaged, makeRules, makeWhy } from './recorded-rules';
 import type { Fleet } from './recorded-sources';
 
@@ -36,6 +38,7 @@ export const SCENARIOS = [
   'slow', // every call takes a second and a half
   'late', // every answer comes too late
   'refused', // every answer is refused
+  'keyless', // no keychain takes anything
 ] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
@@ -46,7 +49,10 @@ export interface Recording {
   answered: AnsweredRequest[];
   sessions: Session[];
   events: EventRow[];
-  hosts: HostRow[];
+  hosts: HostUse[];
+  credentials: Credentials;
+  /** Why the keychain takes nothing. */
+  keychain: Failure | null;
   rules: Rules;
   grants: Grant[];
   settings: Settings;
@@ -418,7 +424,9 @@ export function recording(name: Scenario | string, now: number): Recording {
     answered,
     sessions: fresh ? [] : sessions,
     events,
-    hosts: fresh ? [] : makeHosts(ago),
+    hosts: fresh ? [] : makeHosts(sessions, ago),
+    credentials: makeCredentials(fleet, fresh || scenario === 'keyless', ago),
+    keychain: scenario === 'keyless' ? NO_KEYCHAIN : null,
     rules,
     grants:
       fresh || managed

@@ -18,16 +18,17 @@ export function inField(target: EventTarget | null): boolean {
   return input !== null && !['checkbox', 'radio', 'button'].includes(input.type);
 }
 
-/** The keys of the window, for the help that `?` opens. */
+/** The shortcuts of the window, for the help that `?` opens. */
 export const HELP: readonly { readonly keys: readonly string[]; readonly does: string }[] = [
-  { keys: ['1', '2', '3', '4'], does: 'Home, Requests, Activity, Rules' },
+  { keys: ['1', '2', '3', '4', '5'], does: 'Home, Requests, Activity, Rules, Keys' },
   { keys: ['j', 'k'], does: 'next and previous row' },
   { keys: ['Enter'], does: 'open the row' },
   { keys: ['/'], does: 'search' },
   { keys: ['w'], does: 'ask why, on Rules' },
+  { keys: ['a'], does: 'add a credential, on Keys' },
   { keys: ['Esc'], does: 'close what is open' },
   { keys: ['Ctrl', 'Enter'], does: 'allow the request once' },
   { keys: ['d'], does: 'deny the request' },
   { keys: ['n'], does: 'deny with a note that the agent reads' },
-  { keys: ['?'], does: 'these keys' },
+  { keys: ['?'], does: 'these shortcuts' },
 ];

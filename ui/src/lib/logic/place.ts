@@ -1,7 +1,7 @@
 // Where the window is: a page, and what is open on it. The same names stand in the window's own
 // address (`#/requests/ID`) and in links from outside (`chaperone://requests/ID`). Pure.
 
-export const PAGES = ['home', 'requests', 'activity', 'rules'] as const;
+export const PAGES = ['home', 'requests', 'activity', 'rules', 'keys'] as const;
 export type Page = (typeof PAGES)[number];
 
 export const TITLES: Record<Page, string> = {
@@ -9,11 +9,12 @@ export const TITLES: Record<Page, string> = {
   requests: 'Requests',
   activity: 'Activity',
   rules: 'Rules',
+  keys: 'Keys',
 };
 
 export interface Place {
   readonly page: Page;
-  /** A request, a session, or a key. */
+  /** A request, a session, a key of the policy, or a credential. */
   readonly id: string | null;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { count, duration, exact, lastDay, number, relative, shortPath } from './words';
+import { bytes, count, duration, exact, lastDay, number, relative, shortPath } from './words';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');
 const before = (milliseconds: number) => new Date(NOW - milliseconds).toISOString();
@@ -53,6 +53,19 @@ describe('counts', () => {
     expect(count(2, 'reply', 'replies')).toBe('2 replies');
     expect(number(1_234_567)).toBe('1\u202f234\u202f567');
     expect(number(999)).toBe('999');
+  });
+});
+
+describe('bytes', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_000, '0.9 KiB'],
+    [1_536, '1.5 KiB'],
+    [10 * 1_024, '10 KiB'],
+    [5 * 1_024 ** 3, '5.0 GiB'],
+  ])('%d are %s', (amount, words) => {
+    expect(bytes(amount)).toBe(words);
   });
 });
 

@@ -93,6 +93,19 @@ export function number(amount: number): string {
     .replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
+/** Bytes to three digits at most, in binary units: `999 B`, `1.5 KiB`, `12 MiB`. */
+export function bytes(amount: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let size = amount;
+  let unit = 0;
+  while (size >= 1_000 && unit + 1 < units.length) {
+    size /= 1_024;
+    unit += 1;
+  }
+  const shown = unit > 0 && size < 10 ? (Math.floor(size * 10) / 10).toFixed(1) : Math.floor(size);
+  return `${shown} ${units[unit]}`;
+}
+
 /**
  * A path shortened from the left at a separator so that it has at most `room` characters; the
  * last part always stays whole.
