@@ -193,7 +193,7 @@ describe('hosts', () => {
     );
     expect(row('paste.example').textContent).toMatch(/3\s*denied/);
     expect(row('api.weather.example').textContent).toMatch(/1\s*asked.*–\s*sent/s);
-    expect(row('2001:db8::17').textContent).toContain('2001:db8::17:8443');
+    expect(row('2001:db8::17').textContent).toContain('[2001:db8::17]:8443');
     expect(row('Other hosts')).toBeTruthy();
     expect(screen.getByTestId('unseen').textContent).toContain('passes nobody here');
   });
