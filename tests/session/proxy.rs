@@ -3,6 +3,7 @@
 
 mod names;
 mod requests;
+mod ssh;
 mod tools;
 mod upstream;
 

@@ -7,6 +7,8 @@ mod agents;
 mod approvals;
 mod doctor;
 mod export;
+#[cfg(unix)]
+mod git_ssh;
 mod history;
 mod import;
 mod learn;
@@ -73,6 +75,9 @@ fn main() -> ExitCode {
         Some(word) if word == chaperone_session::inside::QUESTION => {
             return ended(Err(anyhow::anyhow!("only the supervisor of a session answers this")));
         }
+        // Not a command for people: `GIT_SSH_COMMAND` in a session.
+        #[cfg(unix)]
+        Some(word) if word == chaperone_session::inside::GIT_SSH => return git_ssh::run(words),
         // Not a command for people: `BROWSER` in a session, whose supervisor has opened the page.
         Some(word) if is_opened(word) => return ExitCode::SUCCESS,
         // Not a command for people: a self-test starts this program again.

@@ -17,6 +17,9 @@ use std::process::Stdio;
 /// The first argument of a program that is a question; the second is the [`Action`] as JSON.
 pub const QUESTION: &str = "why-asked";
 
+/// The first argument of a program that git starts for SSH.
+pub const GIT_SSH: &str = "git-ssh";
+
 /// Beyond this an argument cannot be (execve(2), `MAX_ARG_STRLEN`).
 const LONGEST: usize = 128 << 10;
 

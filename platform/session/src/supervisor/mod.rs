@@ -25,6 +25,7 @@ mod words;
 use crate::agents::{self, Briefed};
 use crate::git::branch;
 use crate::id::new_session_id;
+use crate::inside::GIT_SSH;
 use crate::known::Known;
 use crate::learn::{Proposal, propose};
 use crate::load::{LoadError, Loaded, Question, environment, load};
@@ -36,7 +37,7 @@ use crate::signing::{self, Signing};
 use announce::Announcer;
 use asking::{Asking, Ground, open};
 use briefing::{About, briefing};
-use chaperone_approvals::{Approvals, Began, SessionInfo};
+use chaperone_approvals::{Approvals, Began, SessionInfo, shell_words};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
 use chaperone_policy::{Mode, NetworkMode, Policy};
 use chaperone_sandbox::{
@@ -359,6 +360,7 @@ impl<'a> Prepared<'a> {
         if let Some(signing) = &self.signing {
             signing.allow_in(&mut plan);
         }
+        say_why_git_has_no_key(&mut plan, &self.program);
         if let Some(vault) = &self.vault {
             vault.allow_in(&mut plan);
         }
@@ -404,6 +406,19 @@ fn own_program() -> String {
     let path = std::env::args_os().next().is_some_and(is_path).then(std::env::current_exe);
     let path = path.and_then(|path| path.ok()?.into_os_string().into_string().ok());
     path.unwrap_or_else(|| "chaperone".to_owned())
+}
+
+/// Has git start its SSH through this program, which says what to do instead where it fails. What the
+/// policy lets through of the user's own choice stays.
+fn say_why_git_has_no_key(plan: &mut Plan, program: &str) {
+    if ["GIT_SSH", "GIT_SSH_COMMAND"].iter().any(|own| plan.environment.contains_key(*own)) {
+        return;
+    }
+    let command = shell_words(&[program.to_owned(), GIT_SSH.to_owned()]);
+    // Else git would ask what it is by starting it.
+    for (name, value) in [("GIT_SSH_COMMAND", command), ("GIT_SSH_VARIANT", "ssh".to_owned())] {
+        plan.environment.insert(name.to_owned(), value);
+    }
 }
 
 /// What the agent is started with, once it has been told of its session.
