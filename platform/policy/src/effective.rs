@@ -1,7 +1,9 @@
 //! The policy: the effective result of all layers, every value with its origin.
 
+use crate::organisations::Pinned;
 use crate::origin::Places;
 use crate::rules::{CommandRule, RuleIndex};
+use crate::upload::{self, EffectiveUpload};
 use crate::{
     Class, CredentialsPolicy, Finding, HostPattern, HttpRule, KEYS, Layer, LayerSummary,
     MinimumTier, Mode, NamePattern, NetworkMode, OnExpiry, Origin, PathPattern, Scopes, Show,
@@ -55,6 +57,7 @@ pub struct Policy {
     pub(crate) commands: CommandsPolicy,
     pub(crate) environment: EnvironmentPolicy,
     pub(crate) credentials: CredentialsPolicy,
+    pub(crate) organisations: Vec<Pinned>,
     pub(crate) signing: SigningPolicy,
     pub(crate) approvals: ApprovalsPolicy,
     pub(crate) limits: LimitsPolicy,
@@ -95,6 +98,8 @@ pub struct NetworkPolicy {
     pub ca: Vec<Sourced<PathPattern>>,
     /// Set where HTTP requests may only read: who says it.
     pub read_only: Option<Origin>,
+    /// Budgets of what may be sent, from the weakest layer to the strongest.
+    pub(crate) uploads: Vec<EffectiveUpload>,
     /// The rules about HTTP requests, from the weakest layer to the strongest.
     pub(crate) rules: Vec<EffectiveHttpRule>,
 }
@@ -364,6 +369,21 @@ impl Policy {
     /// What holds of credentials.
     pub fn credentials(&self) -> &CredentialsPolicy {
         &self.credentials
+    }
+
+    /// Whose accounts may be used, of each provider of which a layer says it.
+    pub fn organisations(&self) -> &[Pinned] {
+        &self.organisations
+    }
+
+    /// Who restricts what passes the network in a way that only the supervisor can hold, and with
+    /// which key, if anybody does.
+    pub fn wants_supervisor(&self) -> Option<(&'static str, &Origin)> {
+        let pinned = self.organisations.first().map(|own| ("identity.organisations", &own.origin));
+        self.network
+            .restricts_requests()
+            .or_else(|| upload::limits(&self.network.uploads))
+            .or(pinned)
     }
 
     /// What holds of signing.

@@ -24,6 +24,7 @@ mod layer;
 mod merge;
 mod name;
 mod nearest;
+mod organisations;
 mod origin;
 mod path;
 mod prefix;
@@ -37,6 +38,7 @@ mod schema;
 mod signing;
 mod tools;
 mod units;
+mod upload;
 mod upstream;
 mod value;
 mod words;
@@ -68,6 +70,7 @@ pub use injection::{CredentialsPolicy, Injection, InjectionPlace, injections};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};
 pub use name::NamePattern;
+pub use organisations::{Organisation, PROVIDERS, Pinned, PinnedHeader, Provider, Says, pinned};
 pub use origin::{Class, Origin, SourceKind};
 pub use path::{PathPattern, PathText};
 pub use prefix::CommandPrefix;
@@ -78,13 +81,14 @@ pub use rules::CommandRule;
 pub use said::Said;
 pub use schema::{
     ApprovalsSettings, CommandSettings, CredentialsSettings, EnvironmentSettings,
-    FilesystemSettings, HTTP_RULE_KEYS, KEYS, Key, LAYER_KEYS, LimitsSettings, Located,
-    MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry, RULE_KEYS, RemoteSettings, SECTIONS,
-    SandboxSettings, Scope, Scopes, Settings, Shape, SigningSettings, Type, Version, When,
-    rule_keys,
+    FilesystemSettings, HTTP_RULE_KEYS, IdentitySettings, KEYS, Key, LAYER_KEYS, LimitsSettings,
+    Located, MinimumTier, Mode, NetworkMode, NetworkSettings, OnExpiry, RULE_KEYS, RemoteSettings,
+    SECTIONS, SandboxSettings, Scope, Scopes, Settings, Shape, SigningSettings, Type, Version,
+    When, rule_keys,
 };
 pub use signing::{ALGORITHMS, GIT_NAMESPACE, PublicKey, SshKey, decide_signature, fingerprint};
 pub use tools::{ShellReads, shell_reads};
+pub use upload::{UploadBudget, uploads};
 pub use upstream::{Route, Upstream, route};
 pub use value::{Loser, Running, Show, UnknownKey, Value, ValueStatus};
 pub use words::KeyWords;

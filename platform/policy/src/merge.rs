@@ -9,10 +9,10 @@ use crate::effective::{Blocked, CommandsPolicy, Rank};
 use crate::schema::{KEYS, Shape};
 use crate::{
     ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, CredentialsSettings,
-    EnvironmentSettings, FilesystemSettings, FindingStatus, Layer, LayerStatus, LimitsPolicy,
-    LimitsSettings, Located, Loser, MinimumTier, NetworkMode, NetworkPolicy, NetworkSettings,
-    OnExpiry, Origin, Policy, Remote, RemoteSettings, SandboxSettings, Scopes, Settings,
-    SigningSettings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
+    EnvironmentSettings, FilesystemSettings, FindingStatus, IdentitySettings, Layer, LayerStatus,
+    LimitsPolicy, LimitsSettings, Located, Loser, MinimumTier, NetworkMode, NetworkPolicy,
+    NetworkSettings, OnExpiry, Origin, Policy, Remote, RemoteSettings, SandboxSettings, Scopes,
+    Settings, SigningSettings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
 };
 use ordered::{bounded, choose};
 use serde_json::{Value as Json, json};
@@ -110,6 +110,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let commands = commands(&parts, context, &mut merged);
     let environment = lists::environment(&parts, &mut merged);
     let credentials = lists::credentials(&parts, context, &mut merged);
+    let organisations = lists::organisations(&parts, &mut merged);
     let signing = lists::signing(&parts, keys, closed, &mut merged);
     let approvals = approvals(&parts, &mut merged);
     let limits = limits(&parts, &mut merged);
@@ -134,6 +135,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
         commands,
         environment,
         credentials,
+        organisations,
         signing,
         approvals,
         limits,
@@ -367,6 +369,7 @@ fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Network
         |read_only| json!(read_only),
     );
     let read_only = read_only.filter(|own| own.value).map(|own| own.origin);
+    let uploads = lists::uploads(parts, merged);
     let rules = lists::http_rules(parts, context, merged);
     let mode = mode.unwrap_or_else(|| built_in(NetworkMode::None));
     let unfamiliar = choose(
@@ -378,7 +381,19 @@ fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Network
         |unfamiliar| json!(unfamiliar),
     );
     let unfamiliar = unfamiliar.unwrap_or_else(|| built_in(Verdict::Ask));
-    NetworkPolicy { mode, allow, deny, unfamiliar, closed, upstream, bypass, ca, read_only, rules }
+    NetworkPolicy {
+        mode,
+        allow,
+        deny,
+        unfamiliar,
+        closed,
+        upstream,
+        bypass,
+        ca,
+        read_only,
+        uploads,
+        rules,
+    }
 }
 
 fn commands(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> CommandsPolicy {
@@ -490,11 +505,13 @@ fn _every_key_is_merged(settings: &Settings) {
                 bypass: _,
                 ca: _,
                 read_only: _,
+                upload: _,
                 rules: _,
             },
         commands: CommandSettings { rules: _, closed: _ },
         environment: EnvironmentSettings { pass: _, deny: _ },
         credentials: CredentialsSettings { inject: _, closed: _ },
+        identity: IdentitySettings { organisations: _, unread: _ },
         signing: SigningSettings { ssh_keys: _, closed: _ },
         approvals: ApprovalsSettings { scopes: _, expires: _, unattended: _ },
         limits: LimitsSettings { memory: _, processes: _, open_files: _, cpu_time: _, wall_time: _ },

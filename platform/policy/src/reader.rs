@@ -18,9 +18,10 @@ use crate::schema::{
 };
 use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
-    FindingStatus, HostPattern, LimitsSettings, Located, MinimumTier, NamePattern, NetworkMode,
-    NetworkSettings, PathText, Problem, Property, RegistryKey, SandboxSettings, Scopes, Settings,
-    SigningSettings, SshKey, Upstream, Verdict, Version, upstream,
+    FindingStatus, HostPattern, IdentitySettings, LimitsSettings, Located, MinimumTier,
+    NamePattern, NetworkMode, NetworkSettings, Organisation, PathText, Problem, Property,
+    RegistryKey, SandboxSettings, Scopes, Settings, SigningSettings, SshKey, UploadBudget,
+    Upstream, Verdict, Version, upstream,
 };
 use std::cell::Cell;
 use std::ops::RangeInclusive;
@@ -62,7 +63,7 @@ const TIME: RangeInclusive<Duration> =
 const EXPIRES: RangeInclusive<Duration> =
     Duration::from_secs(EXPIRES_SECONDS.0)..=Duration::from_secs(EXPIRES_SECONDS.1);
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "revision",
     "organisation",
     "when",
@@ -77,6 +78,7 @@ const SECTIONS: [&str; 17] = [
     "commands",
     "environment",
     "credentials",
+    "identity",
     "signing",
     "approvals",
     "limits",
@@ -397,6 +399,7 @@ impl<'t> Reader<'t> {
                 "commands" => settings.commands = self.commands(value, repaired),
                 "environment" => settings.environment = self.environment(value, repaired),
                 "credentials" => settings.credentials = self.credentials(value, repaired),
+                "identity" => settings.identity = self.identity(value, repaired),
                 "signing" => settings.signing = self.signing(value, repaired),
                 "approvals" => settings.approvals = self.approvals(value, repaired),
                 _ => settings.limits = self.limits(value, repaired),
@@ -473,6 +476,7 @@ impl<'t> Reader<'t> {
             "upstream_bypass",
             "ca",
             "read_only",
+            "upload",
             "rule",
         ];
         let Some(entries) = self.section("network", value, &known) else {
@@ -481,6 +485,7 @@ impl<'t> Reader<'t> {
                 settings.unfamiliar = Some(self.located(value, false, Verdict::Deny));
                 settings.closed = Some(self.located(value, false, true));
                 settings.read_only = Some(self.located(value, false, true));
+                settings.upload = vec![self.located(value, true, UploadBudget::nothing())];
                 settings.rules = vec![self.unread_http_rule(value)];
             }
             return settings;
@@ -565,6 +570,22 @@ impl<'t> Reader<'t> {
                         },
                     );
                 }
+                "upload" => {
+                    let (read, none) = self.denials(
+                        "network.upload",
+                        value,
+                        repaired,
+                        UploadBudget::parse,
+                        UploadBudget::salvage,
+                    );
+                    settings.upload = read;
+                    // Nobody knows to which host, or how much.
+                    settings.upload.extend(none.map(|line| Located {
+                        value: UploadBudget::nothing(),
+                        line,
+                        restricts_only: true,
+                    }));
+                }
                 _ => settings.rules = self.http_rules(value, repaired),
             }
         }
@@ -621,6 +642,24 @@ impl<'t> Reader<'t> {
                     );
                 }
             }
+        }
+        settings
+    }
+
+    fn identity(&mut self, value: &Node<'t>, repaired: bool) -> IdentitySettings {
+        let mut settings = IdentitySettings::default();
+        let Some(entries) = self.section("identity", value, &["organisations"]) else {
+            settings.unread = self.managed().then(|| self.line(value.at));
+            return settings;
+        };
+        for Entry { name: _, repaired: own, value } in entries {
+            (settings.organisations, settings.unread) = self.denials(
+                "identity.organisations",
+                value,
+                repaired || own,
+                Organisation::parse,
+                Organisation::salvage,
+            );
         }
         settings
     }

@@ -10,8 +10,8 @@ pub use keys::{
 };
 
 use crate::{
-    CommandRule, Context, HostPattern, HttpRule, Injection, NamePattern, Os, PathText, SshKey,
-    Upstream, Verdict,
+    CommandRule, Context, HostPattern, HttpRule, Injection, NamePattern, Organisation, Os,
+    PathText, SshKey, UploadBudget, Upstream, Verdict,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub environment: EnvironmentSettings,
     /// `[credentials]`.
     pub credentials: CredentialsSettings,
+    /// `[identity]`.
+    pub identity: IdentitySettings,
     /// `[signing]`.
     pub signing: SigningSettings,
     /// `[approvals]`.
@@ -113,6 +115,8 @@ pub struct NetworkSettings {
     pub ca: Vec<Located<PathText>>,
     /// `read_only`.
     pub read_only: Option<Located<bool>>,
+    /// `upload`: restrictions.
+    pub upload: Vec<Located<UploadBudget>>,
     /// `[[network.rule]]`, in the file's order.
     pub rules: Vec<Located<Arc<HttpRule>>>,
 }
@@ -142,6 +146,15 @@ pub struct CredentialsSettings {
     pub inject: Vec<Located<Injection>>,
     /// `closed`: managed layers only.
     pub closed: Option<Located<bool>>,
+}
+
+/// `[identity]` of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// `organisations`: restrictions.
+    pub organisations: Vec<Located<Organisation>>,
+    /// The line of a managed entry of which nothing could be read: no provider's accounts are used.
+    pub unread: Option<usize>,
 }
 
 /// `[signing]` of one layer.

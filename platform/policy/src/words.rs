@@ -98,6 +98,8 @@ impl Type {
             Self::SshKeys => {
                 "a list of public keys of SSH, or of the files that hold them".to_owned()
             }
+            Self::Uploads => "a list of `SIZE per TIME` and `HOST SIZE per TIME`".to_owned(),
+            Self::Organisations => "a list of `PROVIDER:ORGANISATION`".to_owned(),
             Self::Keys => "a list of keys".to_owned(),
             Self::Command => "the words of a command, as a list".to_owned(),
             Self::Commands => "a list of commands, each the list of its words".to_owned(),

@@ -157,6 +157,8 @@ impl Root {
             | Type::UrlPaths
             | Type::Names
             | Type::SshKeys
+            | Type::Uploads
+            | Type::Organisations
             | Type::Keys
             | Type::Command
             | Type::Commands

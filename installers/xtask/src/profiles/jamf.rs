@@ -88,6 +88,8 @@ fn value(takes: Type) -> Value {
         Type::Hosts => list(text(&patterns::host())),
         Type::Names => list(text(patterns::NAME)),
         Type::SshKeys => list(text(patterns::SSH_KEY)),
+        Type::Uploads => list(text(patterns::UPLOAD)),
+        Type::Organisations => list(text(&patterns::organisation())),
         Type::Keys | Type::Command => list(json!({"type": "string"})),
         Type::Commands => list(value(Type::Command)),
         Type::Rules(keys) => {

@@ -109,6 +109,8 @@ fn value(takes: Type) -> Value {
         }),
         Type::Names => list("name"),
         Type::SshKeys => list("ssh_key"),
+        Type::Uploads => list("upload"),
+        Type::Organisations => list("organisation"),
         Type::Rules(keys) => {
             let own = rule_keys().find(|(_, known)| *known == keys);
             list(&definition_of_rule(own.map_or("", |(list, _)| list)))
@@ -161,6 +163,11 @@ fn definitions() -> Result<Value> {
             "The file of a public key (absolute or from ~, ending in .pub), or its line.",
             patterns::SSH_KEY,
         ),
+        "upload": text(
+            "SIZE per TIME, or HOST SIZE per TIME, such as 50 MiB per 1h.",
+            patterns::UPLOAD,
+        ),
+        "organisation": text("PROVIDER:ORGANISATION.", &patterns::organisation()),
         "command": {
             "description": "The words of a command.",
             "type": "array",

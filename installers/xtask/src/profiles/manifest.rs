@@ -128,6 +128,8 @@ fn field(name: &str, title: &str, takes: Type) -> Dictionary {
         Type::Hosts => list(anonymous(text(&patterns::host()))),
         Type::Names => list(anonymous(text(patterns::NAME))),
         Type::SshKeys => list(anonymous(text(patterns::SSH_KEY))),
+        Type::Uploads => list(anonymous(text(patterns::UPLOAD))),
+        Type::Organisations => list(anonymous(text(&patterns::organisation()))),
         Type::Keys | Type::Command => list(anonymous(entry(name, title, "string"))),
         Type::Commands => list(anonymous(field(name, title, Type::Command))),
         Type::Rules(keys) => list(anonymous(dictionary(name, title, rule(keys)))),

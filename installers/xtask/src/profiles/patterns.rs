@@ -5,7 +5,7 @@
 //! brackets do not close, an IPv6 address with too many groups, the 30th of February, a duration
 //! or a size out of its bounds.
 
-use chaperone_policy::HOST_SETS;
+use chaperone_policy::{HOST_SETS, PROVIDERS};
 
 /// `1`, `1.2` or `1.2.3`.
 pub(super) const VERSION: &str = r"^[0-9]{1,10}(?:\.[0-9]{1,10}){0,2}(?:[-+][\s\S]*)?$";
@@ -46,6 +46,12 @@ pub(super) const SSH_KEY: &str = concat!(
     r" +[A-Za-z0-9+/]+={0,2}(?: [^\x00-\x1F\x7F-\x9F]*)?)$",
 );
 
+/// A budget of uploads: `50 MiB per 1h`, perhaps behind a host.
+pub(super) const UPLOAD: &str = concat!(
+    r"^(?:[^ ]+ )?[0-9]{1,6} ?(?:[KMGT]iB|[KMGT]B|B)",
+    r" per (?:session|(?=0*[1-9])[0-9]{1,4}[mh])$",
+);
+
 /// A method of HTTP.
 pub(super) const METHOD: &str = r"^[A-Za-z0-9-]+$";
 
@@ -70,6 +76,12 @@ pub(super) fn host() -> String {
         r"(?:\*|{V4}(?:/0*(?:3[0-2]|[12]?[0-9]))?|(?:\*\.)?{NAMED}|{V6_OR_RANGE}|{IN_BRACKETS})"
     );
     format!("^(?:(?:localhost|{sets})$|(?![A-Za-z0-9_-]+$){one}(?:{PORT})?)$")
+}
+
+/// An organisation: `PROVIDER:ID`.
+pub(super) fn organisation() -> String {
+    let known = PROVIDERS.each_ref().map(|own| own.name).join("|");
+    format!("^(?:{known}):[A-Za-z0-9._-]{{1,128}}$")
 }
 
 /// A proxy: `http://HOST:PORT`.

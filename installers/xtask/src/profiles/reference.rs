@@ -139,6 +139,8 @@ fn registry(key: &Key) -> String {
         | Type::UrlPaths
         | Type::Names
         | Type::SshKeys
+        | Type::Uploads
+        | Type::Organisations
         | Type::Keys
         | Type::Command
         | Type::Commands => format!(r"`{path}\{last}`, a list"),

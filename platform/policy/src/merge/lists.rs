@@ -2,11 +2,13 @@
 
 use super::{Merged, Parts};
 use crate::effective::{EffectiveHttpRule, EffectiveRule, LostRule, Rank, RuleLayer, RulePlace};
+use crate::organisations::{PROVIDERS, Pinned};
 use crate::rules::RuleIndex;
+use crate::upload::EffectiveUpload;
 use crate::{
     Class, Context, CredentialsPolicy, EnvironmentPolicy, Filesystem, FilesystemSettings,
-    HostPattern, Injection, Located, Loser, NamePattern, Origin, PathPattern, Settings,
-    SigningPolicy, Sourced, SshKey, Verdict,
+    HostPattern, IdentitySettings, Injection, Located, Loser, NamePattern, Origin, PathPattern,
+    Settings, SigningPolicy, Sourced, SshKey, Verdict,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -469,6 +471,105 @@ pub(super) fn http_rules(
     let origins = out.iter().map(|own| own.origin.clone()).collect();
     merged.add("network.rule", json!(shown), origins, losers);
     out
+}
+
+/// The budgets of uploads: those of every layer hold.
+pub(super) fn uploads(parts: &Parts<'_>, merged: &mut Merged) -> Vec<EffectiveUpload> {
+    let mut losers = Vec::new();
+    let mut out: Vec<EffectiveUpload> = Vec::new();
+    for (layer, reason) in &parts.elsewhere {
+        for Located { value, line, restricts_only: _ } in &layer.settings.network.upload {
+            let value = json!(value.to_string());
+            losers.push(Loser::new(value, layer.origin(*line), Arc::clone(reason)));
+        }
+    }
+    for (layer, part) in parts.active.iter().enumerate() {
+        for Located { value, line, restricts_only: _ } in &part.settings().network.upload {
+            let (value, origin) = (value.clone(), part.layer.origin(*line));
+            out.push(EffectiveUpload { budget: Sourced { value, origin }, layer });
+        }
+    }
+    let shown: Vec<String> = out.iter().map(|own| own.budget.value.to_string()).collect();
+    let origins = out.iter().map(|own| own.budget.origin.clone()).collect();
+    merged.add("network.upload", json!(shown), origins, losers);
+    out
+}
+
+/// The organisations of each provider that every layer names which names any of it.
+pub(super) fn organisations(parts: &Parts<'_>, merged: &mut Merged) -> Vec<Pinned> {
+    let mut losers = Vec::new();
+    for (layer, reason) in &parts.elsewhere {
+        for Located { value, line, restricts_only: _ } in &layer.settings.identity.organisations {
+            let value = json!(value.to_string());
+            losers.push(Loser::new(value, layer.origin(*line), Arc::clone(reason)));
+        }
+    }
+    let mut pinned: Vec<Pinned> = Vec::new();
+    for provider in &PROVIDERS {
+        let mut known: Option<Pinned> = None;
+        // From the strongest: its order is kept.
+        for part in parts.active.iter().rev() {
+            let IdentitySettings { organisations, unread } = &part.settings().identity;
+            let named = organisations.iter().filter(|own| own.value.provider == provider);
+            let mut named: Vec<Sourced<String>> = named
+                .map(|own| Sourced {
+                    value: own.value.id.clone(),
+                    origin: part.layer.origin(own.line),
+                })
+                .collect();
+            let says = match (named.first(), unread) {
+                (Some(first), _) => first.origin.clone(),
+                (None, Some(line)) => part.layer.origin(*line),
+                (None, None) => continue,
+            };
+            let mut lose = |own: &Sourced<String>, reason: String| {
+                let value = json!(format!("{}:{}", provider.name, own.value));
+                losers.push(Loser::new(value, own.origin.clone(), reason));
+            };
+            known = Some(match known {
+                None => {
+                    for own in named.iter().skip(provider.most) {
+                        lose(
+                            own,
+                            format!("{} takes no more than {}", provider.name, provider.most),
+                        );
+                    }
+                    named.truncate(provider.most);
+                    Pinned { provider, organisations: named, origin: says }
+                }
+                Some(mut known) => {
+                    let is_in = |list: &[Sourced<String>], own: &Sourced<String>| {
+                        list.iter().any(|other| other.value.eq_ignore_ascii_case(&own.value))
+                    };
+                    for own in named.iter().filter(|own| !is_in(&known.organisations, own)) {
+                        lose(own, format!("{} does not name it", known.origin));
+                    }
+                    known.organisations.retain(|own| {
+                        let stays = is_in(&named, own);
+                        if !stays {
+                            lose(own, format!("{says} does not name it"));
+                        }
+                        stays
+                    });
+                    known
+                }
+            });
+        }
+        pinned.extend(known);
+    }
+    let (mut shown, mut origins) = (Vec::new(), Vec::new());
+    for Pinned { provider, organisations, origin } in &pinned {
+        if organisations.is_empty() {
+            shown.push(format!("{}: none", provider.name));
+            origins.push(origin.clone());
+        }
+        for own in organisations {
+            shown.push(format!("{}:{}", provider.name, own.value));
+            origins.push(own.origin.clone());
+        }
+    }
+    merged.add("identity.organisations", json!(shown), origins, losers);
+    pinned
 }
 
 /// Where a managed layer closes a list: the first that does.

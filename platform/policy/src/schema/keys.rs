@@ -55,6 +55,10 @@ pub enum Type {
     Names,
     /// A list of public keys of SSH, or of the files that hold them.
     SshKeys,
+    /// A list of budgets of uploads.
+    Uploads,
+    /// A list of organisations, each with its provider.
+    Organisations,
     /// A list of keys' names.
     Keys,
     /// The words of a command; the first is a program's name or its whole path.
@@ -79,6 +83,8 @@ impl Type {
             | Self::UrlPaths
             | Self::Names
             | Self::SshKeys
+            | Self::Uploads
+            | Self::Organisations
             | Self::Keys
             | Self::Command
             | Self::Commands
@@ -192,13 +198,14 @@ pub(crate) const LEAST_OPEN_FILES: u64 = 64;
 pub(crate) const TIME_SECONDS: (u64, u64) = (60, 365 * 24 * 3600);
 
 /// The sections that keys stand in, each with what a settings page calls it.
-pub const SECTIONS: [(&str, &str); 10] = [
+pub const SECTIONS: [(&str, &str); 11] = [
     ("sandbox", "Sandbox"),
     ("filesystem", "Files"),
     ("network", "Network"),
     ("commands", "Commands"),
     ("environment", "Environment"),
     ("credentials", "Credentials"),
+    ("identity", "Identity"),
     ("signing", "Signing"),
     ("approvals", "Approvals"),
     ("limits", "Limits"),
@@ -206,7 +213,7 @@ pub const SECTIONS: [(&str, &str); 10] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 38] = [
+pub const KEYS: [Key; 40] = [
     Key::new(
         "revision",
         "Revision",
@@ -369,6 +376,14 @@ pub const KEYS: [Key; 38] = [
         "true",
     ),
     Key::new(
+        "network.upload",
+        "Upload budgets",
+        Shape::Rules,
+        Type::Uploads,
+        "How much may be sent within which time: to each host, to hosts that are named, or to all together.",
+        r#"["50 MiB per 1h", "api.acme.example 2 GiB per 1h", "* 4 GiB per session"]"#,
+    ),
+    Key::new(
         "network.rule",
         "Rules for HTTP requests",
         Shape::Rules,
@@ -433,6 +448,14 @@ pub const KEYS: [Key; 38] = [
     )
     .managed()
     .on(&[Os::Linux]),
+    Key::new(
+        "identity.organisations",
+        "Organisations",
+        Shape::Rules,
+        Type::Organisations,
+        "Whose accounts may be used at providers that have a header for it, each as PROVIDER:ORGANISATION.",
+        r#"["anthropic:550e8400-e29b-41d4-a716-446655440000", "github:4711"]"#,
+    ),
     Key::new(
         "signing.ssh_keys",
         "Keys that sign",

@@ -51,6 +51,8 @@ fn value(takes: Type) -> BoxedStrategy<Value> {
         Type::UrlPaths => texts("(/[a-z*%]{0,5}){0,3}"),
         Type::Names => texts("[A-Z*_=]{0,6}"),
         Type::SshKeys => texts("(~/|/|ssh-rsa )?[A-Za-z*/]{0,6}(.pub)?"),
+        Type::Uploads => texts("([*a-z.]{0,6} )?[0-9]{1,3} [MG]iB per (1h|session|1d)"),
+        Type::Organisations => texts("(github|google|acme)?:[a-z. ]{0,6}"),
         Type::Keys | Type::Command => texts("[a-z./ -]{0,6}"),
         Type::Commands => vec(texts("[a-z./-]{1,6}"), 0..3).prop_map(Value::Array).boxed(),
         Type::Rules(keys) => {

@@ -117,6 +117,7 @@ fn registry() -> RegistryKey {
                     text("upstream", "http://proxy.acme.example:3128"),
                     list("upstream_bypass", &["*.corp.example"]),
                     list("ca", &["/etc/ssl/acme-root.pem"]),
+                    list("upload", &["5 MiB per 1h", "api.acme.example:443 2 GiB per session"]),
                 ],
                 vec![
                     numbered("deny", &["paste.example", "10.0.0.0/8"]),
@@ -137,6 +138,11 @@ fn registry() -> RegistryKey {
                 "credentials",
                 vec![number("closed", 1)],
                 vec![key("inject", vec![text("2", npm)], vec![acme])],
+            ),
+            key(
+                "identity",
+                vec![list("organisations", &["github:4711", "google:acme.example"])],
+                Vec::new(),
             ),
             key(
                 "signing",
@@ -307,7 +313,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("commands.rule", 1),
         [
-            "/p/a.toml:52",
+            "/p/a.toml:53",
             "/p/a.json#/commands/rule/1",
             "dev.chaperone.desktop:commands.rule[1]",
             "dev.chaperone.desktop:commands.rule[1]",

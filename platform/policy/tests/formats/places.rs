@@ -2,8 +2,8 @@
 
 use chaperone_policy::{
     ApprovalsSettings, CommandSettings, CredentialsSettings, EnvironmentSettings,
-    FilesystemSettings, LimitsSettings, Located, NetworkSettings, RemoteSettings, SandboxSettings,
-    Settings, SigningSettings,
+    FilesystemSettings, IdentitySettings, LimitsSettings, Located, NetworkSettings, RemoteSettings,
+    SandboxSettings, Settings, SigningSettings,
 };
 
 /// Something that knows its place.
@@ -52,17 +52,19 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
                 bypass,
                 ca,
                 read_only,
+                upload,
                 rules: http_rules,
             },
         commands: CommandSettings { rules, closed: commands },
         environment: EnvironmentSettings { pass, deny: environment },
         credentials: CredentialsSettings { inject, closed: credentials },
+        identity: IdentitySettings { organisations, unread: unread_organisations },
         signing: SigningSettings { ssh_keys, closed: signing },
         approvals: ApprovalsSettings { scopes, expires, unattended },
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 39] = [
+    let placed: [&mut dyn Placed; 41] = [
         revision,
         organisation,
         min_version,
@@ -82,6 +84,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         bypass,
         ca,
         read_only,
+        upload,
         http_rules,
         rules,
         commands,
@@ -89,6 +92,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         environment,
         inject,
         credentials,
+        organisations,
         ssh_keys,
         signing,
         scopes,
@@ -105,5 +109,6 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
     ];
     placed.into_iter().for_each(Placed::forget);
     *unread = unread.map(|_| 0);
+    *unread_organisations = unread_organisations.map(|_| 0);
     settings
 }

@@ -1,7 +1,9 @@
 //! What the session reaches: nothing but relays, what its proxy lets through, or everything.
 
 use super::{Loss, Network, Outside, Refusal, Relay, Tier};
-use chaperone_policy::{HostSpec, NetworkMode, Policy, SourceKind, Sourced, sees_requests};
+use chaperone_policy::{
+    HostSpec, NetworkMode, Policy, SourceKind, Sourced, pinned, sees_requests, uploads,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
@@ -28,7 +30,7 @@ pub(super) fn network(
         NetworkMode::Direct => {
             let denied = rules.deny.first().map(|own| ("network.deny", &own.origin));
             let closed = || rules.closed.as_ref().map(|origin| ("network.closed", origin));
-            match denied.or_else(closed).or_else(|| rules.restricts_requests()) {
+            match denied.or_else(closed).or_else(|| policy.wants_supervisor()) {
                 Some((key, origin)) => Err(Refusal::DirectIgnores { key, origin: origin.clone() }),
                 None => Ok((Network::Direct, Vec::new())),
             }
@@ -58,7 +60,7 @@ struct Relays {
     relays: Vec<Relay>,
     /// The patterns that no relay can stand for.
     without: Vec<String>,
-    /// Those whose requests have to be seen, where a session dials a relay's host itself.
+    /// Those for which what is sent has to be seen, where a session dials a relay's host itself.
     unseen: Vec<String>,
 }
 
@@ -78,7 +80,10 @@ fn relays(policy: &Policy, tier: Tier) -> Relays {
         if rules.deny.iter().any(|denied| denied.value.matches(&host, port)) {
             continue;
         }
-        if tier != Tier::Full && sees_requests(policy, &host, port) {
+        let is_held = sees_requests(policy, &host, port)
+            || !uploads(policy, &host, port).is_empty()
+            || pinned(policy, &host, port).is_some();
+        if tier != Tier::Full && is_held {
             unseen.push(pattern.to_string());
             continue;
         }
@@ -107,10 +112,10 @@ fn unseen_relay(unseen: &[String]) -> Option<Loss> {
     (!unseen.is_empty()).then(|| Loss {
         id: "requests-without-relay".into(),
         detail: format!(
-            "The policy restricts requests to these hosts, and what a session of the reduced tier says through a relay is not seen; not relayed: {}.",
+            "The policy restricts what these hosts are sent, and what a session of the reduced tier says through a relay is not seen; not relayed: {}.",
             unseen.join(", ")
         ),
-        fix: "Set network.mode to \"proxy\", or leave the requests to these hosts unrestricted.".into(),
+        fix: "Set network.mode to \"proxy\", or leave what these hosts are sent unrestricted.".into(),
     })
 }
 

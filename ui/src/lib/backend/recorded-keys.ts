@@ -166,6 +166,14 @@ const KEYS = {
     example: 'true',
     merge: 'ordered',
   },
+  'network.upload': {
+    title: 'Upload budgets',
+    about:
+      'How much may be sent within which time: to each host, to hosts that are named, or to all together.',
+    takes: 'a list of `SIZE per TIME` and `HOST SIZE per TIME`',
+    example: '["50 MiB per 1h", "api.acme.example 2 GiB per 1h", "* 4 GiB per session"]',
+    merge: 'rules',
+  },
   'network.rule': {
     title: 'Rules for HTTP requests',
     about: 'Which HTTP requests to a host are allowed, asked about or denied, by method and path.',
@@ -223,6 +231,14 @@ const KEYS = {
     merge: 'ordered',
     managed_only: true,
     systems: ['linux'],
+  },
+  'identity.organisations': {
+    title: 'Organisations',
+    about:
+      'Whose accounts may be used at providers that have a header for it, each as PROVIDER:ORGANISATION.',
+    takes: 'a list of `PROVIDER:ORGANISATION`',
+    example: '["anthropic:550e8400-e29b-41d4-a716-446655440000", "github:4711"]',
+    merge: 'rules',
   },
   'signing.ssh_keys': {
     title: 'Keys that sign',

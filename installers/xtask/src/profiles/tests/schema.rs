@@ -346,6 +346,10 @@ fn text() -> impl Strategy<Value = String> {
         "P",
         "T",
         "ago",
+        " per ",
+        "session",
+        "github:",
+        "* ",
     ];
     let piece = prop::sample::select(pieces.to_vec());
     prop::collection::vec(piece, 0..7).prop_map(|pieces| pieces.concat())
@@ -360,6 +364,8 @@ fn only_the_reader_tells(takes: Type, text: &str) -> bool {
             key.starts_with("ssh-") || key.starts_with("ecdsa-") || key.starts_with("sk-")
         }
         Type::Hosts => text.matches(':').count() > 1 || text.starts_with('['),
+        // Which host it is about.
+        Type::Uploads => text.matches(' ').count() > 2,
         Type::Date => text.contains("-02-30"),
         Type::Duration { .. } | Type::Size(_) | Type::Version => {
             text.bytes().any(|byte| byte.is_ascii_digit())
