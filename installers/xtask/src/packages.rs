@@ -38,6 +38,7 @@ pub(crate) const TESTS: &[Package] = &[
     package("openssh-client", "an SSH agent and keys, with which git signs in a session"),
     package("dbus", "a private message bus for a keychain"),
     package("gnome-keyring", "a keychain, which keeps credentials in tests"),
+    package("openjdk-17-jdk-headless", "speaks TLS as programs in Java do, the same way"),
     package("rclone", "speaks TLS as programs in Go do, through a session's proxy"),
 ];
 

@@ -23,6 +23,7 @@ mod rewound;
 mod serve;
 pub mod socks;
 mod target;
+mod truststore;
 mod tunnel;
 mod upstream;
 
@@ -32,6 +33,7 @@ pub use names::Names;
 pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
 pub use serve::{Entrance, Inside, Wanted, serve, serve_with_names};
 pub use target::{BadTarget, Host, Target};
+pub use truststore::java_truststore;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::thread;
 
-const HOST: &str = "tools.example";
+pub(super) const HOST: &str = "tools.example";
 
 /// What the server has to give.
 struct Shelf {
@@ -207,7 +207,7 @@ fn packed(folder: &Path) -> Result<Vec<u8>> {
     Ok(made.stdout)
 }
 
-fn stage() -> Result<(Place, u16, PathBuf)> {
+pub(super) fn stage() -> Result<(Place, u16, PathBuf)> {
     let place = Place::new()?;
     let pushed = place.command("git").args(["push", "-q", "origin", "HEAD:main"]).output()?;
     ensure!(pushed.status.success(), "{}", text(&pushed.stderr));
@@ -229,10 +229,10 @@ fn stage() -> Result<(Place, u16, PathBuf)> {
 /// Runs a line of shell in both tiers, where it has to say this.
 fn says(line: &str, expected: &str) -> Result<()> {
     let (place, port, hosts) = stage()?;
-    run(&place, &hosts, &format!("at={HOST}:{port}; {line}"), expected)
+    in_a_line(&place, &hosts, &format!("at={HOST}:{port}; {line}"), expected)
 }
 
-fn run(place: &Place, hosts: &Path, line: &str, expected: &str) -> Result<()> {
+pub(super) fn in_a_line(place: &Place, hosts: &Path, line: &str, expected: &str) -> Result<()> {
     // Those of the system: others may lie where an ordinary user does not come.
     let script = format!(
         "exec 2>&1; PATH=/usr/local/bin:/usr/bin:/bin; export npm_config_update_notifier=false; \
@@ -284,7 +284,7 @@ fn http2(folder: &Path) -> Result<(std::process::Child, u16)> {
 fn http_2_from_end_to_end() -> Result<()> {
     let (place, _, hosts) = stage()?;
     let (mut node, port) = http2(&place.home())?;
-    let done = run(
+    let done = in_a_line(
         &place,
         &hosts,
         &format!(
@@ -309,7 +309,7 @@ fn http_2_where_tls_is_opened_with_and_without_it_at_the_host() -> Result<()> {
          reason = \"Nothing is published.\"\n"
     );
     fs::write(&config, fs::read_to_string(&config)? + &rule)?;
-    let done = run(
+    let done = in_a_line(
         &place,
         &hosts,
         &format!(

@@ -1,6 +1,7 @@
 //! The certificates that a session's programs trust: those of the system and of the organisation, in
-//! one file that each of the usual variables names.
+//! one file that each of the usual variables names, and in another for Java.
 
+use chaperone_egress::java_truststore;
 use chaperone_policy::Policy;
 use chaperone_sandbox::Plan;
 use std::collections::BTreeSet;
@@ -8,8 +9,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file's name in the session's temporary folder.
+/// The file's name in the session's temporary folder, and that of the one for Java.
 const NAME: &str = "certificates.pem";
+const FOR_JAVA: &str = "certificates.jks";
+/// What every Java machine reads, also those that are not started by the command `java`.
+const JAVA_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
+const TRUSTSTORE: &str = "-Djavax.net.ssl.trustStore=";
 /// Where systems keep theirs; the first that is there counts.
 const SYSTEM: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -51,11 +56,11 @@ pub(super) fn added(policy: &Policy, workspace: &Path, troubles: &mut Vec<String
     own
 }
 
-/// Writes the file into the session's temporary folder, and names it to the session's programs, where
+/// Writes the files into the session's temporary folder, and names them to the session's programs, where
 /// there is something to add.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When a file cannot be written.
 pub(super) fn allow_in(plan: &mut Plan, added: &str, temp: &Path) -> io::Result<()> {
     if added.is_empty() {
         return Ok(());
@@ -69,11 +74,22 @@ pub(super) fn allow_in(plan: &mut Plan, added: &str, temp: &Path) -> io::Result<
         add(&mut all, &text);
     }
     add(&mut all, added);
+    fs::write(temp.join(FOR_JAVA), java_truststore(&all))?;
     fs::write(temp.join(NAME), all)?;
     let folder = plan.environment.get("TMPDIR").map_or_else(|| temp.to_owned(), PathBuf::from);
     let file = folder.join(NAME).to_string_lossy().into_owned();
     for name in VARIABLES {
         plan.environment.insert(name.to_owned(), file.clone());
+    }
+    let options = plan.environment.entry(JAVA_OPTIONS.to_owned()).or_default();
+    // A store of the user's own choice cannot be read here, and stays.
+    if !options.contains(TRUSTSTORE) {
+        if !options.is_empty() {
+            options.push(' ');
+        }
+        // They are told apart by spaces, but for what stands in quotes.
+        let store = folder.join(FOR_JAVA);
+        options.push_str(&format!("{TRUSTSTORE}\"{}\"", store.display()));
     }
     Ok(())
 }
