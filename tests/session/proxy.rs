@@ -1,6 +1,7 @@
 //! The session's proxy through real sessions: who gets through it, who is asked and what is said, in
 //! both tiers.
 
+mod budgets;
 mod java;
 mod names;
 mod requests;

@@ -1,11 +1,12 @@
 //! The connections that are open, so that a policy that has become tighter can end them; and what
 //! went over those that there were, by target.
 
+use crate::budget::{self, Budget};
 use crate::target::Target;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use tokio::sync::Notify;
 
 /// Of more targets than this is not told apart what went there: an agent does not fill the memory.
@@ -61,9 +62,14 @@ pub(crate) struct Open {
     /// There is a connection to the target.
     is_made: AtomicBool,
     /// Bytes to the target.
-    pub(crate) sent: AtomicU64,
+    sent: AtomicU64,
     /// Bytes from the target.
     pub(crate) received: AtomicU64,
+    /// There are budgets: most connections ask for none at every piece.
+    has_budgets: AtomicBool,
+    budgets: Mutex<Vec<Arc<Budget>>>,
+    /// What the agent reads of the budget that has ended it.
+    refusal: OnceLock<String>,
     /// Where it is summed up at its end.
     ended: Arc<Ended>,
 }
@@ -88,6 +94,9 @@ impl Connections {
             is_made: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            has_budgets: AtomicBool::new(false),
+            budgets: Mutex::default(),
+            refusal: OnceLock::new(),
             ended: Arc::clone(&self.ended),
         });
         let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,6 +125,13 @@ impl Connections {
         sums.into_iter().collect()
     }
 
+    /// Gives every open connection its budgets anew.
+    pub fn budget(&self, budgets: impl Fn(&Target) -> Vec<Arc<Budget>>) {
+        for open in self.all() {
+            open.budget(budgets(&open.target));
+        }
+    }
+
     /// Ends at once all of which this is true: of what was asked for, what was dialled for it, and
     /// whether it carries bytes that are not looked at.
     pub fn end_where(&self, ends: impl Fn(&Target, Option<IpAddr>, bool) -> bool) {
@@ -127,8 +143,7 @@ impl Connections {
                     open.is_unseen.load(Ordering::SeqCst),
                 )
             {
-                open.is_ended.store(true, Ordering::SeqCst);
-                open.end.notify_waiters();
+                open.end();
             }
         }
     }
@@ -138,6 +153,43 @@ impl Open {
     /// It is about to lead to this address.
     pub(crate) fn dials(&self, address: IpAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    /// What may be sent over it.
+    pub(crate) fn budget(&self, budgets: Vec<Arc<Budget>>) {
+        self.has_budgets.store(!budgets.is_empty(), Ordering::Relaxed);
+        *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) = budgets;
+    }
+
+    /// Whether this much may be sent; else the connection is over.
+    pub(crate) fn may_send(&self, bytes: usize) -> bool {
+        if !self.has_budgets.load(Ordering::Relaxed) {
+            return true;
+        }
+        let budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(refusal) = budget::fits(&budgets, bytes) else { return true };
+        // What was said first stays said.
+        let _ = self.refusal.set(refusal);
+        self.end();
+        false
+    }
+
+    /// This much was sent.
+    pub(crate) fn has_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.has_budgets.load(Ordering::Relaxed) {
+            budget::count(&self.budgets.lock().unwrap_or_else(PoisonError::into_inner), bytes);
+        }
+    }
+
+    /// What the agent reads where a budget has ended it.
+    pub(crate) fn refusal(&self) -> Option<&String> {
+        self.refusal.get()
+    }
+
+    fn end(&self) {
+        self.is_ended.store(true, Ordering::SeqCst);
+        self.end.notify_waiters();
     }
 
     /// There is a connection now.

@@ -1,10 +1,10 @@
 //! A stream to a target that counts what goes over it.
 
 use crate::connections::Open;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -25,9 +25,21 @@ impl<S> Counted<S> {
     }
 }
 
-fn count(bytes: &AtomicU64, taken: &Poll<io::Result<usize>>) {
-    if let Poll::Ready(Ok(taken)) = taken {
-        bytes.fetch_add(*taken as u64, Ordering::Relaxed);
+impl<S> Counted<S> {
+    /// Writes so many bytes, if they may be sent.
+    fn send(
+        &mut self,
+        bytes: usize,
+        write: impl FnOnce(&mut S) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.open.may_send(bytes) {
+            return Poll::Ready(Err(ErrorKind::PermissionDenied.into()));
+        }
+        let taken = write(&mut self.stream);
+        if let Poll::Ready(Ok(taken)) = taken {
+            self.open.has_sent(taken);
+        }
+        taken
     }
 }
 
@@ -51,9 +63,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let taken = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        count(&self.open.sent, &taken);
-        taken
+        self.send(bytes.len(), |stream| Pin::new(stream).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -61,9 +71,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        count(&self.open.sent, &taken);
-        taken
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        self.send(bytes, |stream| Pin::new(stream).poll_write_vectored(cx, parts))
     }
 
     fn is_write_vectored(&self) -> bool {

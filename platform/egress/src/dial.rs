@@ -143,6 +143,7 @@ impl Way {
                  made."
             )));
         }
+        open.budget(self.judge.budgets(target));
         open.made();
         Ok(Connected { stream, open, to_proxy })
     }

@@ -275,7 +275,7 @@ impl Client {
                         onward = self.onward(target).await?;
                         is_new = true;
                     }
-                    Some(_) | None => return Err(broken(target, error.error())),
+                    Some(_) | None => return Err(onward.broken(error.error())),
                 },
             }
         }
@@ -305,7 +305,7 @@ impl Client {
                 Ok(response) => return Ok((response, onward.open)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !is_new => request = unsent,
-                    Some(_) | None => return Err(broken(target, error.error())),
+                    Some(_) | None => return Err(onward.broken(error.error())),
                 },
             }
         }

@@ -6,6 +6,7 @@
 //! One thread waits for the first connection and only then becomes an event loop, so a session
 //! without connections pays for neither. Nothing is held back: bytes leave as they come.
 
+mod budget;
 mod carried;
 mod connections;
 mod counted;
@@ -27,6 +28,7 @@ mod truststore;
 mod tunnel;
 mod upstream;
 
+pub use budget::{Budget, Exceeded, Usage};
 pub use connections::{Connections, Traffic};
 pub use dial::{Resolve, by_the_system, is_own};
 pub use names::Names;
@@ -127,6 +129,12 @@ pub trait Judge: Send + Sync {
 
     /// The credentials that are bound to this target. Where there is one, no other goes there.
     fn bindings(&self, target: &Target) -> Vec<Arc<Binding>> {
+        let _ = target;
+        Vec::new()
+    }
+
+    /// What may be sent to this target, over all connections together that share a budget.
+    fn budgets(&self, target: &Target) -> Vec<Arc<Budget>> {
         let _ = target;
         Vec::new()
     }

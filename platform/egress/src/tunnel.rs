@@ -6,7 +6,7 @@ use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -33,14 +33,27 @@ pub(crate) async fn carry(
 ) {
     open.goes_unseen();
     let outward = async {
+        let sends = |bytes| {
+            let may = open.may_send(bytes);
+            if may {
+                open.has_sent(bytes);
+            }
+            may
+        };
+        if !sends(first.len()) {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         write_all(outside, first).await?;
-        open.sent.fetch_add(first.len() as u64, Ordering::Relaxed);
-        copy(inside, outside, &open.sent).await
+        copy(inside, outside, &sends).await
     };
     let inward = async {
         write_all(inside, back).await?;
         open.received.fetch_add(back.len() as u64, Ordering::Relaxed);
-        copy(outside, inside, &open.received).await
+        let receives = |bytes| {
+            open.received.fetch_add(bytes as u64, Ordering::Relaxed);
+            true
+        };
+        copy(outside, inside, &receives).await
     };
     tokio::select! {
         // A side that fails ends both; there is nobody to tell but the other side.
@@ -49,10 +62,11 @@ pub(crate) async fn carry(
     }
 }
 
-async fn copy(from: &TcpStream, to: &TcpStream, bytes: &AtomicU64) -> io::Result<()> {
+/// `passes` counts what is passed, and says whether it may be.
+async fn copy(from: &TcpStream, to: &TcpStream, passes: &impl Fn(usize) -> bool) -> io::Result<()> {
     loop {
         from.readable().await?;
-        match ROOM.with_borrow_mut(|room| pass(from, to, room, bytes)) {
+        match ROOM.with_borrow_mut(|room| pass(from, to, room, passes)) {
             Ok(Passed::All) => {}
             Ok(Passed::AllBut(rest)) => write_all(to, &rest).await?,
             Ok(Passed::End) => {
@@ -77,14 +91,16 @@ fn pass(
     from: &TcpStream,
     to: &TcpStream,
     room: &mut Vec<u8>,
-    bytes: &AtomicU64,
+    passes: &impl Fn(usize) -> bool,
 ) -> io::Result<Passed> {
     room.resize(PIECE, 0);
     let count = from.try_read(room)?;
     if count == 0 {
         return Ok(Passed::End);
     }
-    bytes.fetch_add(count as u64, Ordering::Relaxed);
+    if !passes(count) {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
     let mut rest = room.get(..count).unwrap_or_default();
     while !rest.is_empty() {
         match to.try_write(rest) {

@@ -4,6 +4,7 @@
 
 mod action;
 mod address;
+mod bounds;
 mod context;
 mod decide;
 mod decision;
@@ -45,6 +46,7 @@ mod words;
 
 pub use action::{Action, Command};
 pub use address::{decide_address, near};
+pub use bounds::bounds;
 pub use context::{Context, Os};
 pub use decide::{
     Access, Facts, SessionApproval, connection_scope, decide, decide_file, decide_http, http_scope,

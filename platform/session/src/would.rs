@@ -5,7 +5,7 @@ use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
     Access, Action, Class, Command, Decision, Facts, HttpRequest, Origin, Policy, SourceKind,
-    Verdict, changes_meaning, decide, decide_file, observed,
+    Verdict, bounds, changes_meaning, decide, decide_file, observed,
 };
 use chaperone_sandbox::{AgentAccess, Plan, PlanInput, Reach, RealDisk, assume, plan};
 use jiff::Timestamp;
@@ -24,6 +24,9 @@ pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
             let mut decision = decide(&loaded.policy, &facts, action);
             let known = Known::new(&paths.history(), None);
             decision = known.decide(&loaded.policy, facts, action, None, decision);
+            if decision.verdict != Verdict::Deny {
+                decision.reason.push_str(&bounds(&loaded.policy, action));
+            }
             if observed(&loaded.policy, now, action, &decision).is_some() {
                 decision.reason.push_str(" For now it is only observed, and passes.");
             }

@@ -73,7 +73,7 @@ impl Onward {
     {
         let Made { target, open, outside, to_proxy, protocol } = made;
         let outside = TokioIo::new(Counted::new(outside, &open));
-        let failed = |error| broken(&target, &error);
+        let failed = |error| why(&target, &open, &error);
         let held = Held { open: Arc::clone(&open), permit: Arc::clone(permit) };
         let sender = match protocol {
             Protocol::Http1 => {
@@ -125,6 +125,11 @@ impl Onward {
         })
     }
 
+    /// Why there is no answer: what would have been sent is beyond a budget, or it failed.
+    pub(super) fn broken(&self, error: &hyper::Error) -> Failure {
+        why(&self.target, &self.open, error)
+    }
+
     /// Sends a request; gives it back where nothing of it was sent.
     pub(super) async fn send(
         &mut self,
@@ -141,6 +146,13 @@ impl Onward {
                 sender.try_send_request(request).await
             }
         }
+    }
+}
+
+fn why(target: &Target, open: &Open, error: &hyper::Error) -> Failure {
+    match open.refusal() {
+        Some(refusal) => Failure::Refused(refusal.clone()),
+        None => broken(target, error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{OK, PHANTOM, REAL, Stage, binding, certified, host, stage};
 use bytes::Bytes;
-use chaperone_egress::{Binding, Opener, Question};
+use chaperone_egress::{Binding, Budget, Opener, Question, Usage};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2 as client;
@@ -314,5 +314,43 @@ fn a_client_gets_what_both_it_and_the_host_speak() {
             tls.read_exact(&mut answer).await.unwrap();
             assert_eq!(&answer, b"HTTP/1.1 200");
         }
+    });
+}
+
+#[test]
+fn what_is_sent_inside_counts_and_is_refused_beyond_the_budget() {
+    runtime().block_on(async {
+        let mut pair = pair(Vec::new()).await;
+        let usage = Arc::new(Usage::new(None));
+        let budget =
+            Budget::new(Arc::clone(&usage), 100_000, "chaperone: spent".into(), Box::new(|| true));
+        let budget = Arc::new(budget);
+        pair.stage.desk.budgets.lock().unwrap().push(Arc::clone(&budget));
+        pair.stage.connections.budget(|_| vec![Arc::clone(&budget)]);
+        let (body, answer) = pair.ask("/", &[]);
+        body.send(Frame::data(Bytes::from(vec![0; 50_000]))).unwrap();
+        drop(body);
+        let (request, parts) = pair.got.recv().await.unwrap();
+        let whole = request.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(whole.len(), 50_000);
+        drop(parts);
+        assert_eq!(answer.await.unwrap().status(), 200);
+        assert!((50_000..51_000).contains(&usage.sent()), "{}", usage.sent());
+
+        let (body, answer) = pair.ask("/", &[]);
+        let (request, parts) = pair.got.recv().await.unwrap();
+        body.send(Frame::data(Bytes::from(vec![0; 60_000]))).unwrap();
+        drop(body);
+        let came = request.into_body().collect().await;
+        assert!(came.is_err(), "its end never comes");
+        drop(parts);
+        // It had been answered already, or it says why.
+        let answer = answer.await;
+        assert!(answer.is_err() || matches!(answer.unwrap().status().as_u16(), 200 | 403));
+        let (body, refused) = pair.ask("/", &[]);
+        drop(body);
+        let refused = refused.await.unwrap();
+        assert_eq!(refused.status(), 403);
+        assert_eq!(refused.into_body().collect().await.unwrap().to_bytes(), "chaperone: spent\n");
     });
 }

@@ -6,8 +6,8 @@
 mod http2;
 
 use chaperone_egress::{
-    Answer, Binding, Connections, Entrance, Judge, Key, Opener, Place, Question, Ruling, Target,
-    Waiting, by_the_system, serve,
+    Answer, Binding, Budget, Connections, Entrance, Judge, Key, Opener, Place, Question, Ruling,
+    Target, Waiting, by_the_system, serve,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -30,6 +30,7 @@ struct Desk {
     opener: Option<Arc<Opener>>,
     bindings: Vec<Arc<Binding>>,
     asked: Mutex<Vec<Question>>,
+    budgets: Mutex<Vec<Arc<Budget>>>,
 }
 
 impl Judge for Desk {
@@ -48,6 +49,10 @@ impl Judge for Desk {
 
     fn opener(&self, _: &Target) -> Option<Arc<Opener>> {
         self.opener.clone()
+    }
+
+    fn budgets(&self, _: &Target) -> Vec<Arc<Budget>> {
+        self.budgets.lock().unwrap().clone()
     }
 
     fn bindings(&self, _: &Target) -> Vec<Arc<Binding>> {
@@ -139,7 +144,8 @@ fn stage(opener: Option<Opener>, bindings: Vec<Arc<Binding>>) -> Stage {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = listener.local_addr().unwrap();
     let opener = opener.map(Arc::new);
-    let desk = Arc::new(Desk { opener, bindings, asked: Mutex::default() });
+    let desk =
+        Arc::new(Desk { opener, bindings, asked: Mutex::default(), budgets: Mutex::default() });
     let judge = Arc::clone(&desk) as Arc<dyn Judge>;
     let (connections, resolve) = (Arc::new(Connections::default()), Arc::new(by_the_system));
     let entrances = vec![(Entrance::Proxy, listener)];

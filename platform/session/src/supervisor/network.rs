@@ -1,16 +1,18 @@
 //! What leaves the session: every connection of its proxy and its relays is decided, recorded, and
 //! asked about where the policy says so.
 
+mod budgets;
 mod carried;
 
 use super::asking::{Asking, Waiter};
 use super::live::Live;
 use super::vault::Vault;
 use super::{StartError, own, words};
+use budgets::Ledger;
 use chaperone_approvals::shell_words;
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
-    Answer, Asked, BadTarget, Binding, Connections, Entrance, Host, Inside, Judge, Opener,
+    Answer, Asked, BadTarget, Binding, Budget, Connections, Entrance, Host, Inside, Judge, Opener,
     Question, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
 };
 use chaperone_policy::{
@@ -112,6 +114,8 @@ pub(super) struct Gate {
     allowed: Arc<Mutex<HashSet<Target>>>,
     /// What was connected to: of the first connection it is recorded who asks.
     reached: Mutex<HashSet<Target>>,
+    /// What was sent, where that is limited.
+    ledger: Ledger,
     /// The session's credentials, where it has any.
     vault: Option<Vault>,
 }
@@ -198,6 +202,10 @@ impl Judge for Gate {
         vault.map(|vault| vault.bindings(&self.live.policy(), target)).unwrap_or_default()
     }
 
+    fn budgets(&self, target: &Target) -> Vec<Arc<Budget>> {
+        self.budgets_of(&self.live.policy(), target)
+    }
+
     fn route(&self, target: &Target) -> Route {
         let policy = self.live.policy();
         match route(&policy, &target.host.to_string(), target.port) {
@@ -230,6 +238,7 @@ impl Gate {
             refused: Mutex::default(),
             allowed: Arc::default(),
             reached: Mutex::default(),
+            ledger: Ledger::default(),
             vault,
         })
     }
@@ -277,6 +286,7 @@ impl Gate {
     pub(super) fn follow(&self, policy: &Policy) {
         self.connections
             .end_where(|target, address, unseen| self.ends(policy, target, address, unseen));
+        self.connections.budget(|target| self.budgets_of(policy, target));
     }
 
     fn ends(
@@ -319,6 +329,12 @@ impl Gate {
         answer: Answer,
     ) -> Option<Waiting> {
         self.live.watch();
+        if let Action::Connect { .. } = action
+            && let Some(decision) = self.overspent(policy, target)
+        {
+            self.refuse((action, None), decision, answer);
+            return None;
+        }
         let now = Timestamp::now();
         let decision = match &action {
             // The connection is judged by itself.
@@ -502,8 +518,8 @@ impl Drop for Withdraw {
     }
 }
 
-fn lock(targets: &Mutex<HashSet<Target>>) -> MutexGuard<'_, HashSet<Target>> {
-    targets.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn requesting(target: &Target, asked: Asked) -> Action {

@@ -7,7 +7,8 @@ use super::judge::Supervision;
 use crate::inside::{QUESTION, Told};
 use crate::would::{change, in_session};
 use chaperone_policy::{
-    Access, Action, Class, Decision, Origin, Policy, SourceKind, Verdict, observed, unattended,
+    Access, Action, Class, Decision, Origin, Policy, SourceKind, Verdict, bounds, observed,
+    unattended,
 };
 use chaperone_sandbox::{Network, ObservedExec, Plan};
 use jiff::Timestamp;
@@ -88,6 +89,9 @@ impl Supervision<'_> {
                     // What was allowed since can be reached from the next session on.
                     let before = self.asking.decide(begun, now, action, None);
                     decision = if before.verdict > decision.verdict { before } else { decision };
+                }
+                if decision.verdict != Verdict::Deny {
+                    decision.reason.push_str(&bounds(&policy, action));
                 }
                 if observed(&policy, now, action, &decision).is_some() {
                     decision.reason.push_str(" For now it is only observed, and passes.");
