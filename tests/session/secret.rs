@@ -2,7 +2,7 @@
 //! that Chaperone does.
 
 use crate::place::{OnTerminal, Place, text};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chaperone_tests::eventually;
 use chaperone_tests::keychain::Keychain;
 use serde_json::Value;
@@ -76,6 +76,67 @@ fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<(
     let gone = remove()?.output()?;
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone.stderr).contains("no credential is called `anthropic`"));
+    Ok(())
+}
+
+#[test]
+fn where_each_may_go_and_what_is_missing_is_listed_and_examined() -> Result<()> {
+    let place = Place::new()?;
+    let keychain = Keychain::start(|program| place.command(program))?;
+    place.configure(
+        "[[credentials.inject]]\nsecret = \"anthropic\"\nhost = \"api.anthropic.com\"\n\
+         header = \"x-api-key\"\nenv = \"ANTHROPIC_API_KEY\"\nmethods = [\"POST\"]\n\
+         [[credentials.inject]]\nsecret = \"other\"\nhost = \"api.acme.example\"\nquery = \"key\"\n\
+         when = { agent = \"codex\" }\n",
+    )?;
+    let listed = || -> Result<Value> {
+        let done = place.chaperone(["secret", "list", "--json"])?.output()?;
+        Ok(serde_json::from_slice(&done.stdout)?)
+    };
+    let check = |doctor: &mut Command| -> Result<Value> {
+        let said: Value = serde_json::from_slice(&doctor.output()?.stdout)?;
+        let checks = said["checks"].as_array().context("checks")?;
+        let own = checks.iter().find(|check| check["id"] == "credentials");
+        Ok(own.context("a check of credentials")?.clone())
+    };
+    let names = |listed: &Value| -> Vec<(Value, Value)> {
+        let all = listed.as_array().into_iter().flatten();
+        all.map(|own| (own["name"].clone(), own["kept"].clone())).collect()
+    };
+    let before = listed()?;
+    let missing = |name: &str| (Value::from(name), Value::from(false));
+    assert_eq!(names(&before), [missing("anthropic"), missing("other")]);
+    let binding = &before[0]["bindings"][0];
+    assert_eq!(binding["host"], "api.anthropic.com");
+    assert_eq!(binding["places"], serde_json::json!(["x-api-key: {}"]));
+    assert_eq!(binding["methods"], serde_json::json!(["POST"]));
+    assert_eq!(binding["origin"]["kind"], "user-file");
+    assert_eq!(before[1]["bindings"][0]["when"], "agent = codex");
+
+    let examined = check(&mut keychain.with(place.chaperone(["doctor", "--json"])?))?;
+    assert_eq!(examined["status"], "warn");
+    let detail = examined["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("anthropic (api.anthropic.com, user-file"), "{detail}");
+    assert!(detail.contains("other (api.acme.example"), "{detail}");
+    let mut bare = place.chaperone(["doctor", "--json"])?;
+    bare.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/bus");
+    let examined = check(&mut bare)?;
+    let detail = examined["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("no message bus") && detail.contains("/nowhere/bus"), "{detail}");
+    assert!(examined["fix"].as_str().is_some_and(|fix| fix.contains("gnome-keyring")));
+
+    for name in ["anthropic", "other"] {
+        keychain.keep(place.chaperone(["secret", "set", name])?, VALUE)?;
+    }
+    let kept = |name: &str| (Value::from(name), Value::from(true));
+    assert_eq!(names(&listed()?), [kept("anthropic"), kept("other")]);
+    let examined = check(&mut keychain.with(place.chaperone(["doctor", "--json"])?))?;
+    assert_eq!(examined["status"], "ok");
+    let told = place.chaperone(["secret", "list"])?.output()?;
+    let told = text(&told.stdout);
+    assert!(told.contains("    api.anthropic.com  x-api-key: {}  POST  user-file "), "{told}");
+    assert!(told.contains("api.acme.example  ?key={}  when agent = codex  user-file"), "{told}");
+    assert!(!told.contains("missing") && !told.contains(VALUE), "{told}");
     Ok(())
 }
 

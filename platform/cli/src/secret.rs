@@ -1,9 +1,10 @@
 //! `chaperone secret`: credentials in the keychain. A value goes in, and is never shown again.
 
-use crate::print::{self, QUIET, STRONG};
+use crate::print::{self, CAUTION, QUIET, STRONG, visible};
 use anyhow::bail;
 use chaperone_session::Paths;
-use chaperone_session::credentials::{Credentials, Entry, LONGEST, Name, Secret};
+use chaperone_session::credentials::{LONGEST, Name, Secret};
+use chaperone_session::desk::{CredentialBinding, CredentialRow, Desk, LostBinding, Unused};
 use jiff::{Timestamp, tz::TimeZone};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ pub(crate) struct Set {
     value: Vec<std::ffi::OsString>,
 }
 
-/// List the credentials: when each was set and last used
+/// List the credentials: when each was set and last used, where each may go, and which are missing
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Print JSON
@@ -68,7 +69,7 @@ pub(crate) fn run(command: &Subcommands) -> anyhow::Result<ExitCode> {
             credentials.set(&name, &secret, Timestamp::now())?;
             writeln!(print::out(), "{STRONG}{name}{STRONG:#} is in the keychain.")?;
         }
-        Subcommands::List(List { json }) => list(&credentials, *json)?,
+        Subcommands::List(List { json }) => list(*json)?,
         Subcommands::Remove(Remove { name }) => {
             let name = Name::parse(name)?;
             credentials.remove(&name)?;
@@ -91,22 +92,71 @@ fn read(name: &Name) -> anyhow::Result<Secret> {
     Ok(Secret::take(bytes)?)
 }
 
-fn list(credentials: &Credentials, json: bool) -> anyhow::Result<()> {
-    let all = credentials.list()?;
+fn list(json: bool) -> anyhow::Result<()> {
+    let all = Desk::of_this_user()?.credentials()?;
     if json {
-        let shown = |Entry { name, set, used }: &Entry| serde_json::json!({"name": name.as_str(), "set": set, "used": used});
-        return print::json(&all.iter().map(shown).collect::<Vec<_>>());
+        return print::json(&all.rows.iter().map(shown).collect::<Vec<_>>());
     }
     let mut out = print::out();
-    if all.is_empty() {
+    if let Some(Unused { reason, origin }) = &all.unused {
+        writeln!(out, "{CAUTION}{reason}{CAUTION:#} {QUIET}{origin}{QUIET:#}")?;
+    }
+    if all.rows.is_empty() {
         writeln!(out, "No credentials. `chaperone secret set NAME` keeps one.")?;
     }
-    for Entry { name, set, used } in all {
-        let set = set.map_or("at a time that is not known".to_owned(), day);
-        let used = used.map_or("never used".to_owned(), |used| format!("last used {}", day(used)));
-        writeln!(out, "{STRONG}{name}{STRONG:#}  {QUIET}set {set}, {used}{QUIET:#}")?;
+    for row in &all.rows {
+        let CredentialRow { name, kept, set, used, bindings } = row;
+        if *kept {
+            let set = set.map_or("at a time that is not known".to_owned(), day);
+            let used = used.as_ref().map_or("never used".to_owned(), |used| {
+                let by = used.session.as_ref().map(|session| format!(" by session {session}"));
+                format!("last used {}{}", day(used.time), by.unwrap_or_default())
+            });
+            writeln!(out, "{STRONG}{name}{STRONG:#}  {QUIET}set {set}, {used}{QUIET:#}")?;
+        } else {
+            let remedy = format!("chaperone secret set {name}");
+            writeln!(out, "{STRONG}{name}{STRONG:#}  {CAUTION}missing{CAUTION:#}: {remedy}")?;
+        }
+        if bindings.is_empty() {
+            writeln!(out, "    {QUIET}goes nowhere: no policy binds it{QUIET:#}")?;
+        }
+        for own in bindings {
+            let places = own.places.join(", ");
+            let mut narrowed = [own.methods.join(" "), own.paths.join(" ")].join(" ");
+            if let Some(when) = &own.when {
+                narrowed.push_str(&format!(" when {when}"));
+            }
+            let line = format!("{}  {places}  {}", own.host, narrowed.trim());
+            writeln!(out, "    {}  {QUIET}{}{QUIET:#}", visible(line.trim_end()), own.origin)?;
+        }
+    }
+    for own in &all.lost {
+        let LostBinding { name, host, origin, reason } = own;
+        writeln!(
+            out,
+            "{CAUTION}not held{CAUTION:#}: {} to {}  {QUIET}{origin}: {}{QUIET:#}",
+            visible(name),
+            visible(host),
+            visible(reason)
+        )?;
     }
     Ok(())
+}
+
+fn shown(row: &CredentialRow) -> serde_json::Value {
+    let CredentialRow { name, kept, set, used, bindings } = row;
+    let binding = |own: &CredentialBinding| {
+        let CredentialBinding { host, places, env, methods, paths, when, origin, managed: _ } = own;
+        serde_json::json!({
+            "host": host, "places": places, "env": env, "methods": methods, "paths": paths,
+            "when": when, "origin": origin,
+        })
+    };
+    serde_json::json!({
+        "name": name, "kept": kept, "set": set, "used": used.as_ref().map(|used| used.time),
+        "session": used.as_ref().and_then(|used| used.session.as_ref()),
+        "bindings": bindings.iter().map(binding).collect::<Vec<_>>(),
+    })
 }
 
 fn day(time: Timestamp) -> String {

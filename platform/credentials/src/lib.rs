@@ -25,6 +25,12 @@ pub use secret::{BadSecret, LONGEST, SHORTEST, Secret};
 
 use std::io;
 
+/// Why there is no keychain, as far as that shows without asking one: nothing is started, unlocked or
+/// prompted for.
+pub fn no_keychain() -> Option<Error> {
+    system::absence().map(|why| Error::NoKeychain { why })
+}
+
 /// Why a credential could not be kept, found or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

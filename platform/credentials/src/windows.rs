@@ -16,3 +16,8 @@ pub(crate) const LABELS: bool = false;
 pub(crate) fn store() -> Result<Arc<CredentialStore>> {
     Ok(Store::new()?)
 }
+
+/// Why there is none, as far as that shows without asking it. Credential Manager belongs to Windows.
+pub(crate) fn absence() -> Option<String> {
+    None
+}

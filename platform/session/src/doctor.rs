@@ -2,11 +2,14 @@
 //! there. Each check is one line with a remedy.
 
 use crate::agents;
+use crate::credentials::no_keychain;
+use crate::credentials_of;
+use crate::desk::credentials::bindings;
 use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
 use crate::self_test::{self, LastSelfTest};
 use crate::supervisor::check_signing;
-use chaperone_policy::{LayerStatus, MinimumTier, Mode, Policy};
+use chaperone_policy::{LayerStatus, MinimumTier, Mode, Os, Policy};
 use chaperone_sandbox::{Machine, Status, Tier, Unreported, probe, refused_network, unreported};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -147,7 +150,55 @@ fn policy_checks(paths: &Paths, question: &Question, tier: Tier) -> Vec<Check> {
     checks.extend(demands(policy, tier));
     let context = &loaded.ground.context;
     checks.extend(check_signing(policy, context, &crate::load::environment()));
+    checks.extend(credentials_check(policy, context.os, paths));
     checks
+}
+
+/// Whether what a policy binds is kept, and there is a keychain to ask for it. Nothing is asked of the
+/// keychain itself, which might start it or ask somebody to unlock it.
+fn credentials_check(policy: &Policy, os: Os, paths: &Paths) -> Option<Check> {
+    let mut bound = bindings(policy, os).peekable();
+    bound.peek()?;
+    // What cannot be read is told by `chaperone secret list`.
+    let kept = credentials_of(paths).list().unwrap_or_default();
+    let is_kept = |name: &str| kept.iter().any(|entry| entry.name.as_str() == name);
+    let mut missing: Vec<(&str, String)> = Vec::new();
+    for own in bound {
+        let name = own.value.secret.as_str();
+        if !is_kept(name) && missing.iter().all(|(other, _)| *other != name) {
+            missing.push((name, format!("{name} ({}, {})", own.value.host, own.origin)));
+        }
+    }
+    Some(credentials_told(&missing, no_keychain().map(|error| error.to_string())))
+}
+
+fn credentials_told(missing: &[(&str, String)], no_keychain: Option<String>) -> Check {
+    let check = |status, detail: String, fix: String| Check {
+        id: "credentials".into(),
+        status,
+        detail,
+        fix,
+    };
+    if let Some(error) = no_keychain {
+        let (what, remedy) = error.split_once('\n').unwrap_or((&error, ""));
+        let detail =
+            format!("A policy binds credentials, and requests that need one are refused: {what}.");
+        return check(CheckStatus::Warn, detail, remedy.trim().to_owned());
+    }
+    let Some((first, _)) = missing.first() else {
+        let detail = "Every credential that a policy binds was set.".to_owned();
+        return check(CheckStatus::Ok, detail, String::new());
+    };
+    let all: Vec<&str> = missing.iter().map(|(_, told)| told.as_str()).collect();
+    let detail = format!(
+        "Nobody has set what a policy binds, and requests that need it are refused: {}.",
+        all.join("; ")
+    );
+    let fix = match missing.len() {
+        1 => format!("Run `chaperone secret set {first}`."),
+        _ => format!("Run `chaperone secret set {first}`, and so for each."),
+    };
+    check(CheckStatus::Warn, detail, fix)
 }
 
 /// What the policy demands of this machine and this version.
@@ -291,7 +342,7 @@ fn agents_check(found: &[agents::Found]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chaperone_policy::{Context, Layer, Os, SourceKind, built_in, merge};
+    use chaperone_policy::{Context, Layer, SourceKind, built_in, merge};
 
     #[test]
     fn what_a_policy_wants_and_no_session_can_have_fails_before_one_starts() {
@@ -317,6 +368,42 @@ mod tests {
         let warned = vec![("mode".to_owned(), CheckStatus::Warn)];
         assert_eq!(demanded(&observe("2999-12-31")), warned);
         assert_eq!(demanded(&observe("2020-12-31")), []);
+    }
+
+    #[test]
+    fn what_a_policy_binds_and_nobody_has_set_is_told_with_who_binds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().as_os_str().to_owned();
+        let paths = Paths::from_environment(|_| Some(home.clone())).unwrap();
+        let context = Context {
+            home: "/home/ada".into(),
+            workspace: "/home/ada/work".into(),
+            agent: None,
+            os: Os::Linux,
+        };
+        let policy = |toml: &str| {
+            let layer = Layer::from_toml(SourceKind::ManagedFile, "10.toml", toml);
+            merge(vec![built_in(), layer], &context)
+        };
+        assert_eq!(credentials_check(&policy(""), Os::Linux, &paths), None);
+        let entry = |name: &str, rest: &str| {
+            format!(
+                "[[credentials.inject]]\nsecret = {name:?}\nhost = \"{name}.example\"\n\
+                 header = \"x\"\n{rest}"
+            )
+        };
+        let elsewhere = entry("mac", "when = { os = \"macos\" }\n");
+        assert_eq!(credentials_check(&policy(&elsewhere), Os::Linux, &paths), None);
+        assert!(credentials_check(&policy(&entry("acme", "")), Os::Linux, &paths).is_some());
+
+        let missing = [("acme", "acme (acme.example, managed-file 10.toml:1)".to_owned())];
+        let told = credentials_told(&missing, None);
+        assert_eq!(told.status, CheckStatus::Warn);
+        assert!(told.detail.ends_with("acme (acme.example, managed-file 10.toml:1)."), "{told:?}");
+        assert_eq!(told.fix, "Run `chaperone secret set acme`.");
+        assert_eq!(credentials_told(&[], None).status, CheckStatus::Ok);
+        let told = credentials_told(&[], Some("no bus\n  Start one.".into()));
+        assert_eq!((told.status, told.fix.as_str()), (CheckStatus::Warn, "Start one."));
     }
 
     #[test]

@@ -109,12 +109,13 @@ impl Desk {
     /// Every credential that is kept or bound. The keychain is not asked.
     ///
     /// # Errors
-    /// When what is known of them, or the history, cannot be read.
+    /// When what is known of them cannot be read.
     pub fn credentials(&self) -> Result<Credentials, Failure> {
         let loaded = self.policy(None)?;
         let kept = self.kept().list().map_err(|error| failure(&error))?;
-        let uses = self.with_index(Vec::new(), Index::credentials)?;
-        let sessions = self.summaries()?;
+        // A history that cannot be read says so on its own page.
+        let uses = self.with_index(Vec::new(), Index::credentials).unwrap_or_default();
+        let sessions = self.summaries().unwrap_or_default();
         Ok(told(&loaded.policy, loaded.ground.context.os, kept, uses, &sessions))
     }
 
@@ -144,6 +145,14 @@ impl Desk {
     }
 }
 
+/// What may go where in some session on this system: of any agent, in any workspace.
+pub(crate) fn bindings(policy: &Policy, os: Os) -> impl Iterator<Item = &Sourced<Injection>> {
+    let rules = policy.credentials();
+    rules.inject.iter().chain(&rules.elsewhere).filter(move |own| {
+        own.value.when.as_ref().is_none_or(|when| when.os.is_empty() || when.os.contains(&os))
+    })
+}
+
 fn told(
     policy: &Policy,
     os: Os,
@@ -152,12 +161,8 @@ fn told(
     sessions: &[SessionSummary],
 ) -> Credentials {
     let rules = policy.credentials();
-    // What is for other systems is nothing to this machine's keychain.
-    let here = |own: &&Sourced<Injection>| {
-        own.value.when.as_ref().is_none_or(|when| when.os.is_empty() || when.os.contains(&os))
-    };
     let mut bound: BTreeMap<String, Vec<CredentialBinding>> = BTreeMap::new();
-    for own in rules.inject.iter().chain(&rules.elsewhere).filter(here) {
+    for own in bindings(policy, os) {
         bound.entry(own.value.secret.clone()).or_default().push(binding(own));
     }
     let mut uses: HashMap<String, CredentialUse> =

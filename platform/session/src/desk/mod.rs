@@ -5,7 +5,7 @@
 mod activity;
 mod agents;
 mod cards;
-mod credentials;
+pub(crate) mod credentials;
 mod home;
 mod hosts;
 mod model;

@@ -8,7 +8,7 @@ use super::asking::long;
 use chaperone_approvals::visible;
 use chaperone_policy::{
     Action, Class, Command, Facts, LimitsPolicy, PathPattern, Policy, SourceKind, Sourced, Verdict,
-    decide,
+    decide, injections,
 };
 use chaperone_sandbox::{Network, Plan};
 use jiff::Timestamp;
@@ -39,6 +39,7 @@ pub(crate) fn briefing(policy: &Policy, plan: &Plan, about: &About<'_>) -> Strin
         .to_owned();
     files(&mut text, policy, plan, about.home);
     network(&mut text, policy, plan, about);
+    keys(&mut text, policy, plan);
     commands(&mut text, policy, about);
     limits(&mut text, policy.limits());
     let program = about.program;
@@ -98,6 +99,31 @@ fn network(text: &mut String, policy: &Policy, plan: &Plan, about: &About<'_>) {
         }
         Network::Direct => writeln!(text, "Network: as the machine's own."),
     };
+}
+
+/// What the agent holds in place of keys.
+fn keys(text: &mut String, policy: &Policy, plan: &Plan) {
+    let bound = injections(policy);
+    if matches!(plan.network, Network::Direct) {
+        return;
+    }
+    let held = bound.iter().filter_map(|own| {
+        let variable = own.value.env.as_ref()?;
+        Some(format!("{variable} for {}", own.value.host))
+    });
+    let held = listed(held);
+    if !held.is_empty() {
+        let _ = writeln!(
+            text,
+            "Keys: what stands in {held} is a stand-in, which works only in requests to that host; \
+             the real key takes its place on the way."
+        );
+    }
+    let bare = bound.iter().filter(|own| own.value.env.is_none());
+    let bare = listed(bare.map(|own| own.value.host.to_string()));
+    if !bare.is_empty() {
+        let _ = writeln!(text, "Requests to {bare} get their key on the way: send none.");
+    }
 }
 
 fn commands(text: &mut String, policy: &Policy, about: &About<'_>) {
@@ -261,6 +287,28 @@ decision = "deny"
         let told = told(&[(SourceKind::ManagedFile, &text)], true);
         assert!(told.len() < 1500, "{}", told.len());
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn of_keys_the_agent_hears_where_their_stand_ins_work() {
+        let keys = "[network]\nmode = \"proxy\"\n\
+                    [[credentials.inject]]\nsecret = \"a\"\nhost = \"api.acme.example\"\n\
+                    header = \"x-api-key\"\nenv = \"ACME_KEY\"\n\
+                    [[credentials.inject]]\nsecret = \"b\"\nhost = \"b.example\"\nquery = \"key\"\n";
+        let with = told(&[(SourceKind::UserFile, keys)], false);
+        let lines: Vec<&str> = with.lines().filter(|line| line.contains("key")).skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "Keys: what stands in ACME_KEY for api.acme.example is a stand-in, which works only \
+                 in requests to that host; the real key takes its place on the way.",
+                "Requests to b.example get their key on the way: send none.",
+            ]
+        );
+        assert!(!told(&[], false).contains("Keys:"));
+        assert!(!told(&[(SourceKind::WorkspaceFile, keys)], false).contains("Keys:"));
+        let direct = keys.replace("\"proxy\"", "\"direct\"");
+        assert!(!told(&[(SourceKind::UserFile, &direct)], false).contains("Keys:"));
     }
 
     #[test]

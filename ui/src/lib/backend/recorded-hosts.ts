@@ -42,14 +42,13 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
       },
     ];
   };
-  const running: [null, null] = [null, null];
-  const none = [0, 0] as [number, number];
+  const unknown: [null, null] = [null, null];
   return [
     ...use(
       's-7f3a91c2',
       'api.anthropic.com:443',
       [96, 0, 0],
-      running,
+      unknown,
       [23 * MINUTE, 40 * SECOND],
       ['claude'],
     ),
@@ -57,7 +56,7 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
       's-7f3a91c2',
       'crates.acme.example:443',
       [12, 0, 0],
-      running,
+      unknown,
       [20 * MINUTE, 9 * MINUTE],
       ['cargo test -p api --lib login'],
     ),
@@ -65,7 +64,7 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
       's-7f3a91c2',
       'paste.example:443',
       [0, 0, 2],
-      running,
+      unknown,
       [11 * MINUTE, 11 * MINUTE],
       ['curl -sS -T target/report.txt https://paste.example/new'],
     ),
@@ -73,7 +72,7 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
       's-1b20d4e8',
       'api.openai.com:443',
       [31, 0, 0],
-      running,
+      unknown,
       [6 * MINUTE, 70 * SECOND],
       ['codex'],
     ),
@@ -81,7 +80,7 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
       's-1b20d4e8',
       'api.weather.example:443',
       [0, 1, 0],
-      running,
+      unknown,
       [5 * SECOND, 5 * SECOND],
       ['curl -s https://api.weather.example/v2/now'],
     ),
@@ -113,11 +112,11 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
       's-0badcafe',
       'paste.example:443',
       [0, 0, 1],
-      none,
+      unknown,
       [49.5 * HOUR, 49.5 * HOUR],
       ['python3 scripts/share.py --to paste.example'],
     ),
-    ...use('s-0badcafe', '[2001:db8::17]:8443', [0, 0, 1], none, [49.2 * HOUR, 49.2 * HOUR], []),
+    ...use('s-0badcafe', '[2001:db8::17]:8443', [0, 0, 1], unknown, [49.2 * HOUR, 49.2 * HOUR], []),
     ...use('s-0badcafe', null, [0, 0, 0], [66_000, 1_204_000], [49 * HOUR, 49 * HOUR], []),
   ];
 }
