@@ -149,6 +149,9 @@ fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> 
     }
     assert_eq!(other.asked(), 1, "only from outside");
     let events = connections(&place)?;
+    for event in &events {
+        assert_eq!(event["detail"]["asked_by"][0], "curl", "by every way, in each tier: {event}");
+    }
     let refused = events.iter().find(|event| event["decision"] == "deny").context("a refusal")?;
     assert_eq!(refused["action"], format!("127.0.0.1:{}", other.port));
     let hosts = place.chaperone(["history", "hosts", "--session", "last", "--json"])?.output()?;

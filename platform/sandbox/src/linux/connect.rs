@@ -57,7 +57,7 @@ enum Inet {
 /// A refusal: what the caller is told, and what is recorded.
 #[derive(Debug)]
 pub(super) struct Refused {
-    errno: Errno,
+    pub(super) errno: Errno,
     /// Nothing is recorded where the call would have failed without Chaperone.
     pub(super) target: Option<Target>,
 }
@@ -107,22 +107,16 @@ impl Reach {
         }
     }
 
-    /// Judges and makes the connection, and answers the question, now or from a thread.
+    /// Judges and makes the connection, and answers the question, now or from a thread. What is refused
+    /// is left to be answered.
     pub(super) fn connect(
         &self,
         listener: &Listener,
         question: &Question,
     ) -> std::result::Result<(), Refused> {
-        match self.prepare(listener, question) {
-            Ok(connection) => {
-                self.carry_out(listener, question, connection);
-                Ok(())
-            }
-            Err(refused) => {
-                listener.answer(question, Err(refused.errno));
-                Err(refused)
-            }
-        }
+        let connection = self.prepare(listener, question)?;
+        self.carry_out(listener, question, connection);
+        Ok(())
     }
 
     fn prepare(

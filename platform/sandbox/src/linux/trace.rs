@@ -121,10 +121,12 @@ impl Tracer<'_> {
         match question.call {
             libc::SYS_execve | libc::SYS_execveat => self.exec(&question),
             libc::SYS_connect => {
-                if let Err(refused) = self.reach.connect(&self.listener, &question)
-                    && let Some(target) = refused.target
-                {
-                    self.judge.connect(question.tid, &target);
+                if let Err(refused) = self.reach.connect(&self.listener, &question) {
+                    // It waits meanwhile, and so can still be looked at.
+                    if let Some(target) = refused.target {
+                        self.judge.connect(question.tid, &target);
+                    }
+                    self.listener.answer(&question, Err(refused.errno));
                 }
             }
             call if filter::SIGNALS.contains(&call) => self.signal(&question, 0),

@@ -14,7 +14,7 @@ use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
     Action, Command, Decision, LimitsPolicy, Origin, Verdict, continues, observed, unattended,
 };
-use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, ObservedExec, Target};
+use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, Network, ObservedExec, Target};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -103,14 +103,14 @@ impl Supervision<'_> {
     }
 
     /// Records what the kernel has already refused: there is nothing left to hold back.
-    fn note(&self, action: &Action, reason: String, rule: &str) {
+    fn note(&self, action: &Action, reason: String, rule: &str, by: &[String]) {
         let decision = Decision {
             verdict: Verdict::Deny,
             rule: Some(rule.to_owned()),
             origin: Origin::built_in(),
             reason,
         };
-        let _ = self.segment.append(NewEvent::decided(action, &decision));
+        let _ = self.segment.append(NewEvent::decided(action, &decision).asked_by(by));
     }
 
     /// Answers a question, which is recorded and starts nothing.
@@ -166,6 +166,10 @@ impl Supervision<'_> {
     }
 }
 
+/// Variables of git's that the session sets for all of its programs: with these values they change no
+/// command's meaning, and are no reason to be asked about it each time.
+const OF_EVERY_COMMAND: [&str; 3] = ["GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO"];
+
 impl Judge for Supervision<'_> {
     fn exec(&mut self, id: ActionId, exec: &ObservedExec) -> Answer {
         if let Some(learned) = &mut self.learned {
@@ -177,8 +181,12 @@ impl Judge for Supervision<'_> {
         if let Some(address) = pages::asked(exec) {
             return self.open(address).unwrap_or_else(|refusal| refusal);
         }
-        let given = self.given.of(exec);
-        self.judge(id, given.as_ref().unwrap_or(exec)).unwrap_or_else(|refusal| refusal)
+        let mut exec = self.given.of(exec).unwrap_or_else(|| exec.clone());
+        let own = &self.begun.plan.environment;
+        exec.command.environment.retain(|(name, value)| {
+            !OF_EVERY_COMMAND.contains(&name.as_str()) || own.get(name) != Some(value)
+        });
+        self.judge(id, &exec).unwrap_or_else(|refusal| refusal)
     }
 
     fn unreadable(&mut self, pid: i32, reason: &str) {
@@ -197,6 +205,7 @@ impl Judge for Supervision<'_> {
             &action,
             "What stands there runs later outside the sandbox, or governs it.".into(),
             "filesystem protected path",
+            &[],
         );
     }
 
@@ -208,11 +217,11 @@ impl Judge for Supervision<'_> {
         // Programs try again and again; once is enough to learn from.
         if fresh {
             let action = Action::Write { path: path.to_owned() };
-            self.note(&action, UNGRANTED.into(), "filesystem grants");
+            self.note(&action, UNGRANTED.into(), "filesystem grants", &[]);
         }
     }
 
-    fn connect(&mut self, _pid: i32, target: &Target) {
+    fn connect(&mut self, pid: i32, target: &Target) {
         if let Some(Learned { refused, .. }) = &mut self.learned {
             match target {
                 Target::Address(address) => {
@@ -233,14 +242,18 @@ impl Judge for Supervision<'_> {
         let (reason, rule) = match target {
             Target::Address(_) => (
                 "The session's network reaches only what `network.allow` names.",
-                "network.mode none",
+                match self.begun.plan.network {
+                    Network::Proxy { .. } => "network.mode proxy",
+                    Network::None { .. } | Network::Direct => "network.mode none",
+                },
             ),
             Target::Socket(_) | Target::Abstract(_) => (
                 "A socket of another program would be a way around the sandbox.",
                 "sockets outside the session",
             ),
         };
-        self.note(&action, reason.into(), rule);
+        let by = self.control.asker(pid).map(|holder| holder.told().to_vec());
+        self.note(&action, reason.into(), rule, &by.unwrap_or_default());
     }
 
     fn withdrawn(&mut self, id: ActionId) {
