@@ -19,22 +19,22 @@ use std::thread;
 
 const REAL: &str = "sk-ant-real-7Q2xVbN0eTnLrW";
 
-/// A server on `localhost` that answers with the head that it was sent.
-struct Server {
-    port: u16,
-    authority: String,
+/// A server on this machine that answers with the head that it was sent.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) authority: String,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start() -> Result<Self> {
+    /// Known by this name.
+    pub(crate) fn start(name: &str) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Acme");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
-        let own =
-            CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+        let own = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &authority)?;
         let (config, listener) = (tls(&own, &key)?, TcpListener::bind("127.0.0.1:0")?);
         let port = listener.local_addr()?.port();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// What it was sent since this was asked last.
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.heads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -81,7 +81,7 @@ impl Stage {
     fn new() -> Result<Self> {
         let place = Place::new()?;
         let keychain = Keychain::start(|program| place.command(program))?;
-        let server = Server::start()?;
+        let server = Server::start("localhost")?;
         fs::write(place.home().join("acme.pem"), &server.authority)?;
         let stage = Self { place, keychain, server };
         stage.configure("")?;

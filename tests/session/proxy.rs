@@ -4,6 +4,7 @@
 mod budgets;
 mod java;
 mod names;
+mod organisations;
 mod requests;
 mod ssh;
 mod tools;

@@ -21,7 +21,10 @@ use bytes::Bytes;
 use http_body_util::{Either, Empty, Full};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, TE, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    UPGRADE,
+};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -206,6 +209,7 @@ impl Client {
     ) -> Result<Response<Body>, Failure> {
         let usual = if self.opener.is_some() { HTTPS } else { HTTP };
         let (mut request, mut upgrade) = prepared(&target, usual, self.version(), request);
+        tell(self.way.judge.told(&target), request.headers_mut())?;
         let bindings = self.way.judge.bindings(&target);
         let keys = if bindings.is_empty() {
             Vec::new()
@@ -370,6 +374,19 @@ impl Client {
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         Ok(Response::from_parts(head, Either::Right(Either::Right(Empty::new()))))
     }
+}
+
+/// Says in these fields what a host is told, and nothing else.
+fn tell(told: Vec<(&'static str, String)>, headers: &mut HeaderMap) -> Result<(), Failure> {
+    for (name, value) in told {
+        let value = HeaderValue::try_from(value).map_err(|_| {
+            Failure::Refused(format!(
+                "chaperone: denied: this request\n  What its {name} field has to say cannot be said."
+            ))
+        })?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(())
 }
 
 /// A client that would speak another protocol.

@@ -133,6 +133,13 @@ pub trait Judge: Send + Sync {
         Vec::new()
     }
 
+    /// What a host is told of whose accounts may be used there: fields that every request carries,
+    /// in place of the client's own. Where there are any, what is said to it has to be seen.
+    fn told(&self, target: &Target) -> Vec<(&'static str, String)> {
+        let _ = target;
+        Vec::new()
+    }
+
     /// What may be sent to this target, over all connections together that share a budget.
     fn budgets(&self, target: &Target) -> Vec<Arc<Budget>> {
         let _ = target;

@@ -242,7 +242,8 @@ impl Tunnel {
                         // It is closed; that it was recorded is what is waited for.
                         return drop(way.ask(&target, Question::Foreign(said)).await);
                     }
-                    let sees = way.judge.sees_requests(&target);
+                    let sees =
+                        way.judge.sees_requests(&target) || !way.judge.told(&target).is_empty();
                     if sees && inspect::unseen(&way, &target, &inside, &first).await.is_err() {
                         return;
                     }

@@ -6,7 +6,7 @@ use crate::identity::{Identity, git_aliases, identities};
 use crate::upstream;
 use crate::{
     Action, Class, Command, Decision, Familiarity, Mode, NetworkMode, NetworkPolicy, Origin,
-    Policy, SourceKind, Sourced, Verdict,
+    Policy, SourceKind, Sourced, Verdict, pinned,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -187,6 +187,11 @@ fn decide_connect(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Deci
     if let Some(Sourced { value, origin }) = named(&network.deny) {
         let reason = format!("{} is never reached.", value.naming(host, port));
         return decision(Verdict::Deny, format!("network.deny {value}"), &origin, reason);
+    }
+    if let Some(none) = pinned(policy, host, port).filter(|own| own.organisations.is_empty()) {
+        let reason = format!("{host} is not reached: {}.", none.sentence());
+        let rule = "identity.organisations".to_owned();
+        return decision(Verdict::Deny, rule, &none.origin, reason);
     }
     let mode = &network.mode;
     if mode.value == NetworkMode::Proxy

@@ -250,7 +250,7 @@ pub fn pinned<'p>(policy: &'p Policy, host: &str, port: u16) -> Option<&'p Pinne
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, Layer, Os, SourceKind, built_in, merge};
+    use crate::{Action, Context, Facts, Layer, Os, SourceKind, Verdict, built_in, decide, merge};
 
     fn policy(layers: &[(SourceKind, &str)]) -> Policy {
         let context = Context {
@@ -322,7 +322,16 @@ mod tests {
         let apart = policy(&[managed, (SourceKind::WorkspaceFile, r#"["github:3"]"#)]);
         let none = pinned(&apart, "github.com", 443).unwrap();
         assert_eq!(none.organisations, []);
-        assert!(none.sentence().contains("in common"), "{}", none.sentence());
+        let connect = Action::Connect { host: "github.com".into(), port: 443 };
+        let denied = decide(&apart, &Facts::at(jiff::Timestamp::UNIX_EPOCH), &connect);
+        assert_eq!(
+            (denied.verdict, &*denied.reason),
+            (
+                Verdict::Deny,
+                "github.com is not reached: the policy's layers name no organisation at github in \
+                 common."
+            )
+        );
         let one = policy(&[(MANAGED, r#"["openai:a", "openai:b"]"#)]);
         assert_eq!(pinned(&one, "chatgpt.com", 443).unwrap().organisations.len(), 1);
     }

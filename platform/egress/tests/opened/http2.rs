@@ -354,3 +354,22 @@ fn what_is_sent_inside_counts_and_is_refused_beyond_the_budget() {
         assert_eq!(refused.into_body().collect().await.unwrap().to_bytes(), "chaperone: spent\n");
     });
 }
+
+#[test]
+fn every_stream_says_whose_accounts_may_be_used() {
+    runtime().block_on(async {
+        let mut pair = pair(Vec::new()).await;
+        let told = ("sec-github-allowed-enterprise", "1, 2".to_owned());
+        pair.stage.desk.told.lock().unwrap().push(told);
+        for own in [&[][..], &[("sec-github-allowed-enterprise", "3")]] {
+            let (body, answer) = pair.ask("/", own);
+            drop(body);
+            let (request, parts) = pair.got.recv().await.unwrap();
+            let seen: Vec<_> =
+                request.headers().get_all("sec-github-allowed-enterprise").iter().collect();
+            assert_eq!(seen, ["1, 2"]);
+            drop(parts);
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
+    });
+}

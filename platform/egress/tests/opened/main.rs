@@ -31,6 +31,7 @@ struct Desk {
     bindings: Vec<Arc<Binding>>,
     asked: Mutex<Vec<Question>>,
     budgets: Mutex<Vec<Arc<Budget>>>,
+    told: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl Judge for Desk {
@@ -49,6 +50,10 @@ impl Judge for Desk {
 
     fn opener(&self, _: &Target) -> Option<Arc<Opener>> {
         self.opener.clone()
+    }
+
+    fn told(&self, _: &Target) -> Vec<(&'static str, String)> {
+        self.told.lock().unwrap().clone()
     }
 
     fn budgets(&self, _: &Target) -> Vec<Arc<Budget>> {
@@ -144,8 +149,8 @@ fn stage(opener: Option<Opener>, bindings: Vec<Arc<Binding>>) -> Stage {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = listener.local_addr().unwrap();
     let opener = opener.map(Arc::new);
-    let desk =
-        Arc::new(Desk { opener, bindings, asked: Mutex::default(), budgets: Mutex::default() });
+    let (asked, budgets, told) = Default::default();
+    let desk = Arc::new(Desk { opener, bindings, asked, budgets, told });
     let judge = Arc::clone(&desk) as Arc<dyn Judge>;
     let (connections, resolve) = (Arc::new(Connections::default()), Arc::new(by_the_system));
     let entrances = vec![(Entrance::Proxy, listener)];
@@ -336,4 +341,35 @@ fn a_client_that_trusts_another_authority_is_told_of_and_where_nothing_is_opened
     let mut pinned = unopened.client(host.at.port(), host.authority.clone());
     ask(&mut pinned, "");
     assert!(head(&mut pinned).unwrap().starts_with("HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn a_host_is_told_what_the_policy_says_in_place_of_what_the_client_does() {
+    let host = host(OK);
+    let stage = stage(Some(Opener::new(&host.pem).unwrap()), Vec::new());
+    let told = ("anthropic-allowed-org-ids", "one,two".to_owned());
+    stage.desk.told.lock().unwrap().push(told);
+    let mut client = stage.own_client(host.at.port());
+    for fields in ["", "Anthropic-Allowed-Org-Ids: mine\r\nanthropic-allowed-org-ids: too\r\n"] {
+        ask(&mut client, fields);
+        assert!(head(&mut client).unwrap().starts_with("HTTP/1.1 200 OK"));
+        client.read_exact(&mut [0; 2]).unwrap();
+        let seen = host.heads.recv().unwrap().to_lowercase();
+        let lines: Vec<&str> = seen.lines().filter(|line| line.contains("org-ids")).collect();
+        assert_eq!(lines, ["anthropic-allowed-org-ids: one,two"]);
+    }
+    // What cannot be seen is refused: another protocol, and TLS that is not opened.
+    let mut raw = stage.tunnel(host.at.port());
+    raw.write_all(b"\x10\x0c\0\x04MQTT").unwrap();
+    assert_eq!(raw.read(&mut [0]).unwrap_or(0), 0);
+    assert_eq!(stage.asked(), [Question::Unseen("what is said is not HTTP".into())]);
+    let unopened = self::stage(None, Vec::new());
+    let mut pinned = unopened.client(host.at.port(), host.authority.clone());
+    ask(&mut pinned, "");
+    assert!(head(&mut pinned).is_some(), "what tells nothing passes");
+    assert!(host.heads.recv().is_ok());
+    unopened.desk.told.lock().unwrap().push(("openai-organization", "one".to_owned()));
+    let mut pinned = unopened.client(host.at.port(), host.authority.clone());
+    pinned.conn.complete_io(&mut pinned.sock).unwrap_err();
+    assert_eq!(unopened.asked(), [Question::Unseen("what is said is encrypted".into())]);
 }

@@ -16,8 +16,8 @@ use chaperone_egress::{
     Question, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
 };
 use chaperone_policy::{
-    Action, Asker, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed, route,
-    sees_requests, unattended, wants_familiarity,
+    Action, Asker, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed,
+    pinned, route, sees_requests, unattended, wants_familiarity,
 };
 use chaperone_sandbox::{Carried, Holder, Names, Outside, Session};
 use jiff::Timestamp;
@@ -33,6 +33,9 @@ const MOST_REFUSED: usize = 1024;
 
 /// Nor are more targets than this.
 const MOST_REACHED: usize = 1024;
+
+/// The key of the policy that says whose accounts may be used.
+const ORGANISATIONS: &str = "identity.organisations";
 
 /// The key of the policy that binds credentials to hosts.
 const INJECT: &str = "credentials.inject";
@@ -202,6 +205,12 @@ impl Judge for Gate {
         vault.map(|vault| vault.bindings(&self.live.policy(), target)).unwrap_or_default()
     }
 
+    fn told(&self, target: &Target) -> Vec<(&'static str, String)> {
+        let (policy, host) = (self.live.policy(), target.host.to_string());
+        let pinned = pinned(&policy, &host, target.port);
+        pinned.map(|own| own.headers(&host, target.port)).unwrap_or_default()
+    }
+
     fn budgets(&self, target: &Target) -> Vec<Arc<Budget>> {
         self.budgets_of(&self.live.policy(), target)
     }
@@ -304,7 +313,10 @@ impl Gate {
         if decision.verdict == Verdict::Allow {
             let dialled =
                 address.and_then(|it| decide_address(policy, it, target.port, is_own(it)));
-            let unseen = unseen && sees_requests(policy, &target.host.to_string(), target.port);
+            let host = target.host.to_string();
+            let unseen = unseen
+                && (sees_requests(policy, &host, target.port)
+                    || pinned(policy, &host, target.port).is_some());
             let unseen = unseen.then(|| self.unseen(policy, target, "they are not looked at"));
             let Some(denied) = dialled.or(unseen) else { return false };
             decision = denied;
@@ -441,6 +453,22 @@ impl Gate {
 
     /// Why what cannot be seen is refused.
     fn unseen(&self, policy: &Policy, target: &Target, why: &str) -> Decision {
+        let host = target.host.to_string();
+        if !sees_requests(policy, &host, target.port)
+            && let Some(pinned) = pinned(policy, &host, target.port)
+        {
+            let reason = format!(
+                "Requests to {host} have to say that {}, and they cannot be seen: {why}.",
+                pinned.sentence()
+            );
+            let rule = Some(ORGANISATIONS.to_owned());
+            return Decision {
+                verdict: Verdict::Deny,
+                rule,
+                origin: pinned.origin.clone(),
+                reason,
+            };
+        }
         let restricts = policy.network().restricts_requests();
         let (rule, origin) = restricts
             .map_or(("network.rule", Origin::built_in()), |(key, origin)| (key, origin.clone()));

@@ -1,11 +1,14 @@
 //! What one session opens TLS for: credentials, of which the agent holds stand-ins and the keychain's
-//! go to the hosts that they are bound to, and requests that are judged. A session without either
-//! pays nothing, and the keychain is asked when the first request needs it.
+//! go to the hosts that they are bound to, requests that are judged, and providers that are told
+//! whose accounts may be used. A session without any pays nothing, and the keychain is asked when
+//! the first request needs it.
 
 use crate::credentials::{Credentials, Name};
 use crate::{Paths, credentials_of};
 use chaperone_egress::{Binding, Fetch, Key, OpenError, Opener, Place, Target};
-use chaperone_policy::{Injection, InjectionPlace, NetworkMode, Policy, injections, sees_requests};
+use chaperone_policy::{
+    Injection, InjectionPlace, NetworkMode, Policy, injections, pinned, sees_requests,
+};
 use chaperone_sandbox::Plan;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
@@ -56,15 +59,16 @@ pub(super) struct Vault {
 }
 
 /// Makes what a session with this policy needs; nothing where no credential is bound and no request
-/// is judged. `trusted` are
-/// certificates, as PEM, that hosts may prove themselves by beside those that this machine trusts.
+/// is judged, nor an organisation pinned. `trusted` are certificates, as PEM, that hosts may prove themselves by beside those that this machine trusts.
 pub(super) fn prepare(
     policy: &Policy,
     paths: &Paths,
     trusted: &str,
 ) -> Result<Prepared, VaultError> {
     let bound = injections(policy);
-    if bound.is_empty() && policy.network().restricts_requests().is_none() {
+    let is_seen =
+        policy.network().restricts_requests().is_some() || !policy.organisations().is_empty();
+    if bound.is_empty() && !is_seen {
         return Ok(Prepared::default());
     }
     if policy.network().mode.value == NetworkMode::Direct {
@@ -119,9 +123,11 @@ impl Vault {
         bound.flat_map(|(_, bindings)| bindings.iter().map(Arc::clone)).collect()
     }
 
-    /// What opens TLS to a target that something is bound to, or whose requests are judged.
+    /// What opens TLS to a target that something is bound to, whose requests are judged, or that is
+    /// told whose accounts may be used.
     pub(super) fn opener(&self, policy: &Policy, target: &Target) -> Option<Arc<Opener>> {
         let is_opened = sees_requests(policy, &target.host.to_string(), target.port)
+            || pinned(policy, &target.host.to_string(), target.port).is_some()
             || !self.bindings(policy, target).is_empty();
         is_opened.then(|| Arc::clone(&self.opener))
     }
