@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod keys;
 mod stage;
 mod webdriver;
 

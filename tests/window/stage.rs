@@ -27,6 +27,23 @@ pub(crate) struct Stage {
 impl Stage {
     /// Sets everything up. What is missing is named together with how to get it.
     pub(crate) fn new() -> Result<Self> {
+        Self::on(&["dbus-run-session", "--"])
+    }
+
+    /// The same with a keychain on the bus, which is open.
+    pub(crate) fn with_keychain() -> Result<Self> {
+        let open = "printf passphrase | gnome-keyring-daemon --unlock --components=secrets && \
+                    exec \"$@\"";
+        Self::on(&["dbus-run-session", "--", "sh", "-c", open, "sh"])
+    }
+
+    /// The same with no message bus.
+    pub(crate) fn without_bus() -> Result<Self> {
+        Self::on(&["env"])
+    }
+
+    /// The driver, and so the window, is started by these words.
+    fn on(starter: &[&str]) -> Result<Self> {
         let chaperone = chaperone()?;
         let desktop = built(
             "CHAPERONE_DESKTOP_BIN",
@@ -50,13 +67,15 @@ impl Stage {
 
         let (port, native) = (free_port()?, free_port()?);
         let log = File::create(folder.path().join("driver.log"))?;
-        let mut driver = Command::new("dbus-run-session");
+        let (first, rest) = starter.split_first().context("a starter")?;
+        let mut driver = Command::new(first);
+        driver.args(rest);
         let program = std::env::var_os("TAURI_DRIVER").unwrap_or_else(|| "tauri-driver".into());
-        driver.arg("--").arg(program).args(["--port", &port.to_string()]);
+        driver.arg(program).args(["--port", &port.to_string()]);
         driver.args(["--native-port", &native.to_string()]);
         set_environment(&mut driver, folder.path(), &display, &chaperone);
         driver.stdout(log.try_clone()?).stderr(log);
-        let running = Running::start(&mut driver, "dbus-run-session and tauri-driver")?;
+        let running = Running::start(&mut driver, &format!("{first} and tauri-driver"))?;
         for port in [native, port] {
             eventually("the driver to listen", || TcpStream::connect(("127.0.0.1", port)).ok())
                 .with_context(|| printed(folder.path()))?;

@@ -46,6 +46,7 @@ pub(crate) const TESTS: &[Package] = &[
 pub(crate) const WINDOW_TEST: &[Package] = &[
     package("xvfb", "a screen in memory for the window test"),
     package("dbus", "a private message bus for the window test"),
+    package("gnome-keyring", "a keychain, which the window keeps a credential in"),
     package("webkit2gtk-driver", "clicks and reads in the window under test"),
     package("fonts-dejavu-core", "letters for the window's pictures"),
 ];
