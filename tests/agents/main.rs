@@ -10,6 +10,7 @@ mod keys;
 mod managed;
 mod model;
 mod place;
+mod proxy;
 mod sign_in;
 
 use agent::Agent;

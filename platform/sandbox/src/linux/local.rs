@@ -194,21 +194,37 @@ pub(super) fn holder(top: i32, end: SocketAddr) -> Option<Holder> {
 pub(super) fn asker(pid: i32) -> Holder {
     let mut above = proc::ancestors(pid);
     above.reverse();
+    let mut line: Vec<(i32, String)> =
+        above.into_iter().map(|ancestor| (ancestor.pid, ancestor.argv0)).collect();
+    line.push((pid, proc::argv0(pid)));
+    // Some agents are a script that starts the real one.
+    let lines: Vec<Vec<String>> = line.iter().map(|(pid, _)| words(*pid)).collect();
+    let again = lines.windows(2).take_while(|pair| is_started_again(&pair[0], &pair[1])).count();
     // The agent's own is no command of its.
-    let command = above.get(1).map_or(pid, |ancestor| ancestor.pid);
-    let mut chain: Vec<String> = above.into_iter().map(|ancestor| ancestor.argv0).collect();
-    chain.push(proc::argv0(pid));
+    let (command, _) = line.get(again + 1).unwrap_or(&line[line.len() - 1]);
+    let mut command = words(*command);
+    if command.is_empty() {
+        command.push(proc::argv0(pid));
+    }
+    let chain = line.into_iter().skip(again).map(|(_, argv0)| argv0).collect();
     let is_install_script = variable(pid, "npm_lifecycle_event").is_some_and(|event| {
         ["preinstall", "install", "postinstall", "prepare"].contains(&event.as_str())
     });
-    Holder { chain, command: words(pid, command), is_install_script }
+    Holder { chain, command, is_install_script }
 }
 
-fn words(pid: i32, command: i32) -> Vec<String> {
-    let line = fs::read(format!("/proc/{command}/cmdline")).unwrap_or_default();
+/// Whether a program starts another with all of its own arguments, as what wraps it does.
+fn is_started_again(wrapper: &[String], program: &[String]) -> bool {
+    let [_, arguments @ ..] = program else { return false };
+    !arguments.is_empty() && wrapper.len() > arguments.len() && wrapper.ends_with(arguments)
+}
+
+/// The words that a process was started with; none where it has gone.
+fn words(pid: i32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = line.strip_suffix(b"\0").unwrap_or(&line);
     if line.is_empty() {
-        return vec![proc::argv0(pid)];
+        return Vec::new();
     }
     line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
@@ -280,6 +296,19 @@ mod tests {
             drop(stream);
             child.wait().unwrap();
             assert_eq!(holder(own, end), None, "it has gone");
+        }
+    }
+
+    #[test]
+    fn what_a_script_starts_with_its_own_arguments_is_what_it_wraps() {
+        let words = |line: &str| line.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
+        let again = |one: &str, other: &str| is_started_again(&words(one), &words(other));
+        assert!(again("node /bin/codex exec now", "/lib/codex exec now"));
+        assert!(again("/bin/agent -p", "/lib/agent -p"));
+        for (one, other) in
+            [("agent", "curl"), ("agent -p", "sh -c curl"), ("curl x", "curl y"), ("sh", "sh x")]
+        {
+            assert!(!again(one, other), "{one}, {other}");
         }
     }
 
