@@ -2,7 +2,9 @@
 
 use crate::eventually;
 use anyhow::{Context, Result, ensure};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 /// An unlocked keychain. It ends with this value.
@@ -70,6 +72,29 @@ impl Keychain {
         ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         Ok(())
     }
+}
+
+/// The files below a folder in which this text stands.
+///
+/// # Errors
+/// When one of them cannot be read; a file that was just removed holds nothing.
+pub fn files_with(folder: &Path, text: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.extend(files_with(&entry.path(), text)?);
+        } else if entry.file_type()?.is_file() {
+            let bytes = match fs::read(entry.path()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                bytes => bytes?,
+            };
+            if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl Drop for Keychain {

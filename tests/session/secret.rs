@@ -4,10 +4,9 @@
 use crate::place::{OnTerminal, Place, text};
 use anyhow::{Context, Result};
 use chaperone_tests::eventually;
-use chaperone_tests::keychain::Keychain;
+use chaperone_tests::keychain::{Keychain, files_with};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 const VALUE: &str = "sk-test-QWxhZGRpbjpvcGVu";
@@ -32,22 +31,6 @@ fn kept(keychain: &Keychain, place: &Place) -> Result<String> {
     Ok(text(&search.output()?.stdout))
 }
 
-fn holds(folder: &Path, value: &str) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.extend(holds(&entry.path(), value)?);
-        } else if entry.file_type()?.is_file() {
-            let bytes = fs::read(entry.path())?;
-            if bytes.windows(value.len()).any(|part| part == value.as_bytes()) {
-                found.push(entry.path().display().to_string());
-            }
-        }
-    }
-    Ok(found)
-}
-
 #[test]
 fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<()> {
     let place = Place::new()?;
@@ -62,7 +45,7 @@ fn a_credential_goes_into_the_keychain_and_only_its_name_comes_out() -> Result<(
     // The search finds what is there, and it is in no file of this user's.
     fs::write(place.work().join("planted"), VALUE)?;
     let planted = place.work().join("planted").display().to_string();
-    assert_eq!(holds(&place.home(), VALUE)?, [planted]);
+    assert_eq!(files_with(&place.home(), VALUE)?, [planted]);
 
     let again = keychain.set(place.chaperone(SET)?, "another-value")?;
     assert!(again.status.success(), "{}", text(&again.stderr));
@@ -178,7 +161,7 @@ fn without_a_keychain_nothing_is_kept_and_the_way_out_is_named() -> Result<()> {
     assert!(err.contains("keychain cannot be reached") && err.contains("gnome-keyring"), "{err}");
     assert!(!err.contains(VALUE));
     fs::remove_file(value)?;
-    assert_eq!(holds(&place.home(), VALUE)?, [] as [&str; 0]);
+    assert_eq!(files_with(&place.home(), VALUE)?, [] as [&str; 0]);
     Ok(())
 }
 

@@ -5,10 +5,10 @@ use crate::stage::Stage;
 use crate::webdriver::Window;
 use anyhow::{Context, Result, ensure};
 use chaperone_tests::eventually;
+use chaperone_tests::keychain::files_with;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 const VALUE: &str = "sk-test-QWxhZGRpbjpvcGVu";
 
@@ -34,8 +34,9 @@ fn a_credential_is_kept_in_the_real_window_and_its_value_never_shown_again() -> 
     for held in held(&window)? {
         ensure!(!held.contains(VALUE), "the page holds the value:\n{held}");
     }
-    ensure!(!holds(&stage.home(), VALUE)?, "a file holds the value");
-    ensure!(holds(&stage.home(), "api.acme.example")?, "what a file holds is found");
+    let files = files_with(&stage.home(), VALUE)?;
+    ensure!(files.is_empty(), "files hold the value: {files:?}");
+    ensure!(!files_with(&stage.home(), "api.acme.example")?.is_empty(), "what one holds is found");
 
     window.wait("[data-testid=remove-credential]")?.click()?;
     window.wait_for_text("every request to api.acme.example")?;
@@ -93,22 +94,4 @@ fn held(window: &Window) -> Result<[String; 2]> {
     let fields = eventually("the fields", || window.script(fields, &[]).ok())?;
     let page = window.script("return document.documentElement.outerHTML", &[])?;
     Ok([fields.to_string(), page.to_string()])
-}
-
-/// Whether a file below this folder holds these bytes.
-fn holds(folder: &Path, value: &str) -> Result<bool> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let found = if entry.file_type()?.is_dir() {
-            holds(&entry.path(), value)?
-        } else {
-            // Sockets, and what was removed meanwhile.
-            let bytes = fs::read(entry.path()).unwrap_or_default();
-            bytes.windows(value.len()).any(|part| part == value.as_bytes())
-        };
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
