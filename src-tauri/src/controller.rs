@@ -119,7 +119,7 @@ mod tests {
             began: None,
         };
         let runtime = folder.path().canonicalize().unwrap().join("chaperone");
-        let scopes = [wire::Scope::Once];
+        let scopes = [Scope::Once];
         wire::Approvals::start(info, &runtime, &scopes, Duration::from_secs(60)).unwrap()
     }
 
@@ -148,7 +148,10 @@ mod tests {
                 reported: None,
                 decision: serde_json::from_value(request["decision"].clone()).unwrap(),
                 enforced: wire::Enforced::Kernel,
+                widest: Scope::Once,
                 session_scope: None,
+                host: None,
+                command: None,
             },
             |_| {},
         );
@@ -212,6 +215,9 @@ mod tests {
             request: card.id,
             verdict: AnswerVerdict::Deny,
             scope: Scope::Once,
+            hosts: Vec::new(),
+            denied: Vec::new(),
+            further: false,
             note: None,
         };
         desk.answer(&answer).unwrap();

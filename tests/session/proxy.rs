@@ -2,6 +2,7 @@
 //! both tiers.
 
 mod budgets;
+mod cards;
 mod java;
 mod names;
 mod organisations;

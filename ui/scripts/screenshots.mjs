@@ -41,6 +41,8 @@ const SHOTS = [
     ['requests-busy', 'recorded=busy&page=requests', 'usual', ready],
     ['requests-new', 'recorded=busy&page=requests', 'small'],
     ['requests-host', 'recorded=busy&page=requests&id=r-21f7', 'small', ready],
+    ['requests-hosts', 'recorded=install&page=requests', 'usual', ready],
+    ['requests-hosts-small', 'recorded=install&page=requests', 'small', ready],
     ['requests-managed', 'recorded=managed&page=requests', 'small', ready],
     ['requests-long', 'recorded=long&page=requests', 'small', ready],
     ['requests-moved-on', 'recorded=long&page=requests&id=r-0ff0', 'small'],

@@ -515,9 +515,13 @@ describe('rules', () => {
 
   it('revokes a grant', async () => {
     await show('busy', 'rules');
-    await fireEvent.click(screen.getByTestId('revoke'));
+    const listed = () => screen.getAllByTestId('grant').map((row) => row.textContent);
+    expect(listed().join()).toMatch(/git push origin.*ends with its\s+session/s);
+    expect(listed().join()).toMatch(/files\.acme\.example:443.*in\s.*/s);
+    await fireEvent.click(screen.getByLabelText(/Revoke: Run git push/));
     await settle();
-    expect(screen.queryByTestId('grant')).toBeNull();
+    expect(listed()).toHaveLength(1);
+    expect(listed().join()).not.toMatch(/git push/);
   });
 
   it('has a header for each source, and the absent ones in one place', async () => {

@@ -30,6 +30,9 @@ async function key(name: string, more: KeyboardEventInit = {}): Promise<void> {
   await settle();
 }
 
+/** What an answer says that is about no hosts. */
+const NO_HOSTS = { hosts: [], denied: [], further: false };
+
 const shownRequest = () => screen.getByTestId('request-card').dataset['request'];
 
 beforeEach(() => {
@@ -48,7 +51,14 @@ describe('answering', () => {
     await pass(QUIET);
     await press('allow-once');
     expect(given).toEqual([
-      { session: 's-7f3a91c2', request: 'r-4d1e', verdict: 'allow', scope: 'once', note: null },
+      {
+        session: 's-7f3a91c2',
+        request: 'r-4d1e',
+        verdict: 'allow',
+        scope: 'once',
+        note: null,
+        ...NO_HOSTS,
+      },
     ]);
     expect(shownRequest()).toBe('r-8c02');
   });
@@ -57,7 +67,7 @@ describe('answering', () => {
     const shown = await show('busy', 'requests');
     const given = watchAnswers(shown);
     await pass(QUIET);
-    expect(screen.getByTestId('allow-session').textContent).toContain(
+    expect(screen.getByTestId('allow-session').getAttribute('aria-label')).toBe(
       'Allow git push origin … for this session',
     );
     await press('allow-session');
@@ -108,6 +118,7 @@ describe('answering', () => {
         verdict: 'deny',
         scope: 'once',
         note: 'open a pull request instead',
+        ...NO_HOSTS,
       },
     ]);
   });
@@ -372,5 +383,88 @@ describe('a card', () => {
     await pass(QUIET);
     await press('allow-session-managed');
     expect(given).toEqual([]);
+  });
+});
+
+describe('the hosts of one command', () => {
+  const box = (name: RegExp) => screen.getByRole('checkbox', { name });
+
+  it('are chosen but for the one that something speaks against', async () => {
+    const shown = await show('install', 'requests');
+    const given = watchAnswers(shown);
+    expect(screen.getAllByTestId('host')).toHaveLength(4);
+    expect(screen.getByTestId('hosts-chosen').textContent).toContain('3 of 4 chosen');
+    expect((box(/x7\.duckdns\.org/) as HTMLInputElement).checked).toBe(false);
+    await fireEvent.click(box(/cdn\.fonts/));
+    await settle();
+    await pass(QUIET);
+    await press('allow-session');
+    expect(given).toMatchObject([
+      {
+        verdict: 'allow',
+        scope: 'session',
+        hosts: ['binaries.esbuild.example:443', 'files.acme.example:443'],
+        denied: ['cdn.fonts.example:443', 'x7.duckdns.org:443'],
+        further: false,
+      },
+    ]);
+  });
+
+  it('may be followed by further ones, which only the command itself gets', async () => {
+    const shown = await show('install', 'requests');
+    const given = watchAnswers(shown);
+    expect(screen.getByTestId('allow-command').getAttribute('aria-label')).toBe(
+      'Allow 3 chosen hosts until npm install exits',
+    );
+    await fireEvent.click(screen.getByTestId('further'));
+    await settle();
+    await pass(QUIET);
+    expect(screen.getByTestId('allow-command').textContent).toContain('and further hosts');
+    for (const other of ['allow-once', 'allow-session', 'allow-workspace']) {
+      expect(screen.getByTestId(other).getAttribute('aria-disabled')).toBe('true');
+      await press(other);
+    }
+    await key('Enter', { ctrlKey: true });
+    expect(given).toEqual([]);
+    await press('allow-command');
+    expect(given).toMatchObject([{ scope: 'command', further: true }]);
+    expect(given[0]?.hosts).toHaveLength(3);
+  });
+
+  it('are all denied by one denial, and none is allowed when none is chosen', async () => {
+    const shown = await show('install', 'requests');
+    const given = watchAnswers(shown);
+    await pass(QUIET);
+    await fireEvent.click(screen.getByText('None'));
+    await settle();
+    await press('allow-once');
+    await key('Enter', { ctrlKey: true });
+    expect(given).toEqual([]);
+    await key('d');
+    expect(given).toMatchObject([{ verdict: 'deny', hosts: [] }]);
+    expect(given[0]?.denied).toHaveLength(4);
+  });
+
+  it('arm the card anew when one more comes, and keep what was ticked', async () => {
+    const shown = await show('install', 'requests');
+    const given = watchAnswers(shown);
+    await fireEvent.click(box(/cdn\.fonts/));
+    await pass(QUIET);
+    const request = shown.backend.recording.groups[0]?.requests[0];
+    request?.hosts.push({
+      name: 'late.example:443',
+      known: 'It is new.',
+      chosen: true,
+      verdict: null,
+    });
+    shown.backend.tell('requests', null);
+    await settle();
+    await press('allow-once');
+    expect(given).toEqual([]);
+    expect((box(/cdn\.fonts/) as HTMLInputElement).checked).toBe(false);
+    await pass(QUIET);
+    await press('allow-once');
+    expect(given[0]?.hosts).toContain('late.example:443');
+    expect(given[0]?.denied).toContain('cdn.fonts.example:443');
   });
 });

@@ -1,7 +1,7 @@
 //! What is answered, and what comes of it, as plain data.
 
-use crate::request::State;
-use chaperone_policy::{Scope, SessionApproval, Verdict};
+use crate::request::{AskingCommand, State};
+use chaperone_policy::{Approval, Scope, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -56,6 +56,17 @@ pub struct AnswerMsg {
     pub verdict: AnswerVerdict,
     /// How far; one of the request's scopes. A denial is for once.
     pub scope: Scope,
+    /// The hosts that it is for, by name; empty: for all, or, of an allow, for the only one.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// The hosts that are denied beside those that are allowed. Those that neither list names wait
+    /// on: whoever answers may not have seen them.
+    #[serde(default)]
+    pub denied: Vec<String>,
+    /// Until the command exits, it may also reach further hosts, as long as nothing speaks against
+    /// them; only of an allow with the scope of the command.
+    #[serde(default)]
+    pub further: bool,
     /// What the agent shall read.
     #[serde(default)]
     pub note: Option<String>,
@@ -131,8 +142,8 @@ pub struct Outcome {
     pub state: State,
     /// The person's note, cleaned.
     pub note: Option<String>,
-    /// The approval that outlives the request, when the scope is the session.
-    pub approval: Option<SessionApproval>,
+    /// The approval that outlives the request, when the scope is more than once.
+    pub approval: Option<Approval>,
 }
 
 impl Outcome {
@@ -163,13 +174,19 @@ impl Outcome {
     }
 }
 
-/// An approval for the whole session, as clients see it.
+/// An approval that holds until a command exits or the session ends, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptApproval {
-    /// The request that it answered; also its own name.
+    /// Its own name: the request that it answered, and of several hosts the one that it is for.
     pub id: String,
-    /// The beginning of commands that it covers.
+    /// What it covers.
     pub prefix: Vec<String>,
+    /// How far it reaches.
+    #[serde(default = "session")]
+    pub scope: Scope,
+    /// The command that it is for; `None`: for all.
+    #[serde(default)]
+    pub command: Option<AskingCommand>,
     /// Who gave it.
     pub by: String,
     /// When.
@@ -179,11 +196,18 @@ pub struct KeptApproval {
     pub expires: Option<Timestamp>,
 }
 
-impl From<&KeptApproval> for SessionApproval {
+/// What an older supervisor keeps.
+fn session() -> Scope {
+    Scope::Session
+}
+
+impl From<&KeptApproval> for Approval {
     fn from(kept: &KeptApproval) -> Self {
         Self {
             id: kept.id.clone(),
             prefix: kept.prefix.clone(),
+            scope: kept.scope,
+            command: kept.command.as_ref().map(|command| command.process),
             by: kept.by.clone(),
             expires: kept.expires,
         }

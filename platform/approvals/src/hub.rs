@@ -233,6 +233,9 @@ impl Hub {
             request: wire.request.clone(),
             verdict,
             scope,
+            hosts: wire.hosts.clone(),
+            denied: wire.denied.clone(),
+            further: wire.further,
             note: wire.note.clone(),
             by: format!("{} {place}", self.queue.session().user),
         };
@@ -268,13 +271,10 @@ impl Hub {
                     out.extend(tell(&id, |request| ServerMessage::Withdrawn { request }));
                 }
                 Effect::Settled { tickets, outcome } => {
-                    let told = outcome
-                        .request
-                        .as_deref()
-                        .and_then(|id| tell(id, |request| ServerMessage::Answered { request }));
-                    // It is recorded and takes effect before anybody is shown that it did.
-                    out.push(Output::Settled(tickets, outcome));
-                    out.extend(told);
+                    out.push(Output::Settled(tickets, *outcome));
+                }
+                Effect::Answered(id) => {
+                    out.extend(tell(&id, |request| ServerMessage::Answered { request }));
                 }
                 Effect::Approvals => {
                     let approvals = self.queue.approvals(now).cloned().collect();

@@ -10,6 +10,7 @@ mod answer;
 mod error;
 mod hub;
 mod merged;
+mod part;
 mod protocol;
 mod queue;
 mod request;
@@ -27,14 +28,14 @@ mod windows;
 use windows as system;
 
 pub use answer::{Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, Outcome};
-pub use chaperone_policy::{Scope, SessionApproval};
+pub use chaperone_policy::{Approval, Scope};
 pub use error::Error;
 pub use merged::{Change, Listing, SessionRequests, Unreachable};
 pub use protocol::{PROTOCOL_VERSION, Role};
 pub use queue::{Effect, Queue, QueueLimits, Ticket};
 pub use request::{
-    Began, Enforced, Fact, FactAnswer, Facts, NewRequest, Request, RequestOrigin, SessionInfo,
-    State,
+    AskedHost, AskingCommand, Began, Enforced, Fact, FactAnswer, Facts, NewHost, NewRequest,
+    Request, RequestOrigin, SessionInfo, State,
 };
 pub use system::{Approvals, Inbox};
 pub use visible::{NOTE_LIMIT, clean_note, shell_words, visible};

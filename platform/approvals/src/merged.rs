@@ -200,7 +200,7 @@ mod tests {
             },
             "origin": {"kind": "remote-bundle", "locator": "https://acme.example/policy"},
             "reason": "Publishes work.", "enforced": "hypervisor",
-            "scopes": ["once", "workspace"], "state": state, "waiting": state == "waiting",
+            "scopes": ["once", "forever"], "state": state, "waiting": state == "waiting",
             "answer": if state == "waiting" { Value::Null } else { answered },
             "colour": "of a newer version",
         })

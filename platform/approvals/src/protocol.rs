@@ -95,6 +95,12 @@ pub(crate) struct WireAnswer {
     pub(crate) verdict: String,
     #[serde(default = "once")]
     pub(crate) scope: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hosts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) denied: Vec<String>,
+    #[serde(default)]
+    pub(crate) further: bool,
     #[serde(default)]
     pub(crate) note: Option<String>,
     /// Comes back with the reply, so that a client knows which answer it belongs to.
@@ -114,10 +120,9 @@ impl WireAnswer {
             "deny" => AnswerVerdict::Deny,
             other => return Err(format!("`{other}` is not an answer: allow or deny.")),
         };
-        let scope = match self.scope.as_str() {
-            "once" => Scope::Once,
-            "session" => Scope::Session,
-            other => return Err(format!("This session does not know the scope `{other}`.")),
+        let known = Scope::ALL.into_iter().find(|scope| scope.to_string() == self.scope);
+        let Some(scope) = known else {
+            return Err(format!("This session does not know the scope `{}`.", self.scope));
         };
         Ok((verdict, scope))
     }
@@ -167,7 +172,7 @@ pub(crate) enum ServerMessage {
     },
     /// A request has begun to wait.
     Request { request: Box<Request> },
-    /// Another equal one joined a request, or left it.
+    /// Another one joined a request or left it, or some of its hosts were answered.
     Updated { request: Box<Request> },
     /// A request was answered or has expired: `state` and `answer` say which.
     Answered { request: Box<Request> },
@@ -227,6 +232,9 @@ mod tests {
                 request: "s1.1".into(),
                 verdict: "deny".into(),
                 scope: "once".into(),
+                hosts: vec!["a.example:443".into()],
+                denied: Vec::new(),
+                further: false,
                 note: Some("open a\npull request".into()),
                 tag: 3,
             }),

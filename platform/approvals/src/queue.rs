@@ -2,9 +2,10 @@
 //! has to be told or done comes out as [`Effect`]s.
 
 use crate::answer::{Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, Outcome};
-use crate::request::{NewRequest, Request, SessionInfo, State};
+use crate::part::{Key, Part, describe};
+use crate::request::{AskingCommand, NewHost, NewRequest, Request, SessionInfo, State};
 use crate::visible::clean_note;
-use chaperone_policy::{Action, Scope, SessionApproval};
+use chaperone_policy::{ANY_HOST, Action, Approval, Scope};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -46,14 +47,17 @@ impl Default for QueueLimits {
 pub enum Effect {
     /// A request has begun to wait.
     Asked(String),
-    /// Another equal one joined a request or left it, or less is offered for it than before.
+    /// Another one joined a request or left it, some of its hosts were answered, or less is offered for
+    /// it than before.
     Updated(String),
+    /// The last that waited in a request have their outcome.
+    Answered(String),
     /// These waiters have their outcome. Each ticket is settled exactly once, unless withdrawn.
     Settled {
         /// The waiters.
         tickets: Vec<Ticket>,
         /// What to do.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
     /// The last waiter of a request has gone.
     Withdrawn(String),
@@ -82,17 +86,51 @@ struct Entry {
     request: Request,
     key: Key,
     text: usize,
-    tickets: Vec<Ticket>,
+    parts: Vec<Part>,
+    command: Option<AskingCommand>,
+    /// What was said so far; an allow of some hosts counts before the denial of others.
+    said: Option<Answer>,
 }
 
-/// What makes requests equal: what would happen, and what a person is asked about it. Who in the
-/// agent's process tree starts it makes no difference to what an answer permits.
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
-    action: Action,
-    sentence: String,
-    rule: Option<String>,
-    session_scope: Option<Vec<String>>,
+impl Entry {
+    fn open(&self) -> Vec<usize> {
+        (0..self.parts.len()).filter(|at| self.parts.get(*at).is_some_and(Part::waits)).collect()
+    }
+
+    /// The parts that an answer allows and those that it denies.
+    fn chosen(&self, msg: &AnswerMsg) -> Result<(Vec<usize>, Vec<usize>), String> {
+        let open = self.open();
+        if msg.hosts.is_empty() && msg.denied.is_empty() {
+            return match msg.verdict {
+                AnswerVerdict::Deny => Ok((Vec::new(), open)),
+                AnswerVerdict::Allow if open.len() > 1 => Err(format!(
+                    "This request is about {} hosts by now. Name those that you allow; the others wait.",
+                    open.len()
+                )),
+                AnswerVerdict::Allow => Ok((open, Vec::new())),
+            };
+        }
+        let find = |name: &String| {
+            let known = |part: &Part| part.host.as_ref() == Some(name);
+            let at = self.parts.iter().position(known);
+            at.ok_or_else(|| format!("This request is about no host {}.", crate::visible(name)))
+        };
+        let find_all = |names: &[String]| -> Result<Vec<usize>, String> {
+            let mut found = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+            found.retain(|at| open.contains(at));
+            found.dedup();
+            Ok(found)
+        };
+        let (named, mut denied) = (find_all(&msg.hosts)?, find_all(&msg.denied)?);
+        if named.iter().any(|at| denied.contains(at)) {
+            return Err("One host is both allowed and denied.".to_owned());
+        }
+        if msg.verdict == AnswerVerdict::Deny {
+            denied.extend(named);
+            return Ok((Vec::new(), denied));
+        }
+        Ok((named, denied))
+    }
 }
 
 impl Queue {
@@ -159,23 +197,16 @@ impl Queue {
         self.next_ticket += 1;
 
         if let Some(outcome) = self.already_approved(&new) {
-            effects.push(Effect::Settled { tickets: vec![ticket], outcome });
+            effects.push(Effect::Settled { tickets: vec![ticket], outcome: Box::new(outcome) });
             return (ticket, effects);
         }
-        let key = Key {
-            action: new.action.clone(),
-            sentence: new.sentence.clone(),
-            rule: new.decision.rule.clone(),
-            session_scope: new.session_scope.clone(),
-        };
-        if let Some(entry) = self.entries.iter_mut().find(|e| e.request.waiting && e.key == key) {
-            entry.tickets.push(ticket);
-            entry.request.count = entry.tickets.len().try_into().unwrap_or(u32::MAX);
-            effects.push(Effect::Updated(entry.request.id.clone()));
-            return (ticket, effects);
-        }
-        let text = text_of(&new);
-        if let Err(why) = self.has_room(text) {
+        let (key, text) = (Key::of(&new), text_of(&new));
+        let known = self.entries.iter().position(|e| e.request.waiting && e.key == key);
+        let host = new.host.as_ref().map(|host| &host.name);
+        let is_more = known.is_none_or(|at| {
+            !self.entries[at].parts.iter().any(|part| part.host.as_ref() == host && part.waits())
+        });
+        if let Err(why) = if is_more { self.has_room(text) } else { Ok(()) } {
             let outcome = Outcome {
                 request: None,
                 verdict: AnswerVerdict::Deny,
@@ -185,7 +216,11 @@ impl Queue {
                 note: Some(why),
                 approval: None,
             };
-            effects.push(Effect::Settled { tickets: vec![ticket], outcome });
+            effects.push(Effect::Settled { tickets: vec![ticket], outcome: Box::new(outcome) });
+            return (ticket, effects);
+        }
+        if let Some(at) = known {
+            effects.push(self.join(at, new, text, ticket));
             return (ticket, effects);
         }
 
@@ -193,10 +228,39 @@ impl Queue {
         self.next_request += 1;
         let scopes = self.scopes_of(&new);
         let expires = now.checked_add(self.expires).unwrap_or(Timestamp::MAX);
+        let (parts, command) = (vec![Part::of(&new, ticket)], new.command.clone());
         let request = Request::waiting(id.clone(), &self.session, new, scopes, now, expires);
-        self.entries.push(Entry { request, key, text, tickets: vec![ticket] });
+        self.entries.push(Entry { request, key, text, parts, command, said: None });
         effects.push(Effect::Asked(id));
         (ticket, effects)
+    }
+
+    /// One more that waits for the same, or another host for the same command.
+    fn join(&mut self, at: usize, new: NewRequest, text: usize, ticket: Ticket) -> Effect {
+        let scopes = self.scopes_of(&new);
+        let entry = &mut self.entries[at];
+        let part = Part::of(&new, ticket);
+        match entry.parts.iter_mut().find(|own| own.host == part.host) {
+            Some(own) => own.tickets.push(ticket),
+            None => {
+                entry.parts.push(part);
+                entry.text += text;
+            }
+        }
+        // What every host of it may have is offered for all.
+        entry.request.scopes.retain(|scope| scopes.contains(scope));
+        if let Some(mut asked) = new.host.map(NewHost::asked) {
+            let hosts = &mut entry.request.hosts;
+            match hosts.iter_mut().find(|own| own.name == asked.name) {
+                Some(own) => {
+                    asked.chosen &= own.chosen;
+                    *own = asked;
+                }
+                None => hosts.push(asked),
+            }
+        }
+        describe(&mut entry.request, &entry.parts);
+        Effect::Updated(entry.request.id.clone())
     }
 
     /// Takes an answer. The first that fits wins; every later one is told who was first.
@@ -210,58 +274,153 @@ impl Queue {
         if let Some(reason) = not_offered(&entry.request, msg) {
             return (AnswerOutcome::refused(reason), effects);
         }
-        let answer = Answer {
-            verdict: msg.verdict,
-            scope: msg.scope,
+        if msg.further && (msg.scope != Scope::Command || entry.request.hosts.is_empty()) {
+            let reason = "Further hosts are allowed until a command exits, and with hosts of it.";
+            return (AnswerOutcome::refused(reason), effects);
+        }
+        let (allowed, denied) = match entry.chosen(msg) {
+            Ok((allowed, denied)) if allowed.is_empty() && denied.is_empty() => {
+                let reason = "None of these hosts waits for an answer any more.";
+                return (AnswerOutcome::refused(reason), effects);
+            }
+            Ok(chosen) => chosen,
+            Err(reason) => return (AnswerOutcome::refused(reason), effects),
+        };
+        let answer = |verdict, scope| Answer {
+            verdict,
+            scope,
             by: msg.by.clone(),
             note: msg.note.as_deref().and_then(clean_note),
             at: now,
         };
-        let prefix = entry.request.session_scope.clone().filter(|_| msg.scope == Scope::Session);
-        let Some(prefix) = prefix else {
-            effects.extend(self.settle(&msg.request, State::Answered, &answer, None));
-            return (AnswerOutcome::Accepted, effects);
-        };
+        let no = answer(AnswerVerdict::Deny, Scope::Once);
+        effects.extend(self.settle(&msg.request, &denied, State::Answered, &no, None));
+        let yes = answer(AnswerVerdict::Allow, msg.scope);
+        if msg.scope == Scope::Once {
+            effects.extend(self.settle(&msg.request, &allowed, State::Answered, &yes, None));
+        } else {
+            effects.extend(self.keep(&msg.request, &allowed, &yes));
+            if msg.further {
+                effects.extend(self.keep_further(&msg.request, &yes));
+            }
+        }
+        effects.extend(self.told(&msg.request));
+        if matches!(msg.scope, Scope::Command | Scope::Session) {
+            effects.push(Effect::Approvals);
+        }
+        (AnswerOutcome::Accepted, effects)
+    }
 
+    /// Allows the command of a request further hosts, and those that have come in the meantime.
+    fn keep_further(&mut self, id: &str, answer: &Answer) -> Option<Effect> {
+        let entry = self.entries.iter().find(|entry| entry.request.id == id)?;
+        let command = entry.command.clone()?;
+        let is_plain = |at: &usize| {
+            let name = entry.parts[*at].host.as_ref();
+            entry.request.hosts.iter().any(|host| Some(&host.name) == name && host.chosen)
+        };
+        let plain: Vec<usize> = entry.open().into_iter().filter(is_plain).collect();
         let kept = KeptApproval {
-            id: msg.request.clone(),
-            prefix,
-            by: msg.by.clone(),
-            given: now,
+            id: format!("{id}/*"),
+            prefix: vec![ANY_HOST.to_owned()],
+            scope: answer.scope,
+            command: Some(command),
+            by: answer.by.clone(),
+            given: answer.at,
             expires: None,
         };
-        // Whatever else waits under the same beginning is answered by the same words.
-        let covered: Vec<String> = self
-            .entries
-            .iter()
-            .filter(|e| e.request.waiting && e.request.session_scope.as_ref() == Some(&kept.prefix))
-            .map(|e| e.request.id.clone())
-            .collect();
-        let approval = SessionApproval::from(&kept);
+        let approval = Approval::from(&kept);
         self.approvals.push(kept);
-        for id in covered {
-            effects.extend(self.settle(&id, State::Answered, &answer, Some(approval.clone())));
+        self.settle(id, &plain, State::Answered, answer, Some(approval))
+    }
+
+    /// Allows parts of a request for longer than this once, and whatever else waits for the same.
+    fn keep(&mut self, id: &str, allowed: &[usize], answer: &Answer) -> Vec<Effect> {
+        let Some(entry) = self.entries.iter().find(|entry| entry.request.id == id) else {
+            return Vec::new();
+        };
+        let is_one = entry.request.hosts.len() < 2;
+        let command = entry.command.clone().filter(|_| answer.scope == Scope::Command);
+        let kept = allowed.iter().filter_map(|at| entry.parts.get(*at)).filter_map(|part| {
+            let host = part.host.as_deref().filter(|_| !is_one);
+            Some(KeptApproval {
+                id: host.map_or_else(|| id.to_owned(), |host| format!("{id}/{host}")),
+                prefix: part.covers.clone()?,
+                scope: answer.scope,
+                command: command.clone(),
+                by: answer.by.clone(),
+                given: answer.at,
+                expires: (answer.scope == Scope::Workspace)
+                    .then(|| answer.at.checked_add(FOR_THE_WORKSPACE).unwrap_or(Timestamp::MAX)),
+            })
+        });
+        let mut effects = Vec::new();
+        let mut others = Vec::new();
+        for kept in kept.collect::<Vec<_>>() {
+            let approval = Approval::from(&kept);
+            // Whatever else waits for the same is answered by the same words.
+            let covered: Vec<(String, Vec<usize>)> = self
+                .entries
+                .iter()
+                .filter(|e| e.request.waiting && e.request.scopes.contains(&kept.scope))
+                .filter(|e| kept.command.is_none() || e.command == kept.command)
+                .map(|e| {
+                    let is_covered =
+                        |at: &usize| e.parts[*at].covers.as_ref() == Some(&kept.prefix);
+                    (e.request.id.clone(), e.open().into_iter().filter(is_covered).collect())
+                })
+                .collect();
+            for (other, parts) in covered {
+                let approval = Some(approval.clone());
+                let settled = self.settle(&other, &parts, State::Answered, answer, approval);
+                if settled.is_some() && other != id {
+                    others.push(other);
+                }
+                effects.extend(settled);
+            }
+            // What holds for the workspace is kept beyond this session, by whoever carries it out.
+            if kept.scope != Scope::Workspace {
+                self.approvals.push(kept);
+            }
         }
-        effects.push(Effect::Approvals);
-        (AnswerOutcome::Accepted, effects)
+        others.dedup();
+        effects.extend(others.iter().filter_map(|other| self.told(other)));
+        effects
     }
 
     /// A waiter has gone: its process died, or its hook lost patience. With the last of them the
     /// request is withdrawn. A ticket that is settled already is left alone.
     pub fn withdraw(&mut self, ticket: Ticket, now: Timestamp) -> Vec<Effect> {
         let mut effects = self.tick(now);
-        let Some(entry) = self.entries.iter_mut().find(|e| e.tickets.contains(&ticket)) else {
+        let waits = |part: &Part| part.tickets.contains(&ticket);
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.parts.iter().any(waits))
+        else {
             return effects;
         };
-        entry.tickets.retain(|other| *other != ticket);
+        for part in &mut entry.parts {
+            part.tickets.retain(|other| *other != ticket);
+        }
+        // A host that nobody waits for any more, and nobody spoke of, is asked about no longer.
+        let (parts, request) = (&mut entry.parts, &mut entry.request);
+        if parts.iter().any(Part::waits) {
+            let gone =
+                |part: &Part, name: &str| part.host.as_deref() == Some(name) && !part.waits();
+            request.hosts.retain(|host| {
+                host.verdict.is_some() || !parts.iter().any(|part| gone(part, &host.name))
+            });
+            parts.retain(|part| {
+                part.waits() || request.hosts.iter().any(|h| Some(&h.name) == part.host.as_ref())
+            });
+        }
         let id = entry.request.id.clone();
-        if entry.tickets.is_empty() {
-            let answer = nobody(now);
-            self.end_request(&id, State::Withdrawn, &answer);
-            effects.push(Effect::Withdrawn(id));
-        } else {
-            entry.request.count = entry.tickets.len().try_into().unwrap_or(u32::MAX);
+        describe(&mut entry.request, &entry.parts);
+        if entry.parts.iter().any(Part::waits) {
             effects.push(Effect::Updated(id));
+        } else if entry.said.is_some() {
+            effects.extend(self.told(&id));
+        } else {
+            self.end_request(&id, State::Withdrawn, &nobody(now));
+            effects.push(Effect::Withdrawn(id));
         }
         effects
     }
@@ -282,7 +441,7 @@ impl Queue {
             .filter(|e| e.request.waiting && e.request.expires <= now)
             .map(|e| e.request.id.clone())
             .collect();
-        due.iter().flat_map(|id| self.settle(id, State::Expired, &nobody(now), None)).collect()
+        due.iter().flat_map(|id| self.deny(id, State::Expired, now)).collect()
     }
 
     /// The session ends: whoever still waits is denied.
@@ -295,7 +454,7 @@ impl Queue {
             .map(|e| e.request.id.clone())
             .collect();
         for id in waiting {
-            effects.extend(self.settle(&id, State::Withdrawn, &nobody(now), None));
+            effects.extend(self.deny(&id, State::Withdrawn, now));
         }
         effects
     }
@@ -312,7 +471,8 @@ impl Queue {
 
     /// The request that this ticket waits for; `None` once it is settled or withdrawn.
     pub fn request_of(&self, ticket: Ticket) -> Option<&Request> {
-        let entry = self.entries.iter().find(|entry| entry.tickets.contains(&ticket))?;
+        let waits = |part: &Part| part.tickets.contains(&ticket);
+        let entry = self.entries.iter().find(|entry| entry.parts.iter().any(waits))?;
         Some(&entry.request)
     }
 
@@ -321,12 +481,12 @@ impl Queue {
         self.requests().find(|request| request.id == id)
     }
 
-    /// The approvals for the whole session that hold now.
+    /// The approvals for a command or the whole session that hold now.
     pub fn approvals(&self, now: Timestamp) -> impl Iterator<Item = &KeptApproval> {
         self.approvals.iter().filter(move |kept| kept.expires.is_none_or(|until| now < until))
     }
 
-    /// Takes an approval for the session back. `None`: there is none of that name.
+    /// Takes such an approval back. `None`: there is none of that name.
     pub fn revoke(&mut self, id: &str) -> Option<(KeptApproval, Vec<Effect>)> {
         let index = self.approvals.iter().position(|kept| kept.id == id)?;
         Some((self.approvals.remove(index), vec![Effect::Approvals]))
@@ -334,17 +494,27 @@ impl Queue {
 
     fn scopes_of(&self, new: &NewRequest) -> Vec<Scope> {
         let has_prefix = new.session_scope.as_ref().is_some_and(|prefix| !prefix.is_empty());
-        self.scopes.iter().copied().filter(|s| *s == Scope::Once || has_prefix).collect()
+        let is_offered = |scope: &Scope| match scope {
+            Scope::Once => true,
+            Scope::Command => has_prefix && new.command.is_some(),
+            Scope::Session | Scope::Workspace => has_prefix,
+        };
+        self.scopes.iter().copied().filter(|s| *s <= new.widest && is_offered(s)).collect()
     }
 
     /// An approval may have come between the decision to ask and the asking.
     fn already_approved(&self, new: &NewRequest) -> Option<Outcome> {
         let prefix = new.session_scope.as_ref()?;
-        let kept = self.approvals.iter().find(|kept| kept.prefix == *prefix)?;
+        let is_plain = new.host.as_ref().is_some_and(|host| host.chosen);
+        let kept = self.approvals.iter().find(|kept| {
+            let is_its = kept.command.is_none() || kept.command == new.command;
+            let any = is_plain && kept.command.is_some() && kept.prefix == [ANY_HOST];
+            (kept.prefix == *prefix || any) && is_its && self.scopes.contains(&kept.scope)
+        })?;
         Some(Outcome {
             request: Some(kept.id.clone()),
             verdict: AnswerVerdict::Allow,
-            scope: Scope::Session,
+            scope: kept.scope,
             by: kept.by.clone(),
             state: State::Answered,
             note: None,
@@ -361,7 +531,7 @@ impl Queue {
             ));
         }
         let waiting = self.entries.iter().filter(|e| e.request.waiting);
-        let (count, total) = waiting.fold((0, 0), |(n, sum), e| (n + 1, sum + e.text));
+        let (count, total) = waiting.fold((0, 0), |(n, sum), e| (n + e.open().len(), sum + e.text));
         if count >= self.limits.waiting || total + text > self.limits.total_text {
             return Err(format!(
                 "{count} requests of this session wait for an answer already. Wait for those first."
@@ -382,15 +552,31 @@ impl Queue {
         }
     }
 
-    /// Ends a waiting request and settles its waiters. Nothing when it does not wait.
+    /// Settles who waits for these parts of a request. Nothing when nobody does.
     fn settle(
         &mut self,
         id: &str,
+        parts: &[usize],
         state: State,
         answer: &Answer,
-        approval: Option<SessionApproval>,
+        approval: Option<Approval>,
     ) -> Option<Effect> {
-        let tickets = self.end_request(id, state, answer)?;
+        let entry = self.entries.iter_mut().find(|e| e.request.id == id && e.request.waiting)?;
+        let mut tickets = Vec::new();
+        for at in parts {
+            let Some(part) = entry.parts.get_mut(*at).filter(|part| part.waits()) else { continue };
+            tickets.append(&mut part.tickets);
+            let hosts = entry.request.hosts.iter_mut();
+            for host in hosts.filter(|host| Some(&host.name) == part.host.as_ref()) {
+                host.verdict = Some(answer.verdict);
+            }
+        }
+        if tickets.is_empty() {
+            return None;
+        }
+        if answer.verdict == AnswerVerdict::Allow || entry.said.is_none() {
+            entry.said = Some(answer.clone());
+        }
         let outcome = Outcome {
             request: Some(id.to_owned()),
             verdict: answer.verdict,
@@ -400,12 +586,39 @@ impl Queue {
             note: answer.note.clone(),
             approval,
         };
-        Some(Effect::Settled { tickets, outcome })
+        Some(Effect::Settled { tickets, outcome: Box::new(outcome) })
+    }
+
+    /// What is told of a request of which parts were answered: it waits on, or is over.
+    fn told(&mut self, id: &str) -> Option<Effect> {
+        let entry = self.entries.iter_mut().find(|e| e.request.id == id && e.request.waiting)?;
+        if entry.parts.iter().any(Part::waits) {
+            describe(&mut entry.request, &entry.parts);
+            return Some(Effect::Updated(id.to_owned()));
+        }
+        let said = entry.said.clone()?;
+        self.end_request(id, State::Answered, &said);
+        Some(Effect::Answered(id.to_owned()))
+    }
+
+    /// Denies whatever waits in a request, and ends it.
+    fn deny(&mut self, id: &str, state: State, now: Timestamp) -> Vec<Effect> {
+        let Some(entry) = self.entries.iter().find(|entry| entry.request.id == id) else {
+            return Vec::new();
+        };
+        let (open, said) = (entry.open(), entry.said.clone());
+        let settled = self.settle(id, &open, state, &nobody(now), None);
+        match said {
+            Some(said) => self.end_request(id, State::Answered, &said),
+            None => self.end_request(id, state, &nobody(now)),
+        }
+        settled.into_iter().chain([Effect::Answered(id.to_owned())]).collect()
     }
 
     /// The one place where a request leaves `waiting`; it never comes back.
-    fn end_request(&mut self, id: &str, state: State, answer: &Answer) -> Option<Vec<Ticket>> {
-        let entry = self.entries.iter_mut().find(|e| e.request.id == id && e.request.waiting)?;
+    fn end_request(&mut self, id: &str, state: State, answer: &Answer) {
+        let waiting = |entry: &&mut Entry| entry.request.id == id && entry.request.waiting;
+        let Some(entry) = self.entries.iter_mut().find(waiting) else { return };
         entry.request.waiting = false;
         entry.request.state = state;
         entry.request.answer = Some(answer.clone());
@@ -413,11 +626,13 @@ impl Queue {
             self.ended.pop_front();
         }
         self.ended.push_back((id.to_owned(), state, answer.clone()));
-        Some(std::mem::take(&mut entry.tickets))
     }
 }
 
 const NOBODY: &str = "nobody";
+
+/// How long an approval for the workspace holds.
+const FOR_THE_WORKSPACE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 fn nobody(at: Timestamp) -> Answer {
     Answer {
@@ -432,9 +647,9 @@ fn nobody(at: Timestamp) -> Answer {
 /// Why this answer cannot be taken for this request, if so.
 fn not_offered(request: &Request, msg: &AnswerMsg) -> Option<String> {
     match (msg.verdict, msg.scope) {
-        (AnswerVerdict::Deny, Scope::Session) => Some(
-            "A denial is for once: nothing would remember it for the session. Deny it once, with \
-             a note if the agent shall not try again."
+        (AnswerVerdict::Deny, Scope::Command | Scope::Session | Scope::Workspace) => Some(
+            "A denial is for once: nothing would remember it for longer. Deny it once, with a note if \
+             the agent shall not try again."
                 .to_owned(),
         ),
         (_, scope) if request.scopes.contains(&scope) => None,

@@ -3,9 +3,9 @@
 //! It is also what goes over the wire: fields that a version does not know are ignored, and a
 //! word that it does not know falls to the more careful meaning.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, AnswerVerdict};
 use crate::visible::{shell_words, visible};
-use chaperone_policy::{Action, Decision, Origin, Scope};
+use chaperone_policy::{Action, Decision, Origin, Process, Scope};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -180,6 +180,50 @@ pub struct Began {
     pub values: BTreeMap<String, Value>,
 }
 
+/// A command of the agent's that something belongs to: the process that the agent started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskingCommand {
+    /// Which one.
+    pub process: Process,
+    /// As it is written in a shell.
+    pub line: String,
+}
+
+/// The host that a connection is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHost {
+    /// `host:port`.
+    pub name: String,
+    /// What is known of it.
+    pub known: String,
+    /// Whether a person who chooses among several finds it chosen.
+    pub chosen: bool,
+}
+
+impl NewHost {
+    /// As it is asked about.
+    pub(crate) fn asked(self) -> AskedHost {
+        let Self { name, known, chosen } = self;
+        AskedHost { name: visible(&name), known: visible(&known), chosen, verdict: None }
+    }
+}
+
+/// One of the hosts that a request is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedHost {
+    /// `host:port`; also its name in an answer.
+    pub name: String,
+    /// What is known of it, in sentences.
+    #[serde(default)]
+    pub known: String,
+    /// Whether a person who chooses among several finds it chosen.
+    #[serde(default)]
+    pub chosen: bool,
+    /// What was said of it; `None` while it waits.
+    #[serde(default)]
+    pub verdict: Option<AnswerVerdict>,
+}
+
 /// What a supervisor asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
@@ -200,9 +244,15 @@ pub struct NewRequest {
     pub decision: Decision,
     /// Who makes the answer come true.
     pub enforced: Enforced,
-    /// The beginning of commands that an allow for the session would cover
-    /// (`chaperone_policy::session_scope`). `None`: only once is offered.
+    /// How far an answer may reach (`chaperone_policy::widest_scope`).
+    pub widest: Scope,
+    /// What an allow would cover that reaches further than this once
+    /// (`chaperone_policy::command_scope` and its like). `None`: only once is offered.
     pub session_scope: Option<Vec<String>>,
+    /// Of a connection. All that one command wants of the same rule are one request.
+    pub host: Option<NewHost>,
+    /// The command that asks, where an answer may be for it alone.
+    pub command: Option<AskingCommand>,
 }
 
 /// An ask that waits for an answer, or waited until a moment ago. Everything that a card shows:
@@ -267,9 +317,17 @@ pub struct Request {
     /// The scopes that an answer may have.
     #[serde(default, deserialize_with = "known_scopes")]
     pub scopes: Vec<Scope>,
-    /// What an allow for the session would cover; `None` where that is not offered.
+    /// What an allow would cover that reaches further than this once; `None` where that is not
+    /// offered, or differs from host to host.
     #[serde(default)]
     pub session_scope: Option<Vec<String>>,
+    /// The hosts that connections are for; empty for everything else. An allow of several names
+    /// those that it is for.
+    #[serde(default)]
+    pub hosts: Vec<AskedHost>,
+    /// The command that asks, where an answer may be for it alone.
+    #[serde(default)]
+    pub asker: Option<String>,
     /// Equal requests that this one stands for, itself included.
     #[serde(default = "one")]
     pub count: u32,
@@ -312,10 +370,15 @@ impl Request {
             reported,
             decision,
             enforced,
+            widest: _,
             session_scope,
+            host,
+            command,
         } = new;
         let shown = Shown::of(&action);
-        let session_scope = session_scope.filter(|_| scopes.contains(&Scope::Session));
+        let session_scope = session_scope.filter(|_| scopes.len() > 1);
+        let reason = visible(&decision.reason);
+        let host = host.map(NewHost::asked);
         Self {
             id,
             session: session.id.clone(),
@@ -341,10 +404,12 @@ impl Request {
             reported: reported.as_deref().map(visible),
             rule: decision.rule.as_deref().map(visible),
             origin: RequestOrigin::from(&decision.origin),
-            reason: visible(&decision.reason),
+            reason,
             enforced,
             scopes,
             session_scope,
+            hosts: host.into_iter().collect(),
+            asker: command.map(|command| visible(&command.line)),
             count: 1,
             waiting: true,
             state: State::Waiting,

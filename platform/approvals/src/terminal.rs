@@ -3,7 +3,7 @@
 //! typed before, and passes each line on with the time that has passed since.
 
 use crate::answer::{AnswerMsg, AnswerVerdict};
-use crate::request::{Fact, FactAnswer, Request};
+use crate::request::{AskedHost, Fact, FactAnswer, Request};
 use crate::visible::{clean_note, shell_words, visible};
 use chaperone_policy::Scope;
 use jiff::Timestamp;
@@ -18,7 +18,11 @@ pub const GUARD: Duration = Duration::from_millis(600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     request: String,
+    scopes: Vec<Scope>,
     session_scope: Option<Vec<String>>,
+    asker: Option<String>,
+    /// Those that wait, by name, and whether they are marked.
+    hosts: Vec<(String, bool)>,
     reads_note: bool,
 }
 
@@ -36,10 +40,12 @@ pub enum Step {
 impl Prompt {
     /// A prompt for this request. Nothing is preselected.
     pub fn new(request: &Request) -> Self {
-        let offered = request.scopes.contains(&Scope::Session);
         Self {
             request: request.id.clone(),
-            session_scope: request.session_scope.clone().filter(|_| offered),
+            scopes: request.scopes.clone(),
+            session_scope: request.session_scope.clone(),
+            asker: request.asker.clone(),
+            hosts: waiting(request).map(|host| (host.name.clone(), host.chosen)).collect(),
             reads_note: false,
         }
     }
@@ -59,19 +65,19 @@ impl Prompt {
             };
         }
         let (key, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        match (key, clean_note(rest)) {
-            ("", _) => Step::Nothing,
-            ("a" | "A", None) => self.answer(AnswerVerdict::Allow, Scope::Once, None),
-            ("s" | "S", None) if self.session_scope.is_some() => {
-                self.answer(AnswerVerdict::Allow, Scope::Session, None)
-            }
-            ("s" | "S", None) => Step::Say(format!(
-                "An allow for the session is not offered here.\n{}",
-                self.choices()
-            )),
-            ("d" | "D", None) => self.answer(AnswerVerdict::Deny, Scope::Once, None),
-            ("n" | "N", Some(note)) => self.answer(AnswerVerdict::Deny, Scope::Once, Some(note)),
-            ("n" | "N", None) => {
+        if key.eq_ignore_ascii_case(FURTHER) && self.offers_further() {
+            return match self.allow(Scope::Command, clean_note(rest).as_deref()) {
+                Step::Answer(message) => Step::Answer(AnswerMsg { further: true, ..message }),
+                other => other,
+            };
+        }
+        let scope = SCOPES.iter().find(|(_, letter)| key.eq_ignore_ascii_case(letter));
+        match (key, scope, clean_note(rest)) {
+            ("", ..) => Step::Nothing,
+            (_, Some((scope, _)), which) => self.allow(*scope, which.as_deref()),
+            ("d" | "D", _, None) => self.answer(AnswerVerdict::Deny, Scope::Once, None),
+            ("n" | "N", _, Some(note)) => self.answer(AnswerVerdict::Deny, Scope::Once, Some(note)),
+            ("n" | "N", _, None) => {
                 self.reads_note = true;
                 Step::Say("The agent reads this note: ".to_owned())
             }
@@ -79,25 +85,144 @@ impl Prompt {
         }
     }
 
+    fn offers_further(&self) -> bool {
+        !self.hosts.is_empty() && self.scopes.contains(&Scope::Command)
+    }
+
+    /// Allows the hosts that the line names, or else those that are marked.
+    fn allow(&self, scope: Scope, which: Option<&str>) -> Step {
+        let say = |text: &str| Step::Say(format!("{text}\n{}", self.choices()));
+        if !self.scopes.contains(&scope) {
+            return say(match scope {
+                Scope::Once => "An allow is not offered here.",
+                Scope::Command => "An allow until the command exits is not offered here.",
+                Scope::Session => "An allow for the session is not offered here.",
+                Scope::Workspace => "An allow for the workspace is not offered here.",
+            });
+        }
+        let several = self.hosts.len() > 1;
+        let numbered = |text: &str| {
+            let number: usize = text.parse().ok()?;
+            number.checked_sub(1).filter(|at| *at < self.hosts.len())
+        };
+        let chosen: Option<Vec<usize>> = match which {
+            Some(_) if !several => None,
+            Some("all") => Some((0..self.hosts.len()).collect()),
+            Some(words) => {
+                words.split([' ', ',']).filter(|w| !w.is_empty()).map(numbered).collect()
+            }
+            None => {
+                let is_chosen = |at: &usize| !several || self.hosts[*at].1;
+                Some((0..self.hosts.len()).filter(is_chosen).collect())
+            }
+        };
+        match chosen {
+            None if several => {
+                say("Hosts are named by their numbers, such as `a 1 3`, or `a all`.")
+            }
+            None => Step::Say(self.choices()),
+            Some(chosen) if several && chosen.is_empty() => {
+                say("No host is marked. Name them by their numbers, such as `a 1 3`, or `a all`.")
+            }
+            Some(chosen) => {
+                let (mut hosts, mut denied) = (Vec::new(), Vec::new());
+                for (at, (name, _)) in self.hosts.iter().enumerate() {
+                    let list = if chosen.contains(&at) { &mut hosts } else { &mut denied };
+                    list.push(name.clone());
+                }
+                Step::Answer(AnswerMsg {
+                    hosts,
+                    denied,
+                    ..self.message(AnswerVerdict::Allow, scope, None)
+                })
+            }
+        }
+    }
+
     fn answer(&self, verdict: AnswerVerdict, scope: Scope, note: Option<String>) -> Step {
-        Step::Answer(AnswerMsg {
+        // Those that came since have not been seen.
+        let denied = self.hosts.iter().map(|(name, _)| name.clone()).collect();
+        Step::Answer(AnswerMsg { denied, ..self.message(verdict, scope, note) })
+    }
+
+    fn message(&self, verdict: AnswerVerdict, scope: Scope, note: Option<String>) -> AnswerMsg {
+        AnswerMsg {
             request: self.request.clone(),
             verdict,
             scope,
+            hosts: Vec::new(),
+            denied: Vec::new(),
+            further: false,
             note,
             by: String::new(),
-        })
+        }
     }
 
     /// The choices and what each of them does.
     pub fn choices(&self) -> String {
-        let mut out = String::from("  a  Allow once\n");
-        if let Some(prefix) = &self.session_scope {
-            push(&mut out, format_args!("  s  Allow `{}` for this session\n", shell_words(prefix)));
+        let several = self.hosts.len() > 1;
+        let what = match &self.session_scope {
+            _ if several => "the marked hosts".to_owned(),
+            // A connection's has the one host, which stands above.
+            Some(_) | None if !self.hosts.is_empty() => "it".to_owned(),
+            Some(prefix) => format!("`{}`", shell_words(prefix)),
+            None => String::new(),
+        };
+        let mut out = String::new();
+        for (scope, letter) in SCOPES.iter().filter(|(scope, _)| self.scopes.contains(scope)) {
+            match scope {
+                Scope::Once if several => {
+                    push(&mut out, format_args!("  {letter}  Allow {what} once\n"));
+                }
+                Scope::Once => push(&mut out, format_args!("  {letter}  Allow once\n")),
+                Scope::Command => {
+                    let asker = self.asker.as_deref().unwrap_or("the command");
+                    let asker = visible(asker);
+                    push(
+                        &mut out,
+                        format_args!("  {letter}  Allow {what} until `{asker}` exits\n"),
+                    );
+                }
+                Scope::Session => {
+                    push(&mut out, format_args!("  {letter}  Allow {what} for this session\n"));
+                }
+                Scope::Workspace => push(
+                    &mut out,
+                    format_args!("  {letter}  Allow {what} in this workspace for 30 days\n"),
+                ),
+            }
         }
-        out.push_str("  d  Deny\n  n  Deny with a note\nType a letter, then Enter: ");
+        if self.offers_further() {
+            push(
+                &mut out,
+                format_args!(
+                    "  {FURTHER}  The same as c, and further hosts, unless something speaks against them\n"
+                ),
+            );
+        }
+        out.push_str(if several { "  d  Deny all\n" } else { "  d  Deny\n" });
+        out.push_str("  n  Deny with a note\n");
+        if several {
+            out.push_str(
+                "`a 1 3` allows the hosts 1 and 3 instead, `a all` all of them. What is not allowed is \
+                 denied.\n",
+            );
+        }
+        out.push_str("Type a letter, then Enter: ");
         out
     }
+}
+
+/// The letter for further hosts.
+const FURTHER: &str = "f";
+
+/// The letter of each scope.
+const SCOPES: [(Scope, &str); 4] =
+    [(Scope::Once, "a"), (Scope::Command, "c"), (Scope::Session, "s"), (Scope::Workspace, "w")];
+
+/// The hosts that still wait.
+fn waiting(request: &Request) -> impl Iterator<Item = &AskedHost> {
+    request.hosts.iter().filter(|host| host.verdict.is_none())
 }
 
 /// The prompt as it is printed: plain text, everything visible, nothing shortened.
@@ -105,7 +230,18 @@ pub fn render(request: &Request, now: Timestamp) -> String {
     // What came over a socket is made visible again: this terminal obeys every escape.
     let mut out = format!("\n{} asks: {}\n", visible(&request.agent), visible(&request.sentence));
     let mut row = |name: &str, text: &str| push(&mut out, format_args!("  {name:<11}{text}\n"));
-    row("command", &visible(&request.display));
+    let hosts: Vec<&AskedHost> = waiting(request).collect();
+    if hosts.len() > 1 {
+        for (at, host) in hosts.iter().enumerate() {
+            let mark = if host.chosen { 'x' } else { ' ' };
+            let name = format!("{:>2} [{mark}] {}", at + 1, visible(&host.name));
+            row(if at == 0 { "hosts" } else { "" }, &name);
+            row("", &format!("       {}", visible(&host.known)));
+        }
+    } else {
+        let what = if request.hosts.is_empty() { "command" } else { "host" };
+        row(what, &visible(&request.display));
+    }
     for (at, program) in request.programs.iter().enumerate() {
         row(if at == 0 { "starts" } else { "" }, &visible(program));
     }

@@ -11,7 +11,7 @@ use chaperone_approvals::{
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use support::{allow, answer, asked, at, deny, push, session};
+use support::{allow, answer, asked, at, connects, deny, push, session};
 
 const BOTH: [Scope; 2] = [Scope::Once, Scope::Session];
 const MINUTE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ fn settled(effects: &[Effect]) -> Vec<(Ticket, Outcome)> {
     let mut all = Vec::new();
     for effect in effects {
         if let Effect::Settled { tickets, outcome } = effect {
-            all.extend(tickets.iter().map(|ticket| (*ticket, outcome.clone())));
+            all.extend(tickets.iter().map(|ticket| (*ticket, (**outcome).clone())));
         }
     }
     all
@@ -230,6 +230,192 @@ fn an_approval_for_the_session_is_kept_answers_what_it_covers_and_can_be_taken_b
     assert_eq!(settled(&effects), []);
 }
 
+fn names(request: &Request) -> Vec<(&str, Option<AnswerVerdict>)> {
+    request.hosts.iter().map(|host| (host.name.as_str(), host.verdict)).collect()
+}
+
+#[test]
+fn what_one_command_connects_to_is_one_card_that_grows() {
+    let mut queue = queue();
+    let (_, effects) = queue.ask(connects(Some(7), "a.example"), at(0));
+    assert_eq!(effects, [Effect::Asked("s1.1".into())]);
+    let one = only(&queue);
+    assert_eq!(one.sentence, "It connects to a.example on port 443.");
+    assert_eq!(one.session_scope, Some(vec!["tcp://a.example:443".to_owned()]));
+    for (at_second, host) in (1..).zip(["b.example", "b.example", "c.example"]) {
+        let (_, effects) = queue.ask(connects(Some(7), host), at(at_second));
+        assert_eq!(effects, [Effect::Updated("s1.1".into())]);
+    }
+    let grown = only(&queue);
+    assert_eq!(grown.sentence, "npm install connects to 3 hosts.");
+    assert_eq!(grown.display, "a.example:443, b.example:443, c.example:443");
+    assert_eq!((grown.count, grown.expires), (2, at(600)));
+    assert_eq!(
+        names(&grown),
+        [("a.example:443", None), ("b.example:443", None), ("c.example:443", None)]
+    );
+    // Another command, and one of which nobody knows who asks, have cards of their own.
+    for command in [Some(8), None, None] {
+        queue.ask(connects(command, "a.example"), at(4));
+    }
+    let cards: Vec<_> = queue.requests().map(|r| (r.id.as_str(), r.hosts.len(), r.count)).collect();
+    assert_eq!(cards, [("s1.1", 3, 2), ("s1.2", 1, 1), ("s1.3", 1, 2)]);
+}
+
+#[test]
+fn an_answer_is_for_the_hosts_that_it_names_and_no_others() {
+    let mut queue = queue();
+    let mut ask = |host: &str| queue.ask(connects(Some(7), host), at(0)).0;
+    let (a, b, c) = (ask("a.example"), ask("b.example"), ask("c.example"));
+    // Who has seen one host has not allowed three.
+    let (outcome, effects) = queue.answer(&allow("s1.1", "ada"), at(1));
+    let AnswerOutcome::Refused { reason } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("3 hosts"), "{reason}");
+    assert_eq!(effects, []);
+    let (outcome, effects) = queue
+        .answer(&AnswerMsg { hosts: vec!["d.example:443".into()], ..allow("s1.1", "ada") }, at(1));
+    assert!(matches!(outcome, AnswerOutcome::Refused { .. }), "{outcome:?}");
+    assert_eq!(effects, []);
+
+    let some = AnswerMsg {
+        hosts: vec!["a.example:443".into()],
+        denied: vec!["c.example:443".into()],
+        note: Some("not c".into()),
+        ..allow("s1.1", "ada")
+    };
+    let (outcome, effects) = queue.answer(&some, at(2));
+    assert_eq!(outcome, AnswerOutcome::Accepted);
+    let told: Vec<_> = settled(&effects).into_iter().map(|(t, o)| (t, o.verdict)).collect();
+    assert_eq!(told, [(c, AnswerVerdict::Deny), (a, AnswerVerdict::Allow)]);
+    assert_eq!(effects.last(), Some(&Effect::Updated("s1.1".into())), "b waits on");
+    let left = only(&queue);
+    assert!(left.waiting);
+    assert_eq!(left.sentence, "It connects to b.example on port 443.");
+    let (allowed, denied) = (Some(AnswerVerdict::Allow), Some(AnswerVerdict::Deny));
+    assert_eq!(
+        names(&left),
+        [("a.example:443", allowed), ("b.example:443", None), ("c.example:443", denied)]
+    );
+    // A host that is wanted once more is asked about once more.
+    let (again, _) = queue.ask(connects(Some(7), "c.example"), at(3));
+    let all = AnswerMsg {
+        denied: vec!["b.example:443".into(), "c.example:443".into()],
+        ..deny("s1.1", "ada")
+    };
+    let (outcome, effects) = queue.answer(&all, at(4));
+    assert_eq!(outcome, AnswerOutcome::Accepted);
+    let told: Vec<_> = settled(&effects).into_iter().map(|(t, o)| (t, o.verdict)).collect();
+    assert_eq!(told, [(b, AnswerVerdict::Deny), (again, AnswerVerdict::Deny)]);
+    assert_eq!(effects.last(), Some(&Effect::Answered("s1.1".into())));
+    let ended = only(&queue);
+    assert_eq!(ended.state, State::Answered);
+    assert_eq!(ended.answer.unwrap().verdict, AnswerVerdict::Allow, "some of it was allowed");
+}
+
+#[test]
+fn a_host_that_is_denied_by_its_card_is_settled_when_its_time_is_over() {
+    let mut queue = queue();
+    let (a, _) = queue.ask(connects(Some(7), "a.example"), at(0));
+    let (b, _) = queue.ask(connects(Some(7), "b.example"), at(30));
+    let one = AnswerMsg { hosts: vec!["a.example:443".into()], ..allow("s1.1", "ada") };
+    let (_, effects) = queue.answer(&one, at(40));
+    assert_eq!(settled(&effects)[0].0, a);
+    let told = settled(&queue.tick(at(600)));
+    assert_eq!((told[0].0, told[0].1.verdict), (b, AnswerVerdict::Deny));
+    assert_eq!(only(&queue).state, State::Answered);
+}
+
+#[test]
+fn a_card_shrinks_with_what_is_wanted_no_more() {
+    let mut queue = queue();
+    let (a, _) = queue.ask(connects(Some(7), "a.example"), at(0));
+    let (b, _) = queue.ask(connects(Some(7), "b.example"), at(0));
+    assert_eq!(queue.withdraw(a, at(1)), [Effect::Updated("s1.1".into())]);
+    assert_eq!(names(&only(&queue)), [("b.example:443", None)]);
+    assert_eq!(only(&queue).sentence, "It connects to b.example on port 443.");
+    assert_eq!(queue.withdraw(b, at(1)), [Effect::Withdrawn("s1.1".into())]);
+}
+
+#[test]
+fn an_approval_until_a_command_exits_is_for_it_alone() {
+    let all = [Scope::Once, Scope::Command, Scope::Session, Scope::Workspace];
+    let mut queue = Queue::new(session("s1"), &all, 10 * MINUTE);
+    queue.ask(connects(Some(7), "a.example"), at(0));
+    queue.ask(connects(Some(7), "b.example"), at(0));
+    queue.ask(connects(Some(8), "a.example"), at(0));
+    let both = vec!["a.example:443".to_owned(), "b.example:443".to_owned()];
+    let msg =
+        AnswerMsg { hosts: both, ..answer("s1.1", AnswerVerdict::Allow, Scope::Command, "ada") };
+    let (outcome, effects) = queue.answer(&msg, at(1));
+    assert_eq!((outcome, settled(&effects).len()), (AnswerOutcome::Accepted, 2));
+    let kept: Vec<_> = queue.approvals(at(2)).map(|k| (k.id.clone(), k.scope)).collect();
+    assert_eq!(
+        kept,
+        [
+            ("s1.1/a.example:443".to_owned(), Scope::Command),
+            ("s1.1/b.example:443".to_owned(), Scope::Command)
+        ]
+    );
+    let waiting: Vec<_> = queue.requests().filter(|r| r.waiting).map(|r| r.id.clone()).collect();
+    assert_eq!(waiting, ["s1.2"], "the other command's waits on");
+    let (_, effects) = queue.ask(connects(Some(7), "b.example"), at(2));
+    assert_eq!(settled(&effects)[0].1.verdict, AnswerVerdict::Allow);
+    let (_, effects) = queue.ask(connects(Some(9), "b.example"), at(2));
+    assert_eq!(settled(&effects), []);
+    // What nobody knows the command of cannot be allowed until it exits.
+    queue.ask(connects(None, "c.example"), at(2));
+    let unknown = queue.requests().last().unwrap();
+    assert!(!unknown.scopes.contains(&Scope::Command) && unknown.scopes.contains(&Scope::Session));
+}
+
+#[test]
+fn further_hosts_are_those_of_the_same_command_that_nothing_speaks_against() {
+    let all = [Scope::Once, Scope::Command, Scope::Session, Scope::Workspace];
+    let mut queue = Queue::new(session("s1"), &all, 10 * MINUTE);
+    let doubtful = |host: &str| {
+        let mut new = connects(Some(7), host);
+        new.host.as_mut().unwrap().chosen = false;
+        new
+    };
+    let (seen, _) = queue.ask(connects(Some(7), "a.example"), at(0));
+    // These came before the answer, which was given by somebody who had seen the first alone.
+    let (since, _) = queue.ask(connects(Some(7), "b.example"), at(0));
+    queue.ask(doubtful("x.example"), at(0));
+    let one = AnswerMsg {
+        hosts: vec!["a.example:443".into()],
+        further: true,
+        ..answer("s1.1", AnswerVerdict::Allow, Scope::Command, "ada")
+    };
+    let (refused, _) = queue.answer(&AnswerMsg { scope: Scope::Session, ..one.clone() }, at(1));
+    assert!(matches!(refused, AnswerOutcome::Refused { .. }), "{refused:?}");
+    let (outcome, effects) = queue.answer(&one, at(1));
+    assert_eq!(outcome, AnswerOutcome::Accepted);
+    let told: Vec<_> = settled(&effects).into_iter().map(|(t, o)| (t, o.verdict)).collect();
+    assert_eq!(told, [(seen, AnswerVerdict::Allow), (since, AnswerVerdict::Allow)]);
+    assert_eq!(only(&queue).sentence, "It connects to x.example on port 443.");
+    let settles = |queue: &mut Queue, new| !settled(&queue.ask(new, at(2)).1).is_empty();
+    assert!(settles(&mut queue, connects(Some(7), "c.example")));
+    assert!(!settles(&mut queue, doubtful("y.example")));
+    assert!(!settles(&mut queue, connects(Some(8), "c.example")));
+    assert!(!settles(&mut queue, connects(None, "c.example")));
+}
+
+#[test]
+fn what_is_allowed_for_the_workspace_is_kept_by_others_for_thirty_days() {
+    let all = [Scope::Once, Scope::Command, Scope::Session, Scope::Workspace];
+    let mut queue = Queue::new(session("s1"), &all, 10 * MINUTE);
+    queue.ask(connects(Some(7), "a.example"), at(0));
+    let (other, _) = queue.ask(connects(Some(8), "a.example"), at(0));
+    let msg = answer("s1.1", AnswerVerdict::Allow, Scope::Workspace, "ada");
+    let (_, effects) = queue.answer(&msg, at(1));
+    let told = settled(&effects);
+    assert!(told.iter().any(|(ticket, _)| *ticket == other), "whoever waits for the same");
+    let approval = told[0].1.approval.clone().unwrap();
+    assert_eq!((approval.scope, approval.command), (Scope::Workspace, None));
+    assert_eq!(approval.expires, Some(at(1 + 30 * 24 * 3600)));
+    assert_eq!(queue.approvals(at(2)).count(), 0);
+}
+
 #[test]
 fn a_note_reaches_the_agent_clean() {
     let mut queue = queue();
@@ -329,7 +515,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0usize..4).prop_map(Step::Ask),
+        4 => (0usize..6).prop_map(Step::Ask),
         6 => (1u64..12, any::<bool>(), any::<bool>(), 0usize..3)
             .prop_map(|(request, allow, session, by)| Step::Answer { request, allow, session, by }),
         2 => (0usize..20).prop_map(Step::Withdraw),
@@ -361,7 +547,11 @@ proptest! {
         for step in steps.into_iter().map(Some).chain([None]) {
             let effects = match step {
                 Some(Step::Ask(kind)) => {
-                    let (ticket, effects) = queue.ask(asked(&words[kind]), at(now));
+                    let new = match words.get(kind) {
+                        Some(words) => asked(words),
+                        None => connects(Some(7), ["a.example", "b.example"][kind % 2]),
+                    };
+                    let (ticket, effects) = queue.ask(new, at(now));
                     tickets.push(ticket);
                     effects
                 }

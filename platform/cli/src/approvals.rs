@@ -1,10 +1,11 @@
 //! `chaperone approvals`: the inbox without a window.
 
 use crate::print::{self, QUIET, STRONG, visible};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use chaperone_session::approvals::{
     AnswerMsg, AnswerOutcome, AnswerVerdict, Change, Inbox, Request, Role, Scope,
 };
+use chaperone_session::desk::Desk;
 use chaperone_session::{Paths, ask_on};
 use std::fs::File;
 use std::io::{self, Write};
@@ -36,7 +37,8 @@ Exit status: 0 if this answer counts, 1 if it was late or could not be taken.
 
 Examples:
   chaperone approvals answer 20261122-090225-k3f9.1 allow
-  chaperone approvals answer 20261122-090225-k3f9.1 deny --note \"open a pull request instead\"")]
+  chaperone approvals answer 20261122-090225-k3f9.1 deny --note \"open a pull request instead\"
+  chaperone approvals answer 20261122-090225-k3f9.2 allow --scope command --host files.example:443")]
     Answer {
         /// The request, as `list` shows it
         #[arg(value_name = "REQUEST")]
@@ -46,9 +48,27 @@ Examples:
         /// How far an allow reaches
         #[arg(long, default_value = "once")]
         scope: ScopeArgument,
+        /// A host that the answer is for, as `list` shows it; others of the request wait on
+        #[arg(long = "host", value_name = "HOST:PORT")]
+        hosts: Vec<String>,
+        /// Allow further hosts, too, until the command exits, unless something speaks against them
+        #[arg(long)]
+        further: bool,
         /// Words that the agent reads with a denial
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
+    },
+    /// Show the approvals that outlive their requests
+    Grants {
+        /// One grant a line, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take such an approval back
+    Revoke {
+        /// The grant, as `grants` shows it
+        #[arg(value_name = "GRANT")]
+        grant: String,
     },
 }
 
@@ -60,8 +80,14 @@ enum Verdict {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum ScopeArgument {
+    /// This time
     Once,
+    /// Until the command that asks exits
+    Command,
+    /// Until the session ends
     Session,
+    /// In every session of the workspace, for 30 days
+    Workspace,
 }
 
 /// How long a session may take to say what it has; one that is stopped says nothing.
@@ -72,9 +98,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => interactive(),
         Some(Subcommands::List { json, follow: false }) => list(*json),
         Some(Subcommands::List { json, follow: true }) => follow(*json),
-        Some(Subcommands::Answer { request, verdict, scope, note }) => {
-            answer(request, *verdict, *scope, note.as_deref())
+        Some(Subcommands::Answer { request, verdict, scope, hosts, further, note }) => {
+            answer(request, *verdict, *scope, (hosts, *further), note.as_deref())
         }
+        Some(Subcommands::Grants { json }) => grants(*json),
+        Some(Subcommands::Revoke { grant }) => revoke(grant),
     }
 }
 
@@ -111,7 +139,14 @@ fn show(request: &Request, json: bool) -> anyhow::Result<()> {
         writeln!(out)?;
     } else {
         writeln!(out, "{STRONG}{}{STRONG:#}  {}", request.id, visible(&request.sentence))?;
-        writeln!(out, "  {}", visible(&request.display))?;
+        if request.hosts.len() > 1 {
+            for host in request.hosts.iter().filter(|host| host.verdict.is_none()) {
+                writeln!(out, "  {}", visible(&host.name))?;
+                writeln!(out, "    {QUIET}{}{QUIET:#}", visible(&host.known))?;
+            }
+        } else {
+            writeln!(out, "  {}", visible(&request.display))?;
+        }
         for program in &request.programs {
             writeln!(out, "    {}", visible(program))?;
         }
@@ -182,10 +217,57 @@ fn interactive() -> anyhow::Result<ExitCode> {
     }
 }
 
+fn grants(json: bool) -> anyhow::Result<ExitCode> {
+    let grants = Desk::of_this_user()?.grants().map_err(|failure| anyhow!(failure.message))?;
+    let mut out = print::out();
+    for grant in &grants {
+        if json {
+            serde_json::to_writer(&mut out, grant)?;
+            writeln!(out)?;
+            continue;
+        }
+        let until = match (&grant.expires, &grant.command) {
+            (Some(expires), _) => format!("until {}", print::day(*expires)),
+            (None, Some(command)) => format!("until `{}` exits", visible(command)),
+            (None, None) => "until its session ends".to_owned(),
+        };
+        writeln!(out, "{STRONG}{}{STRONG:#}  {}", visible(&grant.id), visible(&grant.sentence))?;
+        writeln!(
+            out,
+            "  {QUIET}in {}, {until}, by {} on {}; used {}{QUIET:#}",
+            visible(&grant.workspace),
+            visible(&grant.by),
+            print::day(grant.given),
+            match grant.uses {
+                1 => "once".to_owned(),
+                times => format!("{times} times"),
+            }
+        )?;
+    }
+    if grants.is_empty() && !json {
+        writeln!(out, "Nothing was allowed for longer than once.")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn revoke(grant: &str) -> anyhow::Result<ExitCode> {
+    match Desk::of_this_user()?.revoke(grant) {
+        Ok(()) => {
+            writeln!(print::out(), "Done: from now on it is asked again.")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(failure) => {
+            writeln!(io::stderr(), "chaperone: {}", failure.message)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
 fn answer(
     request: &str,
     verdict: Verdict,
     scope: ScopeArgument,
+    (hosts, further): (&[String], bool),
     note: Option<&str>,
 ) -> anyhow::Result<ExitCode> {
     let verdict = match verdict {
@@ -202,8 +284,13 @@ fn answer(
         verdict,
         scope: match scope {
             ScopeArgument::Once => Scope::Once,
+            ScopeArgument::Command => Scope::Command,
             ScopeArgument::Session => Scope::Session,
+            ScopeArgument::Workspace => Scope::Workspace,
         },
+        hosts: hosts.to_vec(),
+        denied: Vec::new(),
+        further,
         note: note.map(ToOwned::to_owned),
         by: String::new(),
     });

@@ -2,6 +2,7 @@
 //! only on a terminal and never as the only sign.
 
 use anstyle::{AnsiColor, Style};
+use jiff::{Timestamp, tz::TimeZone};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -73,6 +74,11 @@ pub(crate) fn visible(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A moment as people read it, to the minute.
+pub(crate) fn day(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use anyhow::bail;
 use chaperone_session::Paths;
 use chaperone_session::credentials::{LONGEST, Name, Secret};
 use chaperone_session::desk::{CredentialBinding, CredentialRow, Desk, LostBinding, Unused};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -107,10 +107,10 @@ fn list(json: bool) -> anyhow::Result<()> {
     for row in &all.rows {
         let CredentialRow { name, kept, set, used, bindings } = row;
         if *kept {
-            let set = set.map_or("at a time that is not known".to_owned(), day);
+            let set = set.map_or("at a time that is not known".to_owned(), print::day);
             let used = used.as_ref().map_or("never used".to_owned(), |used| {
                 let by = used.session.as_ref().map(|session| format!(" by session {session}"));
-                format!("last used {}{}", day(used.time), by.unwrap_or_default())
+                format!("last used {}{}", print::day(used.time), by.unwrap_or_default())
             });
             writeln!(out, "{STRONG}{name}{STRONG:#}  {QUIET}set {set}, {used}{QUIET:#}")?;
         } else {
@@ -157,8 +157,4 @@ fn shown(row: &CredentialRow) -> serde_json::Value {
         "session": used.as_ref().and_then(|used| used.session.as_ref()),
         "bindings": bindings.iter().map(binding).collect::<Vec<_>>(),
     })
-}
-
-fn day(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }

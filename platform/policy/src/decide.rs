@@ -6,7 +6,7 @@ use crate::identity::{Identity, git_aliases, identities};
 use crate::upstream;
 use crate::{
     Action, Class, Command, Decision, Familiarity, Mode, NetworkMode, NetworkPolicy, Origin,
-    Policy, SourceKind, Sourced, Verdict, pinned,
+    Policy, Scope, SourceKind, Sourced, Verdict, pinned,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -16,13 +16,15 @@ mod scope;
 
 pub use http::{decide_http, sees_requests};
 pub(crate) use scope::overwrites;
-pub use scope::{connection_scope, http_scope, session_scope};
+pub use scope::{ANY_HOST, command_scope, connection_scope, http_scope, widest_scope};
 
 /// What is true at the time of a decision, beside the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Approvals with scope session that were given in this session.
-    pub approvals: Vec<SessionApproval>,
+    /// The approvals that hold in this session.
+    pub approvals: Vec<Approval>,
+    /// The command that asks, where that is known.
+    pub command: Option<Process>,
     /// The time of the decision.
     pub now: jiff::Timestamp,
     /// How well the host is known that a connection is for; `None` where nobody has looked.
@@ -32,21 +34,36 @@ pub struct Facts {
 impl Facts {
     /// A session in which nothing has been approved.
     pub fn at(now: jiff::Timestamp) -> Self {
-        Self { approvals: Vec::new(), now, familiarity: None }
+        Self { approvals: Vec::new(), command: None, now, familiarity: None }
     }
 }
 
-/// An approval that answers equal requests for the rest of the session.
+/// A process, and no other that has its number later.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct Process {
+    /// Its number as the supervisor sees it.
+    pub pid: i32,
+    /// When it started, in clock ticks since the machine did (proc_pid_stat(5), field 22).
+    pub started: u64,
+}
+
+/// An approval that answers more than the one request that it was given to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionApproval {
+pub struct Approval {
     /// The approval's id.
     pub id: String,
-    /// What [`session_scope`] said of the command that was approved, or [`connection_scope`] of the
+    /// What [`command_scope`] said of the command that was approved, or [`connection_scope`] of the
     /// connection. It answers all of which they say the same.
     pub prefix: Vec<String>,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// The command that it is for; `None`: for all.
+    pub command: Option<Process>,
     /// Who approved.
     pub by: String,
-    /// Until when, if not for the whole session.
+    /// Until when, if that is known.
     pub expires: Option<jiff::Timestamp>,
 }
 
@@ -261,10 +278,21 @@ fn decide_unlisted(policy: &Policy, facts: &Facts, host: &str, port: u16) -> Dec
     match value {
         Verdict::Allow => decision(Verdict::Allow, "is on no list, and unfamiliar hosts pass."),
         Verdict::Deny => decision(Verdict::Deny, "is not among the hosts that are allowed."),
-        Verdict::Ask => match scope::approval(facts, || connection_scope(policy, host, port)) {
-            Some(approval) => by_approval(Some(UNFAMILIAR.to_owned()), approval),
-            None => decision(Verdict::Ask, "is not among the hosts that are allowed."),
-        },
+        Verdict::Ask => {
+            let given =
+                scope::approval(policy, facts, origin, || connection_scope(policy, host, port));
+            let any = || {
+                known.filter(|known| !known.is_doubtful())?;
+                let any = || Some(vec![ANY_HOST.to_owned()]);
+                // What is for any host is for one command.
+                let given = scope::approval(policy, facts, origin, any);
+                given.filter(|approval| approval.command.is_some())
+            };
+            match given.or_else(any) {
+                Some(approval) => by_approval(Some(UNFAMILIAR.to_owned()), approval),
+                None => decision(Verdict::Ask, "is not among the hosts that are allowed."),
+            }
+        }
     }
 }
 
@@ -298,20 +326,27 @@ fn decide_command(policy: &Policy, facts: &Facts, command: &Command) -> Decision
         decision = floor;
     }
     if decision.verdict == Verdict::Ask
-        && let Some(approval) = scope::approval(facts, || session_scope(policy, command))
+        && let Some(approval) =
+            scope::approval(policy, facts, &decision.origin, || command_scope(policy, command))
     {
         return by_approval(decision.rule, approval);
     }
     decision
 }
 
-fn by_approval(rule: Option<String>, approval: &SessionApproval) -> Decision {
-    let SessionApproval { id, prefix, by, expires: _ } = approval;
+fn by_approval(rule: Option<String>, approval: &Approval) -> Decision {
+    let Approval { id, prefix, scope, command: _, by, expires: _ } = approval;
+    let how_long = match scope {
+        Scope::Once => "once",
+        Scope::Command => "until this command exits",
+        Scope::Session => "for this session",
+        Scope::Workspace => "in this workspace",
+    };
     Decision {
         verdict: Verdict::Allow,
         rule,
         origin: Origin { kind: SourceKind::Grant, locator: id.clone() },
-        reason: format!("{by} allowed `{}` for this session.", prefix.join(" ")),
+        reason: format!("{by} allowed `{}` {how_long}.", prefix.join(" ")),
     }
 }
 

@@ -49,8 +49,9 @@ pub use address::{decide_address, near};
 pub use bounds::bounds;
 pub use context::{Context, Os};
 pub use decide::{
-    Access, Facts, SessionApproval, connection_scope, decide, decide_file, decide_http, http_scope,
-    observed, sees_requests, session_scope, unattended, wants_familiarity,
+    ANY_HOST, Access, Approval, Facts, Process, command_scope, connection_scope, decide,
+    decide_file, decide_http, http_scope, observed, sees_requests, unattended, wants_familiarity,
+    widest_scope,
 };
 pub use decision::{Decision, Verdict};
 pub use defaults::built_in;

@@ -11,8 +11,8 @@ use crate::{
     ApprovalsPolicy, ApprovalsSettings, Class, CommandSettings, Context, CredentialsSettings,
     EnvironmentSettings, FilesystemSettings, FindingStatus, IdentitySettings, Layer, LayerStatus,
     LimitsPolicy, LimitsSettings, Located, Loser, MinimumTier, NetworkMode, NetworkPolicy,
-    NetworkSettings, OnExpiry, Origin, Policy, Remote, RemoteSettings, SandboxSettings, Scopes,
-    Settings, SigningSettings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
+    NetworkSettings, OnExpiry, Origin, Policy, Remote, RemoteSettings, SandboxSettings, Scope,
+    Scopes, Settings, SigningSettings, SourceKind, Sourced, Value, ValueStatus, Verdict, units,
 };
 use ordered::{bounded, choose};
 use serde_json::{Value as Json, json};
@@ -411,7 +411,7 @@ fn approvals(parts: &Parts<'_>, merged: &mut Merged) -> ApprovalsPolicy {
         parts,
         merged,
         |settings| settings.approvals.scopes.as_ref(),
-        |a, b| b.session.cmp(&a.session),
+        |a, b| b.cmp(a),
         |scopes| json!(scopes.list()),
     );
     let expires = choose(
@@ -442,7 +442,7 @@ fn approvals(parts: &Parts<'_>, merged: &mut Merged) -> ApprovalsPolicy {
         None => built_in(Verdict::Deny),
     };
     ApprovalsPolicy {
-        scopes: scopes.unwrap_or_else(|| built_in(Scopes { session: false })),
+        scopes: scopes.unwrap_or_else(|| built_in(Scopes { widest: Scope::Once })),
         expires: expires.unwrap_or_else(|| built_in(Duration::from_secs(600))),
         unattended,
         unattended_restricted,

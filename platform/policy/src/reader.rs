@@ -20,7 +20,7 @@ use crate::{
     ApprovalsSettings, Class, CommandSettings, EnvironmentSettings, FilesystemSettings, Finding,
     FindingStatus, HostPattern, IdentitySettings, LimitsSettings, Located, MinimumTier,
     NamePattern, NetworkMode, NetworkSettings, Organisation, PathText, Problem, Property,
-    RegistryKey, SandboxSettings, Scopes, Settings, SigningSettings, SshKey, UploadBudget,
+    RegistryKey, SandboxSettings, Scope, Scopes, Settings, SigningSettings, SshKey, UploadBudget,
     Upstream, Verdict, Version, upstream,
 };
 use std::cell::Cell;
@@ -687,7 +687,7 @@ impl<'t> Reader<'t> {
 
     fn approvals(&mut self, value: &Node<'t>, repaired: bool) -> ApprovalsSettings {
         let mut settings = ApprovalsSettings::default();
-        let strictest = Scopes { session: false };
+        let strictest = Scopes { widest: Scope::Once };
         let known = ["scopes", "expires", "unattended"];
         let Some(entries) = self.section("approvals", value, &known) else {
             if self.managed() {
@@ -705,7 +705,7 @@ impl<'t> Reader<'t> {
                         "approvals.scopes",
                         value,
                         repaired,
-                        "[\"once\"] or [\"once\", \"session\"]",
+                        "a list of \"once\", \"command\", \"session\" or \"workspace\"",
                         strictest,
                         values::scopes,
                     );

@@ -278,43 +278,52 @@ pub enum NetworkMode {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
 )]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// This request alone.
     Once,
+    /// Equal requests of the same command, until it exits.
+    Command,
     /// Equal requests until the session ends.
     Session,
+    /// Equal requests of every session in the workspace, for some weeks.
+    Workspace,
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Once => "once",
+            Self::Command => "command",
             Self::Session => "session",
+            Self::Workspace => "workspace",
         })
     }
 }
 
-/// The scopes that approvals may have. `once` is always among them: who may say yes for a session
-/// may say yes once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+impl Scope {
+    /// Every scope, from the narrowest.
+    pub const ALL: [Self; 4] = [Self::Once, Self::Command, Self::Session, Self::Workspace];
+}
+
+/// The scopes that approvals may have: who may say yes for one of them may say it for those that are
+/// narrower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scopes {
-    /// Whether an approval may hold for the session.
-    pub session: bool,
+    /// The widest of them.
+    pub widest: Scope,
 }
 
 impl Scopes {
     /// Whether an approval may have this scope.
     pub fn contains(self, scope: Scope) -> bool {
-        match scope {
-            Scope::Once => true,
-            Scope::Session => self.session,
-        }
+        scope <= self.widest
     }
 
     /// The scopes, from the narrowest.
     pub fn list(self) -> Vec<Scope> {
-        if self.session { vec![Scope::Once, Scope::Session] } else { vec![Scope::Once] }
+        Scope::ALL.into_iter().filter(|scope| self.contains(*scope)).collect()
     }
 }
 

@@ -206,7 +206,10 @@ mod tests {
             KEYS.iter().find(|key| key.name == name).map(|key| key.words().takes).unwrap()
         };
         assert_eq!(takes("network.mode"), "\"none\", \"proxy\" or \"direct\"");
-        assert_eq!(takes("approvals.scopes"), "a list of \"once\" or \"session\"");
+        assert_eq!(
+            takes("approvals.scopes"),
+            "a list of \"once\", \"command\", \"session\" or \"workspace\""
+        );
         assert_eq!(takes("limits.processes"), "a whole number, at least 32");
     }
 }

@@ -3,7 +3,7 @@
 //! The words are the same on every operating system; the enforcement itself sits in `linux` (and
 //! in `unsupported` where there is none yet).
 
-use chaperone_policy::Command;
+use chaperone_policy::{Command, Process};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,8 @@ pub struct Holder {
     pub chain: Vec<String>,
     /// The command line below the agent that it belongs to, as it stands in its memory.
     pub command: Vec<String>,
+    /// The process of that command; `None`: it has exited.
+    pub process: Option<Process>,
     /// It says of itself that it is a script of a package that is being installed.
     pub is_install_script: bool,
 }

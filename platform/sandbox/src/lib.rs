@@ -31,5 +31,5 @@ pub use plan::{
 };
 pub use refusal::{FileRefusal, Unreported, unreported};
 pub use system::{
-    Ahead, Control, Refusals, Session, Starting, ahead, argv0, assume, launch, probe,
+    Ahead, Control, Refusals, Session, Starting, ahead, argv0, assume, launch, probe, started,
 };

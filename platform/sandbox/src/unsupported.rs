@@ -91,6 +91,11 @@ pub fn argv0(_: i32) -> String {
     String::new()
 }
 
+/// When a process started.
+pub fn started(_: i32) -> Option<u64> {
+    None
+}
+
 pub(crate) fn ancestors(_: i32) -> Vec<Ancestor> {
     Vec::new()
 }

@@ -41,8 +41,8 @@ impl Known {
         Self { history: history.to_owned(), session, past: OnceLock::new() }
     }
 
-    /// Decides a connection once more where it depends on how well its host is known: this is what
-    /// was decided without.
+    /// Decides a connection once more where it depends on how well its host is known, and tells how
+    /// well that is: this is what was decided without.
     pub(crate) fn decide(
         &self,
         policy: &Policy,
@@ -50,17 +50,20 @@ impl Known {
         action: &Action,
         asker: Option<Asker>,
         before: Decision,
-    ) -> Decision {
+    ) -> (Decision, Option<Familiarity>) {
         let (host, port) = match action {
             Action::Connect { host, port } => (host, *port),
             Action::Http(request) => (&request.host, request.port),
-            Action::Run(_) | Action::Read { .. } | Action::Write { .. } => return before,
+            Action::Run(_) | Action::Read { .. } | Action::Write { .. } => {
+                return (before, None);
+            }
         };
         if !wants_familiarity(&before) {
-            return before;
+            return (before, None);
         }
         let familiarity = Some(self.familiarity(policy, facts.now, host, port, asker));
-        decide(policy, &Facts { familiarity, ..facts }, action)
+        let facts = Facts { familiarity, ..facts };
+        (decide(policy, &facts, action), facts.familiarity)
     }
 
     fn familiarity(

@@ -8,6 +8,7 @@ pub mod desk;
 
 mod doctor;
 mod gaps;
+mod grants;
 pub mod inside;
 mod known;
 mod learn;
@@ -35,6 +36,8 @@ mod supervisor;
 #[cfg(not(target_os = "linux"))]
 #[path = "unsupported.rs"]
 mod supervisor;
+
+pub use grants::{Grants, KeptGrant};
 
 pub use chaperone_approvals as approvals;
 pub use chaperone_audit as audit;

@@ -116,6 +116,11 @@ impl Paths {
         self.state.join("credentials")
     }
 
+    /// The approvals that hold in a workspace.
+    pub fn grants(&self) -> PathBuf {
+        self.state.join("grants")
+    }
+
     /// The redirected state of one agent, kept from session to session.
     pub fn agent_state(&self, agent: &str) -> PathBuf {
         self.state.join("agents").join(agent)

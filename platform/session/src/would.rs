@@ -1,5 +1,6 @@
 //! What would be decided about an action, without doing it, and what would change that.
 
+use crate::grants::Grants;
 use crate::known::Known;
 use crate::load::{Loaded, environment};
 use crate::paths::{Paths, private_dir};
@@ -18,12 +19,13 @@ use std::path::{Path, PathBuf};
 /// mention of files is what the sandbox grants by default.
 pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
     let now = Timestamp::now();
-    let facts = Facts::at(now);
+    let approvals = Grants::new(paths).of(&loaded.workspace, now);
+    let facts = Facts { approvals, ..Facts::at(now) };
     let (path, access) = match action {
         Action::Run(_) | Action::Connect { .. } | Action::Http(_) => {
             let mut decision = decide(&loaded.policy, &facts, action);
             let known = Known::new(&paths.history(), None);
-            decision = known.decide(&loaded.policy, facts, action, None, decision);
+            (decision, _) = known.decide(&loaded.policy, facts, action, None, decision);
             if decision.verdict != Verdict::Deny {
                 decision.reason.push_str(&bounds(&loaded.policy, action));
             }

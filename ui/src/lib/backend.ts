@@ -165,12 +165,24 @@ export type Exact =
   | { kind: 'read'; path: string }
   | { kind: 'write'; path: string };
 
-export type Scope = 'once' | 'session';
+export type Scope = 'once' | 'command' | 'session' | 'workspace';
 
 /** A fact that helps to answer: a word and the sentence behind it. */
 export interface Fact {
   answer: 'yes' | 'no' | 'unknown';
   text: string;
+}
+
+/** One of the hosts that a request is about. */
+export interface AskedHost {
+  /** `host:port`; also its name in an answer. */
+  name: string;
+  /** What is known of it, in sentences. */
+  known: string;
+  /** Whether it is found chosen among several. */
+  chosen: boolean;
+  /** What was said of it; `null` while it waits. */
+  verdict: 'allow' | 'deny' | null;
 }
 
 /** An ask that waits for an answer. */
@@ -201,8 +213,12 @@ export interface RequestCard {
   enforced: 'kernel' | 'cooperative';
   /** The scopes that an answer may have here. */
   scopes: Scope[];
-  /** The beginning of commands that an allow for the session would cover. */
+  /** What an allow covers that reaches further than once; `null`: it differs from host to host. */
   session_scope: string[] | null;
+  /** The hosts that connections are for; empty for everything else. */
+  hosts: AskedHost[];
+  /** The command that asks, where an answer may be for it alone. */
+  asker: string | null;
   /** Who took a scope away, where one is missing. */
   scope_limit: Origin | null;
   /** Equal requests that this card stands for, itself included. */
@@ -231,9 +247,18 @@ export interface Answer {
   request: string;
   verdict: 'allow' | 'deny';
   scope: Scope;
+  /** Of a request about hosts: those that it is for. */
+  hosts: string[];
+  /** Those that are denied beside those that are allowed. */
+  denied: string[];
+  /** Further hosts, until the command exits, as long as nothing speaks against them. */
+  further: boolean;
   /** The agent reads it; only with `deny`. */
   note: string | null;
 }
+
+/** What is said of a request, whichever it is. */
+export type Said = Omit<Answer, 'session' | 'request'>;
 
 export type AnswerOutcome =
   | { outcome: 'accepted' }
@@ -386,14 +411,20 @@ export interface Grant {
   id: string;
   /** Plain words. */
   sentence: string;
-  /** The beginning of commands that it covers. */
+  /** What it covers. */
   prefix: string[];
+  scope: Scope;
+  /** The command with which it ends. */
+  command: string | null;
+  /** Where it holds. */
+  workspace: string;
   by: string;
   given: Time;
   uses: number;
   last_used: Time | null;
-  /** `null`: until its session ends. */
+  /** `null`: until its command exits, or its session ends. */
   expires: Time | null;
+  /** In which it was given. */
   session: string;
 }
 

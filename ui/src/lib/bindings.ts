@@ -89,6 +89,12 @@ export type Answer = {
 	verdict: AnswerVerdict,
 	/**  How far it reaches. */
 	scope: Scope,
+	/**  Of a request about hosts: those that it is for. */
+	hosts: string[],
+	/**  Those that are denied beside those that are allowed. */
+	denied: string[],
+	/**  Further hosts may be reached until the command exits, as long as nothing speaks against them. */
+	further: boolean,
 	/**  The agent reads it; only with a deny. */
 	note: string | null,
 };
@@ -131,6 +137,18 @@ export type AnsweredRequest = {
 	note: string | null,
 	/**  When. */
 	at: string,
+};
+
+/**  One of the hosts that a request is about. */
+export type AskedHost = {
+	/**  `host:port`; also its name in an answer. */
+	name: string,
+	/**  What is known of it, in sentences. */
+	known: string,
+	/**  Whether it is found chosen among several. */
+	chosen: boolean,
+	/**  What was said of it; `None` while it waits. */
+	verdict: AnswerVerdict | null,
 };
 
 /**  What happened while nobody looked. */
@@ -410,8 +428,14 @@ export type Grant = {
 	id: string,
 	/**  Plain words. */
 	sentence: string,
-	/**  The beginning of commands that it covers. */
+	/**  What it covers. */
 	prefix: string[],
+	/**  How far it reaches. */
+	scope: Scope,
+	/**  The command with which it ends. */
+	command: string | null,
+	/**  Where it holds. */
+	workspace: string,
 	/**  Who gave it. */
 	by: string,
 	/**  When. */
@@ -420,9 +444,9 @@ export type Grant = {
 	uses: number,
 	/**  When it last did. */
 	last_used: string | null,
-	/**  `None`: when its session ends. */
+	/**  `None`: when its command exits, or its session ends. */
 	expires: string | null,
-	/**  The session's id. */
+	/**  The id of the session in which it was given. */
 	session: string,
 };
 
@@ -792,8 +816,18 @@ export type RequestCard = {
 	enforced: Enforced,
 	/**  The scopes that an answer may have here. */
 	scopes: Scope[],
-	/**  The beginning of commands that an allow for the session would cover. */
+	/**
+	 *  What an allow would cover that reaches further than this once; `None` where it differs from host
+	 *  to host.
+	 */
 	session_scope: string[] | null,
+	/**
+	 *  The hosts that connections are for; empty for everything else. An answer names those that it is
+	 *  for.
+	 */
+	hosts: AskedHost[],
+	/**  The command that asks, where an answer may be for it alone. */
+	asker: string | null,
 	/**  Who took a scope away, where one is missing. */
 	scope_limit: Origin | null,
 	/**  Equal requests that this card stands for, itself included. */
@@ -846,12 +880,16 @@ export type Running = {
 	value: Value,
 };
 
-/**  How far an answer reaches. */
+/**  How far one approval reaches. */
 export type Scope = 
-/**  This one action. */
+/**  This request alone. */
 "once" | 
-/**  Ones like it until the session ends. */
-"session";
+/**  Equal requests of the same command, until it exits. */
+"command" | 
+/**  Equal requests until the session ends. */
+"session" | 
+/**  Equal requests of every session in the workspace, for some weeks. */
+"workspace";
 
 /**  One supervised run of an agent. */
 export type Session = {

@@ -157,6 +157,9 @@ impl Inbox {
                 request: msg.request.clone(),
                 verdict: msg.verdict.to_string(),
                 scope: msg.scope.to_string(),
+                hosts: msg.hosts.clone(),
+                denied: msg.denied.clone(),
+                further: msg.further,
                 note: msg.note.clone(),
                 tag,
             })

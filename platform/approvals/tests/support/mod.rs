@@ -4,9 +4,10 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use chaperone_approvals::{
-    AnswerMsg, AnswerVerdict, Enforced, Fact, FactAnswer, Facts, NewRequest, Scope, SessionInfo,
+    AnswerMsg, AnswerVerdict, AskingCommand, Enforced, Fact, FactAnswer, Facts, NewHost,
+    NewRequest, Scope, SessionInfo,
 };
-use chaperone_policy::{Action, Command, Decision, Origin, SourceKind, Verdict};
+use chaperone_policy::{Action, Command, Decision, Origin, Process, SourceKind, Verdict};
 use jiff::Timestamp;
 
 pub(crate) fn session(id: &str) -> SessionInfo {
@@ -60,7 +61,36 @@ pub(crate) fn asked(words: &[&str]) -> NewRequest {
             reason: "Publishes work.".into(),
         },
         enforced: Enforced::Kernel,
+        widest: Scope::Workspace,
         session_scope: Some(words.iter().take(3).map(|word| (*word).to_owned()).collect()),
+        host: None,
+        command: None,
+    }
+}
+
+/// A connection of a command to a host, on port 443.
+pub(crate) fn connects(command: Option<i32>, host: &str) -> NewRequest {
+    let name = format!("{host}:443");
+    NewRequest {
+        action: Action::Connect { host: host.into(), port: 443 },
+        sentence: format!("It connects to {host} on port 443."),
+        decision: Decision {
+            verdict: Verdict::Ask,
+            rule: Some("network.unfamiliar".into()),
+            origin: Origin::built_in(),
+            reason: format!("{host} is not among the hosts that are allowed."),
+        },
+        session_scope: Some(vec![format!("tcp://{name}")]),
+        host: Some(NewHost {
+            name,
+            known: "Nobody has allowed it here before.".into(),
+            chosen: true,
+        }),
+        command: command.map(|pid| AskingCommand {
+            process: Process { pid, started: 100 },
+            line: "npm install".into(),
+        }),
+        ..asked(&["npm"])
     }
 }
 
@@ -69,7 +99,16 @@ pub(crate) fn push() -> NewRequest {
 }
 
 pub(crate) fn answer(request: &str, verdict: AnswerVerdict, scope: Scope, by: &str) -> AnswerMsg {
-    AnswerMsg { request: request.into(), verdict, scope, note: None, by: by.into() }
+    AnswerMsg {
+        request: request.into(),
+        verdict,
+        scope,
+        hosts: Vec::new(),
+        denied: Vec::new(),
+        further: false,
+        note: None,
+        by: by.into(),
+    }
 }
 
 pub(crate) fn allow(request: &str, by: &str) -> AnswerMsg {

@@ -76,7 +76,8 @@ pub fn decide_http(policy: &Policy, facts: &Facts, request: &HttpRequest) -> Dec
         reason: format!("No rule restricts {} requests to {}.", request.method, request.host),
     });
     if decision.verdict == Verdict::Ask
-        && let Some(approval) = scope::approval(facts, || scope::http_scope(policy, request))
+        && let Some(approval) =
+            scope::approval(policy, facts, &decision.origin, || scope::http_scope(policy, request))
     {
         return by_approval(decision.rule, approval);
     }

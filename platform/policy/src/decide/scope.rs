@@ -1,8 +1,8 @@
-//! What a session-wide approval of a command or a connection covers.
+//! What an approval of a command or a connection covers that reaches further than this once.
 
-use super::{Facts, SessionApproval};
+use super::{Approval, Facts};
 use crate::identity::{git_aliases, identities, subject};
-use crate::{Command, HttpRequest, Policy};
+use crate::{Class, Command, HttpRequest, Origin, Policy, Scope, Sourced};
 
 /// Options of `git push` that neither widen nor change what it does to the other side.
 const HARMLESS: [&str; 14] = [
@@ -22,11 +22,11 @@ const HARMLESS: [&str; 14] = [
     "--no-verify",
 ];
 
-/// The tokens that a session-wide approval of this command would cover, such as
+/// The tokens that an approval of this command would cover that holds for more than once, such as
 /// `git push origin`: every later command of which this function says the same. `None` where only
 /// an approval of the one command makes sense, or the policy allows no other.
-pub fn session_scope(policy: &Policy, command: &Command) -> Option<Vec<String>> {
-    if !policy.approvals().scopes.value.session {
+pub fn command_scope(policy: &Policy, command: &Command) -> Option<Vec<String>> {
+    if !reaches_further(policy) {
         return None;
     }
     // What is not proven, or means something else through its environment, is asked each time.
@@ -47,21 +47,24 @@ pub fn session_scope(policy: &Policy, command: &Command) -> Option<Vec<String>> 
     }
 }
 
-/// What a session-wide approval of this connection would cover: connections to the same host and
+/// What such an approval of this connection would cover: connections to the same host and
 /// port. `None` where the policy allows no such approval. A command never has these words: the name
 /// of a program has no slash.
 pub fn connection_scope(policy: &Policy, host: &str, port: u16) -> Option<Vec<String>> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    policy.approvals().scopes.value.session.then(|| vec![format!("tcp://{host}:{port}")])
+    reaches_further(policy).then(|| vec![format!("tcp://{host}:{port}")])
 }
 
-/// What a session-wide approval of this request would cover: requests with the same method to the
+/// What an approval of whatever host a command asks for covers: those of which nothing speaks against.
+pub const ANY_HOST: &str = "tcp://*";
+
+/// What such an approval of this request would cover: requests with the same method to the
 /// same host and port. `None` where the policy allows no such approval.
 pub fn http_scope(policy: &Policy, request: &HttpRequest) -> Option<Vec<String>> {
     let HttpRequest { host, port, method, .. } = request;
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let scope = || vec![method.clone(), format!("http://{host}:{port}")];
-    policy.approvals().scopes.value.session.then(scope)
+    reaches_further(policy).then(scope)
 }
 
 /// Variables that say who commits and how things are shown.
@@ -105,16 +108,37 @@ pub(crate) fn overwrites(arguments: &[String]) -> bool {
     })
 }
 
-/// The approval of this session that covers what has this scope, if one does.
-pub(super) fn approval(
-    facts: &Facts,
-    scope: impl FnOnce() -> Option<Vec<String>>,
-) -> Option<&SessionApproval> {
+/// How far an approval may reach of what this origin asks about. What a managed layer asks about is
+/// approved beyond the session only where a managed layer says so.
+pub fn widest_scope(policy: &Policy, asks: &Origin) -> Scope {
+    let Sourced { value, origin } = &policy.approvals().scopes;
+    let is_managed = |origin: &Origin| origin.kind.class() == Class::Managed;
+    if is_managed(asks) && !is_managed(origin) {
+        value.widest.min(Scope::Session)
+    } else {
+        value.widest
+    }
+}
+
+fn reaches_further(policy: &Policy) -> bool {
+    policy.approvals().scopes.value.widest > Scope::Once
+}
+
+/// The approval that covers what these tokens stand for, if one does and the policy lets it count.
+pub(super) fn approval<'f>(
+    policy: &Policy,
+    facts: &'f Facts,
+    asks: &Origin,
+    covered: impl FnOnce() -> Option<Vec<String>>,
+) -> Option<&'f Approval> {
     if facts.approvals.is_empty() {
         return None;
     }
-    let scope = scope()?;
+    let (covered, widest) = (covered()?, widest_scope(policy, asks));
     facts.approvals.iter().find(|approval| {
-        approval.prefix == scope && approval.expires.is_none_or(|expires| expires > facts.now)
+        approval.prefix == covered
+            && approval.scope <= widest
+            && approval.command.is_none_or(|command| facts.command == Some(command))
+            && approval.expires.is_none_or(|expires| expires > facts.now)
     })
 }

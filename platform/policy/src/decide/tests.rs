@@ -1,8 +1,9 @@
 //! What is decided, as tables.
 
 use crate::{
-    Action, Command, Context, Decision, Facts, Layer, Os, Policy, SessionApproval, SourceKind,
-    Verdict, built_in, connection_scope, decide, decide_address, merge, session_scope, unattended,
+    ANY_HOST, Action, Approval, Command, Context, Decision, Facts, Familiarity, Layer, Os, Policy,
+    Process, Reason, Scope, SourceKind, Verdict, built_in, command_scope, connection_scope, decide,
+    decide_address, merge, unattended,
 };
 use std::path::PathBuf;
 
@@ -149,7 +150,7 @@ fn an_alias_that_git_brings_itself_is_never_plainly_allowed() {
 #[test]
 fn a_session_approval_answers_what_has_the_same_scope() {
     let policy = policy(&[]);
-    let scope = |words: &str| session_scope(&policy, &line(words)).map(|tokens| tokens.join(" "));
+    let scope = |words: &str| command_scope(&policy, &line(words)).map(|tokens| tokens.join(" "));
     assert_eq!(scope("git push origin main"), Some("git push origin".into()));
     assert_eq!(scope("git push -u origin topic"), Some("git push origin".into()));
     assert_eq!(scope("git push"), Some("git push".into()));
@@ -160,9 +161,11 @@ fn a_session_approval_answers_what_has_the_same_scope() {
 
     let now = jiff::Timestamp::UNIX_EPOCH;
     let mut facts = Facts::at(now);
-    facts.approvals.push(SessionApproval {
+    facts.approvals.push(Approval {
         id: "a1".into(),
         prefix: vec!["git".into(), "push".into(), "origin".into()],
+        scope: Scope::Session,
+        command: None,
         by: "ada".into(),
         expires: Some(now + jiff::SignedDuration::from_secs(60)),
     });
@@ -297,9 +300,11 @@ fn a_host_set_is_allowed_or_denied_as_its_hosts_and_the_reason_names_both() {
 fn a_session_approval_of_a_connection_is_for_its_host_and_port() {
     let policy = policy(&[(SourceKind::UserFile, "[network]\nmode = \"proxy\"\n")]);
     let mut facts = facts();
-    facts.approvals.push(SessionApproval {
+    facts.approvals.push(Approval {
         id: "s1".into(),
         prefix: connection_scope(&policy, "new.example", 443).unwrap(),
+        scope: Scope::Session,
+        command: None,
         by: "ada".into(),
         expires: None,
     });
@@ -312,4 +317,91 @@ fn a_session_approval_of_a_connection_is_for_its_host_and_port() {
     // No command has these words.
     let named = decide(&policy, &facts, &Action::Run(line("tcp://new.example:443 x")));
     assert_ne!(named.origin.kind, SourceKind::Grant);
+}
+
+#[test]
+fn an_approval_counts_as_far_as_the_policy_lets_approvals_reach() {
+    let proxy = "[network]\nmode = \"proxy\"\n";
+    for widest in Scope::ALL {
+        let limit = format!("[approvals]\nscopes = [\"{widest}\"]\n");
+        let policy = policy(&[(SourceKind::UserFile, proxy), (SourceKind::ManagedFile, &limit)]);
+        for scope in Scope::ALL.into_iter().filter(|scope| *scope != Scope::Once) {
+            let prefix = vec!["tcp://new.example:443".to_owned()];
+            let (id, by) = ("s1".to_owned(), "ada".to_owned());
+            let approval = Approval { id, prefix, scope, command: None, by, expires: None };
+            let facts = Facts { approvals: vec![approval], ..facts() };
+            let connect = Action::Connect { host: "new.example".into(), port: 443 };
+            let expected = if scope <= widest { Verdict::Allow } else { Verdict::Ask };
+            let decision = decide(&policy, &facts, &connect);
+            assert_eq!(decision.verdict, expected, "{scope} where {widest} is the widest");
+        }
+    }
+}
+
+#[test]
+fn what_a_managed_layer_asks_about_is_approved_for_a_workspace_only_where_a_managed_layer_says_so()
+{
+    let ask = "[[commands.rule]]\nprefix = [\"make\"]\ndecision = \"ask\"\n";
+    let all = "[approvals]\nscopes = [\"workspace\"]\n";
+    let verdict = |files: &[(SourceKind, &str)]| {
+        let policy = policy(files);
+        let (id, by) = ("s1".to_owned(), "ada".to_owned());
+        let (prefix, scope) = (vec!["make".to_owned()], Scope::Workspace);
+        let approval = Approval { id, prefix, scope, command: None, by, expires: None };
+        let facts = Facts { approvals: vec![approval], ..facts() };
+        decide(&policy, &facts, &Action::Run(line("make"))).verdict
+    };
+    let (user, managed) = (SourceKind::UserFile, SourceKind::ManagedFile);
+    assert_eq!(verdict(&[(user, ask)]), Verdict::Allow, "the user's own rule");
+    assert_eq!(verdict(&[(managed, ask)]), Verdict::Ask);
+    assert_eq!(verdict(&[(managed, ask), (user, all)]), Verdict::Ask);
+    assert_eq!(verdict(&[(managed, ask), (managed, all)]), Verdict::Allow);
+}
+
+#[test]
+fn an_approval_of_any_host_is_for_one_command_and_hosts_that_nothing_speaks_against() {
+    let policy = policy(&[(SourceKind::UserFile, "[network]\nmode = \"proxy\"\n")]);
+    let own = Process { pid: 7, started: 100 };
+    let verdict = |for_command: Option<Process>, known: Option<i32>| {
+        let reason = |points| Reason { points, text: "It is said.".into() };
+        let known =
+            known.map(|points| Familiarity { score: points, reasons: vec![reason(points)] });
+        let approval = Approval {
+            id: "s1".into(),
+            prefix: vec![ANY_HOST.to_owned()],
+            scope: Scope::Command,
+            command: for_command,
+            by: "ada".into(),
+            expires: None,
+        };
+        let approvals = vec![approval];
+        let facts = Facts { approvals, command: Some(own), familiarity: known, ..facts() };
+        decide(&policy, &facts, &Action::Connect { host: "new.example".into(), port: 443 }).verdict
+    };
+    assert_eq!(verdict(Some(own), Some(0)), Verdict::Allow);
+    assert_eq!(verdict(Some(own), Some(-30)), Verdict::Ask, "something speaks against it");
+    assert_eq!(verdict(Some(own), None), Verdict::Ask, "nobody has looked");
+    assert_eq!(verdict(Some(Process { pid: 8, ..own }), Some(0)), Verdict::Ask);
+    assert_eq!(verdict(None, Some(0)), Verdict::Ask);
+}
+
+#[test]
+fn an_approval_of_one_command_is_for_no_other() {
+    let policy = policy(&[(SourceKind::UserFile, "[network]\nmode = \"proxy\"\n")]);
+    let (own, reused) = (Process { pid: 7, started: 100 }, Process { pid: 7, started: 200 });
+    let approval = Approval {
+        id: "s1".into(),
+        prefix: connection_scope(&policy, "new.example", 443).unwrap(),
+        scope: Scope::Command,
+        command: Some(own),
+        by: "ada".into(),
+        expires: None,
+    };
+    let connect = Action::Connect { host: "new.example".into(), port: 443 };
+    for (command, expected) in
+        [(Some(own), Verdict::Allow), (Some(reused), Verdict::Ask), (None, Verdict::Ask)]
+    {
+        let facts = Facts { approvals: vec![approval.clone()], command, ..facts() };
+        assert_eq!(decide(&policy, &facts, &connect).verdict, expected, "{command:?}");
+    }
 }

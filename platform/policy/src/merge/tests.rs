@@ -1,8 +1,8 @@
 //! How layers combine, case by case. What holds of every combination is in `tests/properties.rs`.
 
 use crate::{
-    Access, Context, Layer, MinimumTier, NetworkMode, Os, Policy, SourceKind, Verdict, built_in,
-    decide_file, merge,
+    Access, Context, Layer, MinimumTier, NetworkMode, Os, Policy, Scope, SourceKind, Verdict,
+    built_in, decide_file, merge,
 };
 use std::path::Path;
 
@@ -84,7 +84,7 @@ fn limits_and_approvals_take_the_smaller_ceiling() {
     let both = policy(&[(Managed, managed), (User, user)]);
     assert_eq!(both.limits().memory.as_ref().unwrap().value, 2 << 30);
     assert_eq!(both.approvals().expires.value.as_secs(), 300);
-    assert!(!both.approvals().scopes.value.session);
+    assert_eq!(both.approvals().scopes.value.widest, Scope::Once);
     assert_eq!(both.minimum_tier(), MinimumTier::Full);
     let only = policy(&[(Managed, "[limits]\nmemory = \"2 GiB\"")]);
     assert_eq!(only.limits().memory.as_ref().unwrap().value, 2 << 30);

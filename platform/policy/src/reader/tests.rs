@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    Finding, FindingStatus, Layer, LayerStatus, MinimumTier, NetworkMode, SourceKind, Verdict,
+    Finding, FindingStatus, Layer, LayerStatus, MinimumTier, NetworkMode, Scope, SourceKind,
+    Verdict,
 };
 
 fn managed(text: &str) -> Layer {
@@ -65,7 +66,7 @@ fn a_finding_says_where_what_was_expected_and_what_was_found() {
         ),
         (
             "[approvals]\nscopes = []\n",
-            "/u.toml:2:10: approvals.scopes: expected [\"once\"] or [\"once\", \"session\"], found an empty array",
+            "/u.toml:2:10: approvals.scopes: expected a list of \"once\", \"command\", \"session\" or \"workspace\", found an empty array",
         ),
         (
             "[limits]\nmemory = \"8 Gigs\"\n",
@@ -147,7 +148,7 @@ fn a_broken_managed_value_falls_to_the_strictest_of_its_key() {
     assert_eq!(settings.network.mode.as_ref().unwrap().value, NetworkMode::None);
     assert!(settings.network.closed.as_ref().unwrap().value);
     assert!(settings.commands.closed.as_ref().unwrap().value);
-    assert!(!settings.approvals.scopes.as_ref().unwrap().value.session);
+    assert_eq!(settings.approvals.scopes.as_ref().unwrap().value.widest, Scope::Once);
     assert_eq!(settings.approvals.expires.as_ref().unwrap().value.as_secs(), 1);
     assert_eq!(settings.approvals.unattended.as_ref().unwrap().value, Verdict::Deny);
     assert_eq!(settings.limits.memory.as_ref().unwrap().value, 256 << 20);

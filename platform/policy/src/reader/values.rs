@@ -2,7 +2,7 @@
 
 use super::{Entry, Reader};
 use crate::document::{Node, Table, Value, toml_piece};
-use crate::{FindingStatus, Located, Os, PathText, Scopes, When};
+use crate::{FindingStatus, Located, Os, PathText, Scope, Scopes, When};
 
 impl<'t> Reader<'t> {
     pub(super) fn located<T>(&self, at: &Node<'t>, restricts_only: bool, value: T) -> Located<T> {
@@ -221,18 +221,15 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// `["once", "session"]`.
+/// `["once", "command", "session"]`.
 pub(super) fn scopes(value: &Value<'_>) -> Option<Scopes> {
     let Value::Array(items) = value else { return None };
-    let mut scopes = Scopes { session: false };
+    let mut widest = None;
     for item in items {
-        match item.value.string()? {
-            "once" => {}
-            "session" => scopes.session = true,
-            _ => return None,
-        }
+        let word = item.value.string()?;
+        widest = widest.max(Some(Scope::ALL.into_iter().find(|own| own.to_string() == word)?));
     }
-    (!items.is_empty()).then_some(scopes)
+    Some(Scopes { widest: widest? })
 }
 
 /// A size as text, or a number of bytes.

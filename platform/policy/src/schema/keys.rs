@@ -481,9 +481,10 @@ pub const KEYS: [Key; 40] = [
         "approvals.scopes",
         "Scopes of approvals",
         Shape::Ordered,
-        Type::Choices(&["once", "session"]),
-        "How far an approval may reach: [\"once\"] or [\"once\", \"session\"].",
-        r#"["once", "session"]"#,
+        Type::Choices(&["once", "command", "session", "workspace"]),
+        "How far an approval may reach: this once, until the command exits, until the session ends, \
+         or in every session of the workspace for 30 days. Each includes those before it.",
+        r#"["once", "command", "session"]"#,
     ),
     Key::new(
         "approvals.expires",

@@ -221,9 +221,7 @@ fn never_looser(before: &Policy, after: &Policy) -> Result<(), TestCaseError> {
     }
     prop_assert!(after.network().mode.value >= before.network().mode.value);
     prop_assert!(after.minimum_tier() >= before.minimum_tier());
-    prop_assert!(
-        !before.approvals().scopes.value.session <= !after.approvals().scopes.value.session
-    );
+    prop_assert!(after.approvals().scopes.value <= before.approvals().scopes.value);
     Ok(())
 }
 

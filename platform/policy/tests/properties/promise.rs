@@ -7,8 +7,8 @@
 use crate::garbage::{below, garbage, managed};
 use crate::{BUILT_IN, actions, context, merged};
 use chaperone_policy::{
-    Action, Class, Command, Decision, Facts, Layer, NetworkMode, Policy, SessionApproval,
-    SourceKind, Sourced, Verdict, decide, observed, session_scope, unattended,
+    Action, Approval, Class, Command, Decision, Facts, Layer, NetworkMode, Policy, Scope,
+    SourceKind, Sourced, Verdict, command_scope, decide, observed, unattended,
 };
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -41,7 +41,7 @@ fn passes(policy: &Policy, action: &Action, decision: &Decision) -> bool {
 }
 
 /// What holds of every action whatever stands below.
-fn holds(ceilings: &[Layer], below: &[Layer], approvals: Vec<SessionApproval>) -> TestCaseResult {
+fn holds(ceilings: &[Layer], below: &[Layer], approvals: Vec<Approval>) -> TestCaseResult {
     let alone = merged(ceilings);
     let layers = [ceilings, below, std::slice::from_ref(&*BUILT_IN)].concat();
     let all = merged(&layers);
@@ -111,8 +111,8 @@ fn values(ceilings: &[Layer], all: &Policy) -> TestCaseResult {
         prop_assert!(mode.is_none_or(|mode: NetworkMode| all.network().mode.value >= mode));
         let tier = own.sandbox.minimum_tier.as_ref().map(|own| own.value);
         prop_assert!(tier.is_none_or(|tier| all.minimum_tier() >= tier));
-        let scopes = own.approvals.scopes.as_ref().map(|own| own.value.session);
-        prop_assert!(scopes.is_none_or(|session| session || !all.approvals().scopes.value.session));
+        let scopes = own.approvals.scopes.as_ref().map(|own| own.value);
+        prop_assert!(scopes.is_none_or(|scopes| all.approvals().scopes.value <= scopes));
         let expires = own.approvals.expires.as_ref().map(|own| own.value);
         prop_assert!(expires.is_none_or(|expires| all.approvals().expires.value <= expires));
         for (limit, is) in [
@@ -131,7 +131,7 @@ fn approvals() -> impl Strategy<Value = Vec<(Index, bool)>> {
     vec((any::<Index>(), any::<bool>()), 0..5)
 }
 
-fn given(chosen: &[(Index, bool)], layers: &[Layer]) -> Vec<SessionApproval> {
+fn given(chosen: &[(Index, bool)], layers: &[Layer]) -> Vec<Approval> {
     let policy = merged(layers);
     let commands: Vec<Command> = actions()
         .into_iter()
@@ -142,10 +142,12 @@ fn given(chosen: &[(Index, bool)], layers: &[Layer]) -> Vec<SessionApproval> {
         .collect();
     let approval = |(index, honest): &(Index, bool)| {
         let command = &commands[index.index(commands.len())];
-        let scope = session_scope(&policy, command).filter(|_| *honest);
-        SessionApproval {
+        let scope = command_scope(&policy, command).filter(|_| *honest);
+        Approval {
             id: "7".to_owned(),
             prefix: scope.unwrap_or_else(|| command.argv.clone()),
+            scope: Scope::ALL[index.index(Scope::ALL.len())],
+            command: None,
             by: "ada".to_owned(),
             expires: None,
         }

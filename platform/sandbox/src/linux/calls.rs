@@ -192,7 +192,7 @@ fn descriptor(tid: i32, number: i32) -> Result<Arc<OwnedFd>> {
 /// The controlling terminal of a process, by its name.
 fn terminal(tid: i32) -> Result<PathBuf> {
     // proc_pid_stat(5): the seventh field is the device number of the terminal.
-    let device: u32 = super::proc::stat_field(tid, 4).ok_or(Errno(libc::ENXIO))? as u32;
+    let device: u32 = super::proc::stat_field::<i32>(tid, 4).ok_or(Errno(libc::ENXIO))? as u32;
     let (major, minor) = (libc::major(device.into()), libc::minor(device.into()));
     /// The devices of devpts (Documentation/admin-guide/devices.txt).
     const SLAVES: std::ops::RangeInclusive<u32> = 136..=143;

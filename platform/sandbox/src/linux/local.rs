@@ -4,6 +4,7 @@
 use super::proc;
 use super::sys::{self, Errno, Result};
 use crate::enforce::Holder;
+use chaperone_policy::Process;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -201,8 +202,9 @@ pub(super) fn asker(pid: i32) -> Holder {
     let lines: Vec<Vec<String>> = line.iter().map(|(pid, _)| words(*pid)).collect();
     let again = lines.windows(2).take_while(|pair| is_started_again(&pair[0], &pair[1])).count();
     // The agent's own is no command of its.
-    let (command, _) = line.get(again + 1).unwrap_or(&line[line.len() - 1]);
-    let mut command = words(*command);
+    let (own, _) = line.get(again + 1).unwrap_or(&line[line.len() - 1]);
+    let process = proc::started(*own).map(|started| Process { pid: *own, started });
+    let mut command = words(*own);
     if command.is_empty() {
         command.push(proc::argv0(pid));
     }
@@ -210,7 +212,7 @@ pub(super) fn asker(pid: i32) -> Holder {
     let is_install_script = variable(pid, "npm_lifecycle_event").is_some_and(|event| {
         ["preinstall", "install", "postinstall", "prepare"].contains(&event.as_str())
     });
-    Holder { chain, command, is_install_script }
+    Holder { chain, command, process, is_install_script }
 }
 
 /// Whether a program starts another with all of its own arguments, as what wraps it does.
@@ -286,13 +288,15 @@ mod tests {
                 .unwrap();
             let (stream, end) = listener.accept().unwrap();
             let own = i32::try_from(std::process::id()).unwrap();
+            let pid = i32::try_from(child.id()).unwrap();
             let expected = Holder {
                 chain: vec!["bash".into()],
                 command: ["bash", "-c", &script].map(String::from).to_vec(),
+                process: proc::started(pid).map(|started| Process { pid, started }),
                 is_install_script,
             };
             assert_eq!(holder(own, end), Some(expected));
-            assert_eq!(holder(i32::try_from(child.id()).unwrap(), end), None, "not below itself");
+            assert_eq!(holder(pid, end), None, "not below itself");
             drop(stream);
             child.wait().unwrap();
             assert_eq!(holder(own, end), None, "it has gone");

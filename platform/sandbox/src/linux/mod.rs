@@ -37,7 +37,7 @@ pub use ahead::{Ahead, ahead};
 pub use control::Control;
 pub use probe::{assume, probe};
 pub(crate) use proc::ancestors;
-pub use proc::argv0;
+pub use proc::{argv0, started};
 pub use refusals::Refusals;
 pub(crate) use tree::walk;
 

@@ -2,15 +2,21 @@
 
 use crate::enforce::{Ancestor, LeftOver};
 use std::fs;
+use std::str::FromStr;
 
 /// The parent of a process.
 pub(super) fn parent(pid: i32) -> Option<i32> {
     stat_field(pid, 1)
 }
 
+/// When a process started, in clock ticks since the machine did.
+pub fn started(pid: i32) -> Option<u64> {
+    stat_field(pid, 19)
+}
+
 /// One of the fields of `/proc/PID/stat` after the name, counted from its state (0); the name may
 /// hold spaces and brackets, so the last closing bracket ends it (proc_pid_stat(5)).
-pub(super) fn stat_field(pid: i32, index: usize) -> Option<i32> {
+pub(super) fn stat_field<T: FromStr>(pid: i32, index: usize) -> Option<T> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(index)?.parse().ok()
 }

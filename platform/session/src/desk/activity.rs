@@ -111,10 +111,15 @@ impl Desk {
     }
 
     /// How often an approval has answered, and when it last did.
-    pub(super) fn uses(&self, session: &str, approval: &str) -> (u32, Option<Timestamp>) {
+    pub(super) fn uses(
+        &self,
+        session: Option<&str>,
+        since: Timestamp,
+        approval: &str,
+    ) -> (u32, Option<Timestamp>) {
         let filter = Filter {
-            session: Some(session.to_owned()),
-            kind: Some(audit::EventKind::Command),
+            session: session.map(str::to_owned),
+            since: Some(since),
             decision: Some(Verdict::Allow),
             limit: FAR,
             ..Filter::default()

@@ -1,8 +1,8 @@
 //! From a request as it goes over the wire to a card as a person sees it. Pure.
 
 use super::{
-    AnswerOutcome, AnswerVerdict, AnsweredRequest, Enforced, Exact, Fact, FactAnswer, Facts,
-    LateVerdict, Outcome, RequestCard, Scope,
+    AnswerOutcome, AnswerVerdict, AnsweredRequest, AskedHost, Enforced, Exact, Fact, FactAnswer,
+    Facts, LateVerdict, Outcome, RequestCard,
 };
 use chaperone_approvals as wire;
 use chaperone_policy::{Action, Origin, SourceKind};
@@ -38,6 +38,8 @@ pub(super) fn card(request: &wire::Request, scope_limit: Option<Origin>) -> Requ
         enforced,
         scopes,
         session_scope,
+        hosts,
+        asker,
         count,
         waiting,
         state: _,
@@ -66,8 +68,10 @@ pub(super) fn card(request: &wire::Request, scope_limit: Option<Origin>) -> Requ
             wire::Enforced::Kernel => Enforced::Kernel,
             wire::Enforced::Cooperative => Enforced::Cooperative,
         },
-        scopes: scopes.into_iter().map(scope).collect(),
+        scopes,
         session_scope,
+        hosts: hosts.into_iter().map(asked).collect(),
+        asker,
         scope_limit,
         count,
         asked_at: time,
@@ -90,7 +94,7 @@ pub(super) fn settled(request: &wire::Request, user: &str) -> Option<AnsweredReq
     Some(AnsweredRequest {
         request: card(request, None),
         outcome,
-        scope: answer.filter(|_| outcome == Outcome::Allowed).map(|answer| scope(answer.scope)),
+        scope: answer.filter(|_| outcome == Outcome::Allowed).map(|answer| answer.scope),
         by: answer.map_or_else(|| "nobody".to_owned(), |answer| by(&answer.by, user)),
         note: answer.and_then(|answer| answer.note.clone()),
         at: answer.map_or(request.time, |answer| answer.at),
@@ -155,11 +159,13 @@ fn fact(fact: wire::Fact) -> Fact {
     Fact { answer, text: quoted(&fact.text) }
 }
 
-fn scope(scope: wire::Scope) -> Scope {
-    match scope {
-        wire::Scope::Once => Scope::Once,
-        wire::Scope::Session => Scope::Session,
-    }
+fn asked(host: wire::AskedHost) -> AskedHost {
+    let wire::AskedHost { name, known, chosen, verdict } = host;
+    let verdict = verdict.map(|verdict| match verdict {
+        wire::AnswerVerdict::Allow => AnswerVerdict::Allow,
+        wire::AnswerVerdict::Deny => AnswerVerdict::Deny,
+    });
+    AskedHost { name, known: quoted(&known), chosen, verdict }
 }
 
 /// Prose as the window sets it: what stands between backticks for a terminal, in quotes.

@@ -4,6 +4,7 @@
 //! `ui/src/lib/bindings.ts` is generated from these. An absent value is `null`, never a missing
 //! field, and every number stays below 2^53.
 
+pub use chaperone_policy::Scope;
 use chaperone_policy::{Decision, Finding, KeyWords, Origin, Show, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -288,17 +289,6 @@ pub enum Exact {
     },
 }
 
-/// How far an answer reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// This one action.
-    Once,
-    /// Ones like it until the session ends.
-    Session,
-}
-
 /// A word and the sentence behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
@@ -371,8 +361,14 @@ pub struct RequestCard {
     pub enforced: Enforced,
     /// The scopes that an answer may have here.
     pub scopes: Vec<Scope>,
-    /// The beginning of commands that an allow for the session would cover.
+    /// What an allow would cover that reaches further than this once; `None` where it differs from host
+    /// to host.
     pub session_scope: Option<Vec<String>>,
+    /// The hosts that connections are for; empty for everything else. An answer names those that it is
+    /// for.
+    pub hosts: Vec<AskedHost>,
+    /// The command that asks, where an answer may be for it alone.
+    pub asker: Option<String>,
     /// Who took a scope away, where one is missing.
     pub scope_limit: Option<Origin>,
     /// Equal requests that this card stands for, itself included.
@@ -385,6 +381,20 @@ pub struct RequestCard {
     pub at_expiry: AnswerVerdict,
     /// `false`: the agent has moved on.
     pub waiting: bool,
+}
+
+/// One of the hosts that a request is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct AskedHost {
+    /// `host:port`; also its name in an answer.
+    pub name: String,
+    /// What is known of it, in sentences.
+    pub known: String,
+    /// Whether it is found chosen among several.
+    pub chosen: bool,
+    /// What was said of it; `None` while it waits.
+    pub verdict: Option<AnswerVerdict>,
 }
 
 /// What holds an answer up.
@@ -454,6 +464,12 @@ pub struct Answer {
     pub verdict: AnswerVerdict,
     /// How far it reaches.
     pub scope: Scope,
+    /// Of a request about hosts: those that it is for.
+    pub hosts: Vec<String>,
+    /// Those that are denied beside those that are allowed.
+    pub denied: Vec<String>,
+    /// Further hosts may be reached until the command exits, as long as nothing speaks against them.
+    pub further: bool,
     /// The agent reads it; only with a deny.
     pub note: Option<String>,
 }
@@ -716,8 +732,14 @@ pub struct Grant {
     pub id: String,
     /// Plain words.
     pub sentence: String,
-    /// The beginning of commands that it covers.
+    /// What it covers.
     pub prefix: Vec<String>,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// The command with which it ends.
+    pub command: Option<String>,
+    /// Where it holds.
+    pub workspace: String,
     /// Who gave it.
     pub by: String,
     /// When.
@@ -726,9 +748,9 @@ pub struct Grant {
     pub uses: u32,
     /// When it last did.
     pub last_used: Option<Timestamp>,
-    /// `None`: when its session ends.
+    /// `None`: when its command exits, or its session ends.
     pub expires: Option<Timestamp>,
-    /// The session's id.
+    /// The id of the session in which it was given.
     pub session: String,
 }
 

@@ -5,11 +5,12 @@ use super::{
     Answer, AnswerOutcome, AnswerVerdict, Change, Desk, Failure, Grant, RequestGroup, Requests,
     Scope, cards,
 };
+use crate::grants::Grants;
 use crate::load::{Question, load};
 use chaperone_approvals::{
     self as wire, AnswerMsg, Inbox, KeptApproval, Listing, Role, SessionInfo, SessionRequests,
 };
-use chaperone_policy::Origin;
+use chaperone_policy::{ANY_HOST, Origin};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 use std::time::Duration;
@@ -61,10 +62,10 @@ impl Desk {
                 AnswerVerdict::Allow => wire::AnswerVerdict::Allow,
                 AnswerVerdict::Deny => wire::AnswerVerdict::Deny,
             },
-            scope: match answer.scope {
-                Scope::Once => wire::Scope::Once,
-                Scope::Session => wire::Scope::Session,
-            },
+            scope: answer.scope,
+            hosts: answer.hosts.clone(),
+            denied: answer.denied.clone(),
+            further: answer.further,
             note: answer.note.clone(),
             by: String::new(), // The session says who, from the peer.
         };
@@ -82,6 +83,23 @@ impl Desk {
             .iter()
             .flat_map(|known| known.approvals.iter().map(|kept| self.grant(&known.info, kept)))
             .collect();
+        grants.extend(Grants::new(&self.paths).list(Timestamp::now()).into_iter().map(|kept| {
+            let (uses, last_used) = self.uses(None, kept.given, &kept.id);
+            Grant {
+                sentence: granted(&kept.prefix),
+                prefix: kept.prefix,
+                scope: Scope::Workspace,
+                command: None,
+                workspace: kept.workspace.to_string_lossy().into_owned(),
+                by: cards::by(&kept.by, &self.user),
+                given: kept.given,
+                uses,
+                last_used,
+                expires: Some(kept.expires),
+                session: kept.session,
+                id: kept.id,
+            }
+        }));
         grants.sort_by_key(|grant| std::cmp::Reverse(grant.given));
         Ok(grants)
     }
@@ -95,6 +113,12 @@ impl Desk {
         let Some(found) = grants.iter().find(|one| one.id == grant) else {
             return Err(Failure::plain("This approval does not hold any more."));
         };
+        if found.scope == Scope::Workspace {
+            return match Grants::new(&self.paths).revoke(grant) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Failure::plain(format!("It could not be taken back: {error}."))),
+            };
+        }
         match self.with_inbox(|inbox| inbox.revoke(&found.session, grant))? {
             wire::AnswerOutcome::Accepted => Ok(()),
             refused => Err(Failure::plain(refused.to_string())),
@@ -168,7 +192,7 @@ impl Desk {
 
     /// Who took the scope of the session away, where a card does not offer it.
     fn scope_limit(&self, request: &wire::Request) -> Option<Origin> {
-        if request.scopes.contains(&wire::Scope::Session) {
+        if request.scopes.contains(&Scope::Session) {
             return None;
         }
         let question =
@@ -178,12 +202,14 @@ impl Desk {
     }
 
     fn grant(&self, info: &SessionInfo, kept: &KeptApproval) -> Grant {
-        let words = wire::shell_words(&kept.prefix);
-        let (uses, last_used) = self.uses(&info.id, &kept.id);
+        let (uses, last_used) = self.uses(Some(&info.id), kept.given, &kept.id);
         Grant {
             id: kept.id.clone(),
-            sentence: format!("Run {words} … without asking"),
+            sentence: granted(&kept.prefix),
             prefix: kept.prefix.clone(),
+            scope: kept.scope,
+            command: kept.command.as_ref().map(|command| command.line.clone()),
+            workspace: info.workspace.clone(),
             by: cards::by(&kept.by, &self.user),
             given: kept.given,
             uses,
@@ -191,6 +217,20 @@ impl Desk {
             expires: kept.expires,
             session: info.id.clone(),
         }
+    }
+}
+
+/// What an approval covers, in words.
+fn granted(prefix: &[String]) -> String {
+    match prefix {
+        [any] if any == ANY_HOST => "Connect to hosts that nothing speaks against".to_owned(),
+        [host] if let Some(host) = host.strip_prefix("tcp://") => {
+            format!("Connect to {host} without asking")
+        }
+        [method, host] if let Some(host) = host.strip_prefix("http://") => {
+            format!("Send {host} {method} requests without asking")
+        }
+        words => format!("Run {} … without asking", wire::shell_words(words)),
     }
 }
 

@@ -95,7 +95,7 @@ impl Place {
             revision: None,
             began: began.map(Box::new),
         };
-        let scopes = [wire::Scope::Once, wire::Scope::Session];
+        let scopes = [Scope::Once, Scope::Session];
         Approvals::start(info, &self.desk.paths.runtime, &scopes, Duration::from_secs(600)).unwrap()
     }
 }
@@ -134,6 +134,9 @@ fn ask() -> NewRequest {
         reported: None,
         decision: decision(Verdict::Ask),
         enforced: wire::Enforced::Kernel,
+        widest: Scope::Workspace,
+        host: None,
+        command: None,
         session_scope: Some(vec!["git".into(), "push".into(), "origin".into()]),
     }
 }
@@ -144,6 +147,9 @@ fn answer(request: &RequestCard, verdict: AnswerVerdict, scope: Scope) -> Answer
         request: request.id.clone(),
         verdict,
         scope,
+        hosts: Vec::new(),
+        denied: Vec::new(),
+        further: false,
         note: None,
     }
 }

@@ -6,8 +6,8 @@ use super::{Change, Left, Proposal};
 use crate::load::{Loaded, Question, load};
 use crate::paths::Paths;
 use chaperone_policy::{
-    Access, Action, Class, Command, Decision, Facts, Policy, Verdict, decide, decide_file,
-    session_scope,
+    Access, Action, Class, Command, Decision, Facts, Policy, Verdict, command_scope, decide,
+    decide_file,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,7 +213,7 @@ impl Found<'_> {
             };
             // What an approval for a session would cover; else this very line; else what the rule
             // is about, since options may stand between its words.
-            let scope = session_scope(&self.loaded.policy, command);
+            let scope = command_scope(&self.loaded.policy, command);
             let prefix = scope
                 .and_then(|scope| [scope, line(command), ruled(decision)].into_iter().find(fits));
             let Some(prefix) = prefix else {

@@ -34,15 +34,15 @@ impl Announcer {
         !matches!(self, Self::Silent)
     }
 
-    /// A request has been asked.
-    pub(crate) fn asked(&self, approvals: &Approvals, what: &str) {
+    /// A request has been asked, or one that is open has got another host.
+    pub(crate) fn asked(&self, approvals: &Approvals, what: &str, is_new: bool) {
         match self {
             Self::Silent => {}
             Self::Prompting(wake) => {
                 // The thread lives as long as the session: see `serve`.
                 let _ = wake.lock().unwrap_or_else(PoisonError::into_inner).send(());
             }
-            Self::Beside(_) if approvals.attended() => {}
+            Self::Beside(_) if approvals.attended() || !is_new => {}
             Self::Beside(terminal) if terminal.reads_lines() => say(&format!(
                 "`{what}` waits for your answer: run `chaperone approvals` in another terminal, or \
                  open the window."

@@ -1,28 +1,31 @@
 //! Asks, and makes the answers come true: recorded first, then given to the program that waits.
 
 use super::announce::Announcer;
+use super::exit::wait_for_exit;
 use super::live::Live;
 use super::refusals::Refusals;
 use super::words;
+use crate::grants::{Grants, KeptGrant};
 use crate::known::Known;
 use crate::shell::programs;
 use chaperone_approvals::terminal::time;
 use chaperone_approvals::{
-    AnswerMsg, AnswerVerdict, Approvals, Enforced, Fact, FactAnswer, Facts, NewRequest, Outcome,
-    Scope, SessionInfo, Ticket, shell_words,
+    AnswerMsg, AnswerVerdict, Approvals, AskingCommand, Enforced, Fact, FactAnswer, Facts,
+    KeptApproval, NewHost, NewRequest, Outcome, Scope, SessionInfo, Ticket, shell_words,
 };
-use chaperone_audit::{NewEvent, Segment};
+use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Asker, Command, CommandFact, Decision, Facts as Moment, HttpRequest, Policy,
-    Scope as PolicyScope, SessionApproval, Verdict, connection_scope, decide, decide_http, facts,
-    http_scope, observed, sentence, session_scope,
+    Action, Approval, Asker, Command, CommandFact, Decision, Facts as Moment, Familiarity,
+    HttpRequest, Policy, Process, Verdict, command_scope, connection_scope, decide, decide_http,
+    facts, http_scope, observed, sentence, widest_scope,
 };
 use chaperone_sandbox::{ActionId, Answer, Control, Holder, ObservedExec};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// After the last window has gone, how long a request still waits for another one to open, where
@@ -55,11 +58,7 @@ pub(crate) fn open(
 
 /// How far an answer may reach.
 fn scopes(policy: &Policy) -> Vec<Scope> {
-    let scopes = policy.approvals().scopes.value.list().into_iter().map(|scope| match scope {
-        PolicyScope::Once => Scope::Once,
-        PolicyScope::Session => Scope::Session,
-    });
-    scopes.collect()
+    policy.approvals().scopes.value.list()
 }
 
 /// How long a request waits: no longer than the policy says, and than the agent does (in seconds).
@@ -97,6 +96,10 @@ pub(crate) struct Ground {
     pub(crate) patience: Option<u64>,
     /// How well hosts are known.
     pub(crate) known: Known,
+    /// What was allowed in workspaces before.
+    pub(crate) grants: Grants,
+    /// The session's own.
+    pub(crate) workspace: PathBuf,
 }
 
 /// Who waits for an answer.
@@ -164,6 +167,12 @@ pub(crate) struct Asking {
     patience: Option<u64>,
     /// How well hosts are known.
     known: Known,
+    grants: Grants,
+    workspace: PathBuf,
+    /// The commands whose approvals end with them.
+    watched: Mutex<HashSet<Process>>,
+    /// The requests that the terminal was told of, and those of which it was told the answer.
+    told: Mutex<HashSet<(String, bool)>>,
     opened: Instant,
     waiting: Mutex<HashMap<Waiter, Waiting>>,
     /// What was allowed in this session so far, by what an answer for the session would cover.
@@ -179,8 +188,18 @@ impl Asking {
         policy: &Policy,
         ground: Ground,
     ) -> Arc<Self> {
-        let Ground { live, segment, control, announcer, environment, unattended, patience, known } =
-            ground;
+        let Ground {
+            live,
+            segment,
+            control,
+            announcer,
+            environment,
+            unattended,
+            patience,
+            known,
+            grants,
+            workspace,
+        } = ground;
         let asking = Arc::new(Self {
             approvals,
             live,
@@ -193,6 +212,10 @@ impl Asking {
             for_nobody: Mutex::new(for_nobody(policy)),
             patience,
             known,
+            grants,
+            workspace,
+            watched: Mutex::default(),
+            told: Mutex::default(),
             opened: Instant::now(),
             waiting: Mutex::default(),
             allowed: Mutex::default(),
@@ -226,15 +249,22 @@ impl Asking {
             let denies = decision.verdict == Verdict::Deny
                 && observed(policy, now, action, &decision).is_none();
             *overruled = denies.then_some(decision);
-            denied.extend(overruled.as_ref().map(|decision| (*ticket, decision.reason.clone())));
+            denied.extend(
+                overruled
+                    .as_ref()
+                    .map(|decision| (*ticket, host_name(action), decision.reason.clone())),
+            );
         }
-        for (ticket, reason) in denied {
+        for (ticket, host, reason) in denied {
             // One answer is for all that wait for the same.
             let Some(request) = self.approvals.request_of(ticket) else { continue };
             self.approvals.answer(&AnswerMsg {
                 request,
                 verdict: AnswerVerdict::Deny,
                 scope: Scope::Once,
+                hosts: Vec::new(),
+                denied: host.into_iter().collect(),
+                further: false,
                 note: Some(format!("{} {reason}", words::CHANGED)),
                 by: THE_POLICY.into(),
             });
@@ -260,8 +290,8 @@ impl Asking {
     /// Answers what waits as the policy says for unattended sessions, if nobody is there by then.
     fn unless_somebody_comes(self: &Arc<Self>, wait: Duration) {
         let weak = Arc::downgrade(self);
-        let left = std::thread::Builder::new().name("unattended".into()).spawn(move || {
-            std::thread::sleep(wait);
+        let left = thread::Builder::new().name("unattended".into()).spawn(move || {
+            thread::sleep(wait);
             if let Some(asking) = weak.upgrade()
                 && !asking.somebody_is_there()
             {
@@ -272,32 +302,27 @@ impl Asking {
         drop(left);
     }
 
-    /// The answers that hold for the whole session.
-    pub(crate) fn approvals(&self) -> Vec<SessionApproval> {
-        self.approvals
-            .approvals()
-            .into_iter()
-            .map(|kept| SessionApproval {
-                id: kept.id,
-                prefix: kept.prefix,
-                by: kept.by,
-                expires: None,
-            })
-            .collect()
+    /// What is known when something is decided: the answers that hold in this session and in its
+    /// workspace, and which command asks.
+    fn moment(&self, now: Timestamp, holder: Option<&Holder>) -> Moment {
+        let mut approvals: Vec<Approval> =
+            self.approvals.approvals().iter().map(Approval::from).collect();
+        approvals.extend(self.grants.of(&self.workspace, now));
+        Moment { approvals, command: holder.and_then(|holder| holder.process), ..Moment::at(now) }
     }
 
-    /// What is decided by the policy, by the answers that hold for the whole session, and by how well
-    /// a host is known.
+    /// What is decided by the policy, by the answers that hold, and by how well a host is known, which
+    /// is told beside it.
     pub(crate) fn decide(
         &self,
         policy: &Policy,
         now: Timestamp,
         action: &Action,
-        asker: Option<Asker>,
-    ) -> Decision {
-        let decision = self.decide_at_once(policy, now, action);
-        let facts = Moment { approvals: self.approvals(), ..Moment::at(now) };
-        self.known.decide(policy, facts, action, asker, decision)
+        holder: Option<&Holder>,
+    ) -> (Decision, Option<Familiarity>) {
+        let facts = self.moment(now, holder);
+        let decision = decide(policy, &facts, action);
+        self.known.decide(policy, facts, action, holder.map(asker), decision)
     }
 
     /// The same without looking at how well a host is known.
@@ -307,13 +332,11 @@ impl Asking {
         now: Timestamp,
         action: &Action,
     ) -> Decision {
-        let mut facts = Moment::at(now);
-        let decision = decide(policy, &facts, action);
+        let decision = decide(policy, &Moment::at(now), action);
         if decision.verdict != Verdict::Ask {
             return decision;
         }
-        facts.approvals = self.approvals();
-        decide(policy, &facts, action)
+        decide(policy, &self.moment(now, None), action)
     }
 
     /// The same of a request inside a connection that may be made.
@@ -322,8 +345,13 @@ impl Asking {
         policy: &Policy,
         now: Timestamp,
         request: &HttpRequest,
+        holder: Option<&Holder>,
     ) -> Decision {
-        decide_http(policy, &Moment { approvals: self.approvals(), ..Moment::at(now) }, request)
+        let decision = decide_http(policy, &Moment::at(now), request);
+        if decision.verdict != Verdict::Ask {
+            return decision;
+        }
+        decide_http(policy, &self.moment(now, holder), request)
     }
 
     /// Who in the session holds this end of a connection, where that can be told.
@@ -348,7 +376,7 @@ impl Asking {
         policy: &Arc<Policy>,
     ) -> Result<(), Answer> {
         let action = Action::Run(exec.command.clone());
-        let covered = session_scope(policy, &exec.command);
+        let covered = command_scope(policy, &exec.command);
         let new = NewRequest {
             action: Action::Run(self.as_shown(&exec.command)),
             sentence: sentence(&exec.command),
@@ -358,7 +386,10 @@ impl Asking {
             reported: None,
             decision: decision.clone(),
             enforced: Enforced::Kernel,
+            widest: widest_scope(policy, &decision.origin),
             session_scope: covered.clone(),
+            host: None,
+            command: None,
         };
         let (command, asked) = (exec.command.clone(), decision.clone());
         let wish = Wish {
@@ -394,7 +425,7 @@ impl Asking {
     pub(crate) fn ask_outward(
         self: &Arc<Self>,
         number: u64,
-        (action, holder): (Action, Option<Holder>),
+        Outward { action, holder, familiarity }: Outward,
         decision: &Decision,
         policy: &Arc<Policy>,
         answer: impl FnOnce(Result<(), String>) + Send + 'static,
@@ -431,7 +462,16 @@ impl Asking {
             reported: None,
             decision: decision.clone(),
             enforced: Enforced::Kernel,
+            widest: widest_scope(policy, &decision.origin),
             session_scope: covered,
+            host: host_name(&action).map(|name| NewHost {
+                name,
+                known: familiarity.as_ref().map(Familiarity::words).unwrap_or_default(),
+                chosen: !familiarity.is_some_and(|known| known.is_doubtful()),
+            }),
+            command: holder.as_ref().and_then(|Holder { command, process, .. }| {
+                Some(AskingCommand { process: (*process)?, line: shell_words(command) })
+            }),
         };
         let what = words::outward(&action);
         let (asked, waiter) = (decision.clone(), Waiter::Connection(number));
@@ -483,6 +523,9 @@ impl Asking {
         let ticket = self.approvals.ask(new, move |outcome| {
             let overruled = this.waiting().remove(&waiter).and_then(|waited| waited.overruled);
             let recorded = this.record(&name, &about, &outcome, overruled.as_ref());
+            if recorded.is_ok() && overruled.is_none() {
+                this.keep(&outcome);
+            }
             let settled = match (recorded, &overruled) {
                 (Err(message), _) => Settled::Unrecorded(message),
                 (Ok(()), Some(decision)) => Settled::Overruled(decision),
@@ -490,7 +533,11 @@ impl Asking {
                 (Ok(()), None) => Settled::Denied(&outcome),
             };
             settle(&this, settled);
-            this.announcer.settled(&outcome);
+            if let Some(request) = &outcome.request
+                && this.is_news(request, true)
+            {
+                this.announcer.settled(&outcome);
+            }
         });
         waiting.insert(waiter, Waiting { ticket, action, overruled: None });
         drop(waiting);
@@ -502,8 +549,65 @@ impl Asking {
         if !self.somebody_is_there() {
             self.unless_somebody_comes(ARRIVAL.saturating_sub(self.opened.elapsed()));
         }
-        self.announcer.asked(&self.approvals, &shown);
+        // One more host of a request that is open already is shown where that is shown.
+        let is_new =
+            self.approvals.request_of(ticket).is_some_and(|request| self.is_news(&request, false));
+        self.announcer.asked(&self.approvals, &shown, is_new);
         Ok(())
+    }
+
+    /// Whether the terminal has not been told of this yet.
+    fn is_news(&self, request: &str, answered: bool) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert((request.to_owned(), answered))
+    }
+
+    /// Keeps an approval that holds for longer than its request, as far as the queue does not.
+    fn keep(self: &Arc<Self>, outcome: &Outcome) {
+        let Some(Approval { id, prefix, scope, command, by, expires }) = &outcome.approval else {
+            return;
+        };
+        match (scope, command, expires) {
+            (Scope::Workspace, _, Some(expires)) => {
+                let kept = self.grants.keep(&KeptGrant {
+                    id: id.clone(),
+                    workspace: self.workspace.clone(),
+                    prefix: prefix.clone(),
+                    by: by.clone(),
+                    session: self.session.clone(),
+                    given: Timestamp::now(),
+                    expires: *expires,
+                });
+                if let Err(error) = kept {
+                    // It counts this once, and is asked again.
+                    let text =
+                        format!("The approval for the workspace could not be kept: {error}.");
+                    let _ = self.segment.append(NewEvent::new(EventKind::Finding).reason(text));
+                }
+            }
+            (Scope::Command, Some(process), _) => self.until_exit(*process),
+            _ => {}
+        }
+    }
+
+    /// Takes the approvals of a command back when it has exited.
+    fn until_exit(self: &Arc<Self>, process: Process) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !watched.insert(process) {
+            return;
+        }
+        let weak = Arc::downgrade(self);
+        // Without a thread they end with the session; no other process is taken for this one.
+        let _ = thread::Builder::new().name("command".into()).spawn(move || {
+            wait_for_exit(process);
+            let Some(asking) = weak.upgrade() else { return };
+            let ended = |kept: &KeptApproval| {
+                kept.command.as_ref().is_some_and(|command| command.process == process)
+            };
+            for kept in asking.approvals.approvals().into_iter().filter(ended) {
+                asking.approvals.revoke(&kept.id);
+            }
+        });
     }
 
     /// Without the variables that the whole session has: they tell nothing about this command.
@@ -578,10 +682,14 @@ impl Asking {
             Verdict::Ask | Verdict::Deny => AnswerVerdict::Deny,
         };
         for request in self.approvals.requests().into_iter().filter(|request| request.waiting) {
+            let waits = request.hosts.into_iter().filter(|host| host.verdict.is_none());
             self.approvals.answer(&AnswerMsg {
                 request: request.id,
                 verdict,
                 scope: Scope::Once,
+                hosts: waits.map(|host| host.name).collect(),
+                denied: Vec::new(),
+                further: false,
                 note: Some("Nobody is there to answer.".into()),
                 by: "the policy for unattended sessions".into(),
             });
@@ -627,6 +735,29 @@ impl Asking {
     fn allowed(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<String>, u32>> {
         self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What leaves the session, as it is asked about.
+pub(crate) struct Outward {
+    pub(crate) action: Action,
+    pub(crate) holder: Option<Holder>,
+    /// How well its host is known, where somebody has looked.
+    pub(crate) familiarity: Option<Familiarity>,
+}
+
+/// How a request names the host of a connection.
+fn host_name(action: &Action) -> Option<String> {
+    match action {
+        Action::Connect { host, port } if host.contains(':') => Some(format!("[{host}]:{port}")),
+        Action::Connect { host, port } => Some(format!("{host}:{port}")),
+        Action::Http(_) | Action::Run(_) | Action::Read { .. } | Action::Write { .. } => None,
+    }
+}
+
+/// Who asks, as familiarity takes it.
+fn asker(holder: &Holder) -> Asker {
+    let Holder { chain: _, command, process: _, is_install_script } = holder;
+    Asker { command: shell_words(command), is_install_script: *is_install_script }
 }
 
 fn fact(known: CommandFact) -> Fact {

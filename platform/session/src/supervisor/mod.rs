@@ -7,6 +7,7 @@ mod announce;
 mod asking;
 mod briefing;
 mod bundle;
+mod exit;
 mod judge;
 mod learning;
 mod live;
@@ -24,6 +25,7 @@ mod words;
 
 use crate::agents::{self, Briefed};
 use crate::git::branch;
+use crate::grants::Grants;
 use crate::id::new_session_id;
 use crate::inside::GIT_SSH;
 use crate::known::Known;
@@ -622,6 +624,8 @@ fn supervise(
             unattended: options.unattended,
             patience: patience(loaded),
             known: Known::new(&paths.history(), Some(id)),
+            grants: Grants::new(paths),
+            workspace: loaded.workspace.clone(),
         },
     );
     if let Some((tty, wake)) = prompt {

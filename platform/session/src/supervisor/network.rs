@@ -4,20 +4,19 @@
 mod budgets;
 mod carried;
 
-use super::asking::{Asking, Waiter};
+use super::asking::{Asking, Outward, Waiter};
 use super::live::Live;
 use super::vault::Vault;
 use super::{StartError, own, words};
 use budgets::Ledger;
-use chaperone_approvals::shell_words;
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
     Answer, Asked, BadTarget, Binding, Budget, Connections, Entrance, Host, Inside, Judge, Opener,
     Question, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
 };
 use chaperone_policy::{
-    Action, Asker, Decision, HttpRequest, Origin, Policy, Verdict, decide_address, observed,
-    pinned, route, sees_requests, unattended, wants_familiarity,
+    Action, Decision, Familiarity, HttpRequest, Origin, Policy, SourceKind, Verdict,
+    decide_address, observed, pinned, route, sees_requests, unattended, wants_familiarity,
 };
 use chaperone_sandbox::{Carried, Holder, Names, Outside, Session};
 use jiff::Timestamp;
@@ -306,7 +305,7 @@ impl Gate {
         unseen: bool,
     ) -> bool {
         let (action, now) = (connecting(target), Timestamp::now());
-        let mut decision = self.asking.decide(policy, now, &action, None);
+        let (mut decision, _) = self.asking.decide(policy, now, &action, None);
         if decision.verdict == Verdict::Ask && lock(&self.allowed).contains(target) {
             decision.verdict = Verdict::Allow;
         }
@@ -350,7 +349,7 @@ impl Gate {
         let now = Timestamp::now();
         let decision = match &action {
             // The connection is judged by itself.
-            Action::Http(request) => self.asking.decide_http(policy, now, request),
+            Action::Http(request) => self.asking.decide_http(policy, now, request, None),
             _ => self.asking.decide_at_once(policy, now, &action),
         };
         if !wants_familiarity(&decision) && !self.asks(policy, &action, &decision) {
@@ -374,12 +373,19 @@ impl Gate {
         // before it is asked, other connections wait.
         let looked = thread::Builder::new().name("request".into()).spawn(move || {
             let holder = client.and_then(|client| gate.asking.holder(client));
-            let decision = if wants_familiarity(&decision) {
-                gate.asking.decide(&policy, now, &action, holder.as_ref().map(asker))
-            } else {
-                decision
+            // What is known of the host, and what was said to this very command.
+            let (decision, familiarity) = match &action {
+                Action::Http(request) => {
+                    let decided = gate.asking.decide_http(&policy, now, request, holder.as_ref());
+                    (decided, None)
+                }
+                _ => gate.asking.decide(&policy, now, &action, holder.as_ref()),
             };
-            gate.ask(number, &policy, &target, (action, holder), decision, answer);
+            // What is open stays open when the policy changes and still asks.
+            if decision.verdict == Verdict::Allow && decision.origin.kind == SourceKind::Grant {
+                lock(&gate.allowed).insert(target.clone());
+            }
+            gate.ask(number, &policy, &target, (action, holder), (decision, familiarity), answer);
             if has_gone.load(Ordering::SeqCst) {
                 gate.asking.withdraw(Waiter::Connection(number));
             }
@@ -419,14 +425,15 @@ impl Gate {
         decision.verdict == Verdict::Ask && observed(policy, now, action, decision).is_none()
     }
 
-    /// Carries a decision out, and asks where it says so.
+    /// Carries a decision out, and asks where it says so; beside it stands how well the host is
+    /// known.
     fn ask(
         &self,
         number: u64,
         policy: &Arc<Policy>,
         target: &Target,
         wish: Wish,
-        decision: Decision,
+        (decision, familiarity): (Decision, Option<Familiarity>),
         answer: Answer,
     ) {
         if !self.asks(policy, &wish.0, &decision) {
@@ -438,7 +445,9 @@ impl Gate {
         }
         let connects = matches!(wish.0, Action::Connect { .. });
         let (allowed, asked) = (Arc::clone(&self.allowed), target.clone());
-        self.asking.ask_outward(number, wish, &decision, policy, move |ruling| {
+        let (action, holder) = wish;
+        let outward = Outward { action, holder, familiarity };
+        self.asking.ask_outward(number, outward, &decision, policy, move |ruling| {
             answer(match ruling {
                 Ok(()) => {
                     if connects {
@@ -559,12 +568,6 @@ fn requesting(target: &Target, asked: Asked) -> Action {
 /// The command that asks, as far as that is known.
 fn command(holder: Option<&Holder>) -> &[String] {
     holder.map_or(&[], Holder::told)
-}
-
-/// Who asks, as familiarity takes it.
-fn asker(holder: &Holder) -> Asker {
-    let Holder { chain: _, command, is_install_script } = holder;
-    Asker { command: shell_words(command), is_install_script: *is_install_script }
 }
 
 fn connecting(target: &Target) -> Action {

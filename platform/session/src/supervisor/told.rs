@@ -82,12 +82,12 @@ impl Supervision<'_> {
             Action::Read { path } => file(begun, plan, Access::Read, path),
             Action::Write { path } => file(begun, plan, Access::Write, path),
             Action::Connect { .. } | Action::Http(_) | Action::Run(_) => {
-                let mut decision = self.asking.decide(&policy, now, action, None);
+                let mut decision = self.asking.decide(&policy, now, action, None).0;
                 if let (Action::Connect { .. } | Action::Http(_), Network::None { .. }) =
                     (action, &plan.network)
                 {
                     // What was allowed since can be reached from the next session on.
-                    let before = self.asking.decide(begun, now, action, None);
+                    let before = self.asking.decide(begun, now, action, None).0;
                     decision = if before.verdict > decision.verdict { before } else { decision };
                 }
                 if decision.verdict != Verdict::Deny {

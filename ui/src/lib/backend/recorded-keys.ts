@@ -260,9 +260,10 @@ const KEYS = {
   },
   'approvals.scopes': {
     title: 'Scopes of approvals',
-    about: 'How far an approval may reach: ["once"] or ["once", "session"].',
-    takes: 'a list of "once" or "session"',
-    example: '["once", "session"]',
+    about:
+      'How far an approval may reach: this once, until the command exits, until the session ends, or in every session of the workspace for 30 days. Each includes those before it.',
+    takes: 'a list of "once", "command", "session" or "workspace"',
+    example: '["once", "command", "session"]',
     merge: 'ordered',
   },
   'approvals.expires': {

@@ -107,7 +107,7 @@ function plain(user: Origin): Map<KeyName, PolicyValue> {
     value('environment.deny', ['*TOKEN*', '*SECRET*', 'AWS_*'], [BUILT_IN, BUILT_IN, BUILT_IN]),
     value('credentials.closed', false, BUILT_IN),
     value('signing.closed', false, BUILT_IN),
-    value('approvals.scopes', ['once', 'session'], BUILT_IN),
+    value('approvals.scopes', ['once', 'command', 'session', 'workspace'], BUILT_IN),
     value('approvals.expires', '10m', BUILT_IN),
     value('approvals.unattended', 'deny', BUILT_IN),
     value('limits.memory', '8 GiB', user),
@@ -187,7 +187,7 @@ function managedBy(system: 'linux' | 'macos' | 'windows', user: Origin): Map<Key
       },
     ),
     value('approvals.scopes', ['once'], scopes, {
-      losers: [lost(['once', 'session'], BUILT_IN, bounded(scopes))],
+      losers: [lost(['once', 'command', 'session', 'workspace'], BUILT_IN, bounded(scopes))],
     }),
     value('remote.url', 'https://policy.acme.example/chaperone/', at('remote.url', 40)),
     value('remote.on_expiry', 'restrict', BUILT_IN),

@@ -3,6 +3,7 @@
 import type {
   Agent,
   AnsweredRequest,
+  AskedHost,
   Credentials,
   EventRow,
   Failure,
@@ -26,6 +27,7 @@ import type { Fleet } from './recorded-sources';
 
 export const SCENARIOS = [
   'busy', // two sessions, requests waiting, no organisation
+  'install', // one command that asks for several hosts
   'fresh', // just installed
   'calm', // sessions, nothing waiting
   'managed', // an organisation's policy, one scope taken away
@@ -156,8 +158,10 @@ export function recording(name: Scenario | string, now: number): Recording {
     origin: BUILT_IN,
     reason: 'Publishes work.',
     enforced: 'kernel',
-    scopes: ['once', 'session'],
+    scopes: ['once', 'session', 'workspace'],
     session_scope: ['git', 'push', 'origin'],
+    hosts: [],
+    asker: null,
     scope_limit: null,
     count: 1,
     asked_at: ago(38 * SECOND),
@@ -220,6 +224,49 @@ export function recording(name: Scenario | string, now: number): Recording {
     scopes: ['once'],
     asked_at: ago(5 * SECOND),
   });
+  const asked = (name: string, fields: Partial<AskedHost> = {}): AskedHost => ({
+    name,
+    known: 'Nobody has allowed it here before, and no list names it.',
+    chosen: true,
+    verdict: null,
+    ...fields,
+  });
+  const install = card({
+    id: 'r-40ab',
+    session: web.id,
+    sentence: 'npm install connects to 4 hosts.',
+    exact: { kind: 'connect', host: 'cdn.fonts.example', port: 443 },
+    agent: 'Codex',
+    workspace: web.workspace,
+    branch: web.branch,
+    chain: ['codex', 'bash', 'npm install'],
+    asked_for: null,
+    facts: {
+      undoable: { answer: 'no', text: 'What was sent cannot be called back.' },
+      leaves_laptop: { answer: 'yes', text: 'Whatever the session can read can be sent there.' },
+      is_new: { answer: 'unknown', text: '“npm install” asks for it.' },
+    },
+    rule: 'network.unfamiliar',
+    reason: 'None of these hosts is among those that are allowed.',
+    scopes: ['once', 'command', 'session', 'workspace'],
+    session_scope: null,
+    hosts: [
+      asked('cdn.fonts.example:443'),
+      asked('binaries.esbuild.example:443'),
+      asked('files.acme.example:443', {
+        known:
+          'Nobody has allowed it here before, and no list names it. The policy names api.acme.example, which belongs to acme.example as well.',
+      }),
+      asked('x7.duckdns.org:443', {
+        chosen: false,
+        known:
+          'Nobody has allowed it here before, and no list names it. It belongs to a service of dynamic names, where anybody has one within a minute. A script that a package brought along asks for it, within “npm install”.',
+      }),
+    ],
+    asker: 'npm install',
+    asked_at: ago(3 * SECOND),
+    expires: new Date(now + 9 * MINUTE + 57 * SECOND).toISOString(),
+  });
   const hostile = card({
     id: 'r-dead',
     sentence:
@@ -279,10 +326,12 @@ export function recording(name: Scenario | string, now: number): Recording {
       ? []
       : scenario === 'long'
         ? [{ session: { ...api, workspace: hostile.workspace }, requests: [hostile, moved] }]
-        : [
-            { session: api, requests: [push, publish] },
-            { session: web, requests: [host] },
-          ];
+        : scenario === 'install'
+          ? [{ session: web, requests: [install] }]
+          : [
+              { session: api, requests: [push, publish] },
+              { session: web, requests: [host] },
+            ];
   const answered: AnsweredRequest[] = fresh
     ? []
     : [
@@ -436,12 +485,29 @@ export function recording(name: Scenario | string, now: number): Recording {
               id: 'g-31aa',
               sentence: 'Run git push origin … without asking',
               prefix: ['git', 'push', 'origin'],
+              scope: 'session',
+              command: null,
+              workspace: api.workspace,
               by: 'you, in the window',
               given: ago(18 * MINUTE),
               uses: 2,
               last_used: ago(4 * MINUTE),
               expires: null,
               session: api.id,
+            },
+            {
+              id: 'g-40ab',
+              sentence: 'Connect to files.acme.example:443 without asking',
+              prefix: ['tcp://files.acme.example:443'],
+              scope: 'workspace',
+              command: null,
+              workspace: web.workspace,
+              by: 'you, in the window',
+              given: ago(26 * HOUR),
+              uses: 11,
+              last_used: ago(50 * MINUTE),
+              expires: new Date(now + 29 * 24 * HOUR).toISOString(),
+              session: web.id,
             },
           ],
     settings: {

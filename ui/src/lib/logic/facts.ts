@@ -60,9 +60,9 @@ export function exactLine(exact: Exact): string {
 /** Everything that an answer is about: when it changes, the card has changed. */
 export function answerable(request: RequestCard): string {
   const { id, sentence, exact, agent, workspace, branch, chain, facts, rule, origin } = request;
-  const { reason, enforced, scopes, session_scope, at_expiry, waiting } = request;
+  const { reason, enforced, scopes, session_scope, hosts, at_expiry, waiting } = request;
   return JSON.stringify([
     [id, sentence, exact, agent, workspace, branch, chain, facts, rule, origin],
-    [reason, enforced, scopes, session_scope, at_expiry, waiting],
+    [reason, enforced, scopes, session_scope, hosts, at_expiry, waiting],
   ]);
 }

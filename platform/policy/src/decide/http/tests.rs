@@ -1,7 +1,7 @@
 //! What becomes of requests, as a table of layers.
 
 use crate::{
-    Action, Context, Facts, HttpRequest, Layer, Os, Policy, SessionApproval, SourceKind, Verdict,
+    Action, Approval, Context, Facts, HttpRequest, Layer, Os, Policy, Scope, SourceKind, Verdict,
     built_in, decide, decide_http, http_scope, merge, sees_requests,
 };
 use Verdict::{Allow, Ask, Deny};
@@ -193,7 +193,14 @@ fn an_approval_is_for_the_method_and_the_host() {
     let asked = request("POST", "/a");
     let prefix = http_scope(&policy, &asked).unwrap();
     assert_eq!(prefix, ["POST", "http://api.example:443"]);
-    let approval = SessionApproval { id: "1".into(), prefix, by: "ada".into(), expires: None };
+    let approval = Approval {
+        id: "1".into(),
+        prefix,
+        scope: Scope::Session,
+        command: None,
+        by: "ada".into(),
+        expires: None,
+    };
     let facts = Facts { approvals: vec![approval], ..now() };
     let decided = |request| decide(&policy, &facts, &Action::Http(request)).verdict;
     assert_eq!(decided(request("POST", "/b")), Allow);

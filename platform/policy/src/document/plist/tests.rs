@@ -92,7 +92,9 @@ proptest! {
             if let Some(cut) = cut {
                 bytes.truncate(cut.index(bytes.len()));
             }
-            for (at, byte) in &changes {
+            // The others leave carriage returns, which XML replaces (XML 1.0, section 2.11).
+            let is_binary = bytes.starts_with(b"bplist");
+            for (at, byte) in changes.iter().filter(|(_, byte)| is_binary || *byte != b'\r') {
                 if !bytes.is_empty() {
                     let at = at.index(bytes.len());
                     bytes[at] = *byte;

@@ -1,7 +1,7 @@
 //! What connects to an address outside without asking the session's proxy: what is refused anyway is
 //! refused already when it connects, so that a program tells of the host in its own words.
 
-use super::{Gate, asker, connecting};
+use super::{Gate, connecting};
 use chaperone_egress::{Host, Names, Ruling, Target, is_own};
 use chaperone_policy::{Verdict, decide_address, observed, unattended, wants_familiarity};
 use chaperone_sandbox::{Control, Refuses};
@@ -42,7 +42,7 @@ impl Gate {
             None => self.asking.decide_at_once(&policy, now, &action),
         };
         if wants_familiarity(&decision) {
-            decision = self.asking.decide(&policy, now, &action, holder.as_ref().map(asker));
+            (decision, _) = self.asking.decide(&policy, now, &action, holder.as_ref());
         }
         if self.asks(&policy, &action, &decision) {
             if self.asking.somebody_is_there() || self.asking.somebody_may_come() {
