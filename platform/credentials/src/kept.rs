@@ -99,11 +99,15 @@ impl Credentials {
         }
     }
 
-    /// Notes that a session uses it now.
+    /// Notes that a session uses it now. Of one that is not kept, or is no longer, nothing is noted: it
+    /// would be listed as kept.
     ///
     /// # Errors
     /// When that cannot be written.
     pub fn used(&self, name: &Name, now: Timestamp) -> Result<(), Error> {
+        if !self.file(name).exists() {
+            return Ok(());
+        }
         self.write(name, &Beside { used: Some(now), ..self.read(name) })
     }
 
@@ -192,6 +196,8 @@ mod tests {
         assert_eq!(kept.list().unwrap(), [entry("a", 2, None)]);
         assert!(matches!(kept.remove(&name("b")), Err(Error::Unknown(_))));
         assert!(matches!(kept.get(&name("b")), Err(Error::Unknown(_))));
+        kept.used(&name("b"), at(5)).unwrap();
+        assert_eq!(kept.list().unwrap(), [entry("a", 2, None)], "a use does not bring it back");
     }
 
     #[test]
