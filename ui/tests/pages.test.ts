@@ -238,6 +238,12 @@ describe('hosts', () => {
     expect(screen.getAllByTestId('host-row').length).toBeGreaterThan(5);
   });
 
+  it('are drawn only as far as they are visible', async () => {
+    await hosts('many');
+    expect(screen.getByText(/^5\s000 hosts/)).toBeTruthy();
+    expect(screen.getAllByTestId('host-row').length).toBeLessThan(60);
+  });
+
   it('say that there are none yet', async () => {
     await hosts('fresh');
     expect(screen.getByTestId('empty').textContent).toContain('No host yet');

@@ -231,7 +231,9 @@ fn answered(event: &Event) -> String {
     let by = event.by.as_deref().unwrap_or("somebody");
     let text = |key: &str| event.detail.get(key).and_then(|value| value.as_str());
     let scope = match text("scope") {
+        Some("command") => ", until its command exits",
         Some("session") => ", for the rest of the session",
+        Some("workspace") => ", for every session in the workspace",
         _ => "",
     };
     match event.decision {
@@ -272,4 +274,27 @@ fn summary(session: &Session, lines: &[StoryLine]) -> String {
     }
     let last = parts.pop().unwrap_or_default();
     if parts.is_empty() { format!("{last}.") } else { format!("{} and {last}.", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_is_told_with_how_far_it_reaches() {
+        for (scope, said) in [
+            ("once", "Allowed by ada"),
+            ("command", "Allowed by ada, until its command exits"),
+            ("session", "Allowed by ada, for the rest of the session"),
+            ("workspace", "Allowed by ada, for every session in the workspace"),
+            ("of a newer version", "Allowed by ada"),
+        ] {
+            let event = json!({
+                "seq": 1, "time": "2026-11-22T09:02:25.000Z", "session": "s", "kind": "answer",
+                "action": "git push", "decision": "allow", "by": "ada", "detail": { "scope": scope },
+            });
+            assert_eq!(answered(&serde_json::from_value(event).unwrap()), said);
+        }
+    }
 }

@@ -43,6 +43,12 @@ export function makeHosts(sessions: Session[], ago: Ago): HostUse[] {
     ];
   };
   const unknown: [null, null] = [null, null];
+  // As many hosts as sessions, where there are very many.
+  if (sessions.length > 1_000) {
+    return sessions.flatMap(({ id }, at) =>
+      use(id, `host-${at}.example:443`, [at + 1, 0, 0], unknown, [HOUR, MINUTE], ['claude']),
+    );
+  }
   return [
     ...use(
       's-7f3a91c2',
