@@ -262,6 +262,26 @@ fn a_policy_folder_that_appears_later_is_watched_from_then_on() {
     assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(Change::Rules));
 }
 
+#[test]
+fn a_window_hears_when_a_credential_is_set_used_or_removed() {
+    let place = Place::new();
+    let (sender, heard) = channel();
+    place.desk.watch(move |change| sender.send(change).is_ok()).unwrap();
+    let quiet = || while heard.recv_timeout(Duration::from_millis(500)).is_ok() {};
+    let beside = place.desk.paths.credentials();
+    fs::create_dir_all(&beside).unwrap();
+    quiet();
+    let file = beside.join("acme.json");
+    for text in ["{\"set\":null,\"used\":null}", "{}"] {
+        fs::write(&file, text).unwrap();
+        assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(Change::Rules));
+        quiet();
+        assert!(place.desk.credentials().unwrap().rows[0].kept);
+    }
+    fs::remove_file(file).unwrap();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(Change::Rules));
+}
+
 /// What a session with one push that was denied, and one connection that was refused, records.
 fn record(segment: &Segment) {
     let append = |event| segment.append(event).unwrap();
