@@ -44,7 +44,8 @@ session that connected there, and those that were asked about, as far as they ar
         /// Only of this session; `last` for the latest
         #[arg(long, value_name = "ID")]
         session: Option<String>,
-        /// Only from this day or moment on, such as 2026-11-01 or 7d (seven days ago)
+        /// Only of sessions that heard of it from this day or moment on, such as 2026-11-01 or 7d (seven
+        /// days ago); each counts whole
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
         /// [{"host","allowed","asked","refused","connections","sent","received","first","last",
