@@ -1,6 +1,11 @@
 //! Helpers shared by the cross-crate tests.
 
 pub mod keychain;
+#[cfg(target_os = "linux")]
+mod names;
+
+#[cfg(target_os = "linux")]
+pub use names::with_names;
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;

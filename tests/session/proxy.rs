@@ -16,7 +16,7 @@ use crate::place::{Place, text};
 use crate::self_test::without_namespaces;
 use crate::{Attendant, attended};
 use anyhow::{Context, Result};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, with_names};
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -93,27 +93,6 @@ fn in_both_tiers(
 fn connections(place: &Place) -> Result<Vec<serde_json::Value>> {
     let history = place.chaperone(["history", "list", "--json", "--kind", "connect"])?.output()?;
     Ok(text(&history.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
-}
-
-/// Lets these names lead to an address of this machine, for this process and what it starts.
-fn with_names(command: &mut Command, hosts: &Path) {
-    let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-    let hosts = hosts.to_owned();
-    let mount = move || {
-        use rustix::thread::UnshareFlags;
-        let [user, group] = ids;
-        // SAFETY: it changes this process alone, which has one thread.
-        unsafe {
-            rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;
-        }
-        fs::write("/proc/self/setgroups", "deny")?;
-        fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-        fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
-        rustix::mount::mount_bind(&hosts, "/etc/hosts")?;
-        Ok(())
-    };
-    // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-    unsafe { command.pre_exec(mount) };
 }
 
 #[test]

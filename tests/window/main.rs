@@ -7,9 +7,11 @@ mod stage;
 mod webdriver;
 
 use anyhow::{Context, Result, ensure};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, with_names};
 use stage::{Running, Stage, screenshots};
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use webdriver::{ENTER, Window};
@@ -84,6 +86,74 @@ fn a_person_answers_requests_in_the_real_window() -> Result<()> {
     window.press('1')?;
     window.wait("[data-testid=home]")?;
     in_both_themes(&window, "home")
+}
+
+/// What an agent would do: one command that needs two hosts, one of them doubtful.
+const FETCHES: &str = "\
+sh -c 'curl -sS http://files.example:PORT/ & curl -sS http://x7.duckdns.org:PORT/ & wait'
+echo then: $(curl -sS http://files.example:PORT/)
+";
+
+#[test]
+fn a_person_chooses_among_the_hosts_of_a_command_in_the_real_window_and_curl_goes_on() -> Result<()> {
+    let stage = Stage::new()?;
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let port = server.local_addr()?.port();
+    std::thread::spawn(move || {
+        for mut stream in server.incoming().flatten() {
+            // One read has the head of these short requests; curl may have gone.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
+        }
+    });
+    let folder = stage.home().join(".config/chaperone");
+    fs::create_dir_all(&folder)?;
+    fs::write(
+        folder.join("config.toml"),
+        format!("[network]\nmode = \"proxy\"\nallow = [\"127.0.0.1:{port}\"]\n"),
+    )?;
+    let window = stage.window()?;
+    window.wait("[data-testid=home]")?;
+    window.press('2')?;
+    window.wait("[data-testid=requests]")?;
+
+    let output = stage.home().join("agent-output");
+    let names = stage.home().join("hosts");
+    fs::write(&names, "127.0.0.1 localhost files.example x7.duckdns.org\n")?;
+    fs::write(stage.workspace().join("agent.sh"), FETCHES.replace("PORT", &port.to_string()))?;
+    let out = File::create(&output)?;
+    let mut run = stage.chaperone();
+    run.args(["run", "--", "sh", "agent.sh"]).stdout(out.try_clone()?).stderr(out);
+    with_names(&mut run, &names);
+    let mut session = Running::start(run.stdin(Stdio::null()), "chaperone run")?;
+
+    eventually("a card with both hosts", || {
+        let hosts = window.script(
+            "return document.querySelectorAll('[data-testid=host] input').length",
+            &[],
+        );
+        hosts.ok().filter(|hosts| *hosts == 2)
+    })
+    .with_context(|| said(&output))?;
+    window.wait("[data-request][data-ready=true]")?;
+    in_both_themes(&window, "requests-hosts")?;
+    let chosen = window.script(
+        "return [...document.querySelectorAll('[data-testid=host]')]
+            .filter((host) => host.querySelector('input').checked)
+            .map((host) => host.textContent)",
+        &[],
+    )?;
+    let chosen = chosen.to_string();
+    ensure!(chosen.contains("files.example") && !chosen.contains("duckdns"), "{chosen}");
+    window.find("[data-testid=allow-session]")?.click()?;
+    ensure!(session.ended("the session to end")?.success(), "the agent itself did not fail");
+    let said = said(&output);
+    ensure!(said.contains("hello\n"), "the host that was chosen did not answer:\n{said}");
+    ensure!(said.contains("x7.duckdns.org:"), "the other was not refused:\n{said}");
+    ensure!(said.contains("then: hello"), "the answer did not hold for the session:\n{said}");
+    window.press('3')?;
+    window.wait_for_text("files.example")?;
+    Ok(())
 }
 
 #[test]

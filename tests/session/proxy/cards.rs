@@ -1,10 +1,10 @@
 //! One command is one card, however many hosts it needs; and how far its answer reaches.
 
-use super::{Server, with_names};
+use super::Server;
 use crate::place::{Place, text};
 use crate::{Attendant, attended};
 use anyhow::{Context, Result, ensure};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, with_names};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
