@@ -47,7 +47,7 @@ fn reaches_its_model_and_what_is_allowed(
         config.join("config.toml"),
         format!(
             "[network]\nmode = \"proxy\"\nupstream = {:?}\nca = [\"~/acme.pem\"]\n\
-             allow = [\"docs.acme.example\"]\n",
+             allow = [\"docs.acme.example\"]\ndeny = [\"drop.example\"]\n",
             internet.proxy()
         ),
     )?;
