@@ -95,7 +95,8 @@ echo then: $(curl -sS http://files.example:PORT/)
 ";
 
 #[test]
-fn a_person_chooses_among_the_hosts_of_a_command_in_the_real_window_and_curl_goes_on() -> Result<()> {
+fn a_person_chooses_among_the_hosts_of_a_command_in_the_real_window_and_curl_goes_on() -> Result<()>
+{
     let stage = Stage::new()?;
     let server = TcpListener::bind("127.0.0.1:0")?;
     let port = server.local_addr()?.port();
@@ -128,10 +129,8 @@ fn a_person_chooses_among_the_hosts_of_a_command_in_the_real_window_and_curl_goe
     let mut session = Running::start(run.stdin(Stdio::null()), "chaperone run")?;
 
     eventually("a card with both hosts", || {
-        let hosts = window.script(
-            "return document.querySelectorAll('[data-testid=host] input').length",
-            &[],
-        );
+        let hosts = window
+            .script("return document.querySelectorAll('[data-testid=host] input').length", &[]);
         hosts.ok().filter(|hosts| *hosts == 2)
     })
     .with_context(|| said(&output))?;
