@@ -301,15 +301,15 @@ fn what_a_layer_requires_and_nobody_knows_stops_a_session_and_what_is_only_newer
         let done = run.stdout(Stdio::null()).output()?;
         Ok((done.status.code(), text(&done.stderr)))
     };
-    machine.deploy("10.toml", "min_version = \"99.0\"\n[network]\nupload = \"1 MiB\"\n")?;
+    machine.deploy("10.toml", "min_version = \"99.0\"\n[network]\nquota = \"1 MiB\"\n")?;
     let (status, said) = run()?;
     assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("network.upload: expected Chaperone 99.0.0"), "{said}");
+    assert!(said.contains("network.quota: expected Chaperone 99.0.0"), "{said}");
 
-    let required = "min_version = \"99.0\"\nrequire = [\"network.upload\"]\n";
+    let required = "min_version = \"99.0\"\nrequire = [\"network.quota\"]\n";
     machine.deploy("10.toml", required)?;
     let (status, said) = run()?;
     assert_eq!(status, Some(125), "{said}");
-    assert!(said.contains("network.upload"), "{said}");
+    assert!(said.contains("network.quota"), "{said}");
     Ok(())
 }
