@@ -59,7 +59,11 @@ impl Keychain {
         let mut set = self.with(set);
         set.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut set = set.spawn()?;
-        set.stdin.take().context("no standard input")?.write_all(value.as_bytes())?;
+        match set.stdin.take().context("no standard input")?.write_all(value.as_bytes()) {
+            // Who takes no value of this name may have gone before it is given.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         Ok(set.wait_with_output()?)
     }
 
