@@ -17,6 +17,7 @@ fn example(name: &str) -> PathBuf {
 fn every_example_is_whole_for_the_layer_that_it_is_written_for() -> Result<()> {
     let place = Place::new()?;
     let written = [
+        ("credentials.toml", "user"),
         ("regulated.toml", "managed"),
         ("start-up.toml", "recommended"),
         ("university.toml", "managed"),

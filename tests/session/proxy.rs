@@ -4,6 +4,7 @@
 mod budgets;
 mod cards;
 mod java;
+mod logins;
 mod names;
 mod organisations;
 mod requests;

@@ -243,7 +243,7 @@ impl Client {
                  ({encoding:?}), so nobody can see whether it repeats a credential."
             )));
         }
-        let scrub = Scrub::new(keys);
+        let scrub = Scrub::new(&keys);
         scrub.head(&mut head);
         let body = Scrubbed::new(body, scrub);
         Ok(Response::from_parts(head, Either::Left(Either::Right(body))))

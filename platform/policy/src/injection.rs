@@ -5,6 +5,7 @@ use crate::decide::blocked;
 use crate::http::{HttpRequest, UrlPath};
 use crate::{HostPattern, HostSpec, Origin, Policy, Sourced, When};
 use serde_json::{Value as Json, json};
+use std::fmt;
 
 /// The longest name of a credential, in characters.
 const LONGEST: usize = 64;
@@ -38,8 +39,28 @@ pub enum InjectionPlace {
         /// What stands there, `{}` for the credential.
         template: String,
     },
+    /// In the login of HTTP's Basic authentication (RFC 7617).
+    Basic(BasicLogin),
     /// In this parameter of the query.
     Query(String),
+}
+
+/// A login, of which a credential is one half.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BasicLogin {
+    /// The password; this is the name.
+    Password(String),
+    /// The name; this is the password.
+    Name(String),
+}
+
+impl fmt::Display for BasicLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password(name) => write!(f, "{name}:{{}}"),
+            Self::Name(password) => write!(f, "{{}}:{password}"),
+        }
+    }
 }
 
 impl Injection {
@@ -59,19 +80,20 @@ impl Injection {
     /// The entry as the list of values shows it.
     pub(crate) fn show(&self) -> Json {
         let Self { secret, host, places, env, methods, paths, when: _ } = self;
-        let (mut header, mut template, mut query) = (None, None, None);
+        let (mut header, mut template, mut basic, mut query) = (None, None, None, None);
         for place in places {
             match place {
                 InjectionPlace::Header { name, template: own } => {
                     (header, template) = (Some(name), Some(own));
                 }
+                InjectionPlace::Basic(login) => basic = Some(login.to_string()),
                 InjectionPlace::Query(name) => query = Some(name),
             }
         }
         let paths: Vec<&str> = paths.iter().map(UrlPath::as_str).collect();
         json!({
             "secret": secret, "host": host.to_string(), "header": header, "template": template,
-            "query": query, "env": env, "methods": methods, "paths": paths,
+            "basic": basic, "query": query, "env": env, "methods": methods, "paths": paths,
         })
     }
 
@@ -176,6 +198,23 @@ pub(crate) fn template(text: &str) -> Result<String, &'static str> {
         return Err("a text with {} once, such as \"Bearer {}\"");
     }
     Ok(text.to_owned())
+}
+
+/// Reads a login. Its name has no colon, which parts it from the password (RFC 7617, section 2).
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn basic(text: &str) -> Result<BasicLogin, &'static str> {
+    let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match text.split_once(':') {
+        Some((name, "{}")) if printable && !name.is_empty() && !name.contains("{}") => {
+            Ok(BasicLogin::Password(name.to_owned()))
+        }
+        Some(("{}", password)) if printable && !password.contains("{}") => {
+            Ok(BasicLogin::Name(password.to_owned()))
+        }
+        _ => Err("a login with {} for its password or its name, such as \"git:{}\" or \"{}:\""),
+    }
 }
 
 /// Reads the name of a parameter.
@@ -312,11 +351,13 @@ mod tests {
         for (text, expected) in [
             ("secret = \"a\"\nheader = \"x\"", "a host, such as"),
             ("host = \"a.example\"\nheader = \"x\"", "the name of a credential"),
-            ("secret = \"a\"\nhost = \"a.example\"", "`header`, `query` or both"),
+            ("secret = \"a\"\nhost = \"a.example\"", "`header`, `basic` or `query`"),
             (
                 "secret = \"a\"\nhost = \"a.example\"\nquery = \"y\"\ntemplate = \"{}\"",
                 "the header that it is for",
             ),
+            ("secret = \"a\"\nhost = \"a.example\"\nbasic = \"git\"", "a login with {}"),
+            ("secret = \"a\"\nhost = \"a.example\"\nbasic = \"{}:{}\"", "a login with {}"),
             ("secret = \"A/B\"\nhost = \"a.example\"\nheader = \"x\"", "the name of a credential"),
             ("secret = \"a\"\nhost = \"*\"\nheader = \"x\"", "a credential goes to no more"),
             (

@@ -1,6 +1,7 @@
 //! The tools that agents use, through the proxy, as it is named to them by their environment alone:
 //! a server of the machine stands for a host of the net.
 
+use super::logins::logins;
 use super::{Tier, in_both_tiers};
 use crate::bundle::https::{head, tls};
 use crate::place::{Place, text};
@@ -89,6 +90,19 @@ fn answer(stream: &mut (impl Read + Write), shelf: &Shelf) -> Result<()> {
         )?;
         Ok(stream.write_all(body)?)
     };
+    // What is beneath this is for who may see it.
+    let path = match path.strip_prefix("/private") {
+        Some(path) if logins().contains(&field("authorization")) => path,
+        Some(_) => {
+            write!(
+                stream,
+                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"private\"\r\n\
+                 Content-Length: 0\r\nConnection: close\r\n\r\n"
+            )?;
+            return Ok(());
+        }
+        None => path,
+    };
     match path {
         "/hello" => give("text/plain", b"hello\n"),
         "/left-pad" => {
@@ -156,6 +170,7 @@ fn answer(stream: &mut (impl Read + Write), shelf: &Shelf) -> Result<()> {
                 .env("CONTENT_TYPE", field("content-type"))
                 .env("CONTENT_LENGTH", length.to_string())
                 .env("HTTP_CONTENT_ENCODING", field("content-encoding"))
+                .env("REMOTE_USER", "somebody")
                 .env("HTTP_GIT_PROTOCOL", field("git-protocol"))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

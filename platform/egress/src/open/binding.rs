@@ -4,8 +4,10 @@
 use crate::Question;
 use crate::dial::{Failure, Way};
 use crate::target::Target;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, RANGE};
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RANGE};
 use hyper::{Request, Uri};
 use std::fmt;
 use std::sync::Arc;
@@ -28,11 +30,72 @@ pub enum Place {
         /// What comes behind it.
         after: String,
     },
+    /// As the password of a login (RFC 7617): `Authorization: Basic` and `NAME:KEY` in Base64.
+    Password {
+        /// The login's name, without a colon.
+        name: String,
+    },
+    /// As the name of a login: `Authorization: Basic` and `KEY:PASSWORD` in Base64.
+    Name {
+        /// The login's password.
+        password: String,
+    },
     /// As a parameter of the query: `?key=KEY`.
     Query {
         /// The parameter's name.
         name: String,
     },
+}
+
+impl Place {
+    /// The field that it stands in, in lower case.
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Header { name, .. } => Some(name),
+            Self::Password { .. } | Self::Name { .. } => Some(AUTHORIZATION.as_str()),
+            Self::Query { .. } => None,
+        }
+    }
+
+    /// What stands there with this key.
+    fn with(&self, key: &[u8]) -> Zeroizing<Vec<u8>> {
+        let login = |login: Vec<u8>| {
+            let login = Zeroizing::new(login);
+            let mut value = Zeroizing::new(BASIC.to_owned());
+            BASE64_STANDARD.encode_string(&*login, &mut value);
+            Zeroizing::new(std::mem::take(&mut *value).into_bytes())
+        };
+        match self {
+            Self::Header { name: _, before, after } => {
+                Zeroizing::new([before.as_bytes(), key, after.as_bytes()].concat())
+            }
+            Self::Password { name } => login([name.as_bytes(), b":", key].concat()),
+            Self::Name { password } => login([key, b":", password.as_bytes()].concat()),
+            Self::Query { .. } => Zeroizing::new(key.to_vec()),
+        }
+    }
+
+    /// Whether this is what stands there with a key. The other half of a login is the agent's to
+    /// choose: what is sent is the binding's.
+    fn is(&self, value: &[u8], key: &[u8]) -> bool {
+        // Schemes are the same in any case (RFC 9110, section 11.1).
+        let past = |value: &'_ [u8], scheme: &str| {
+            let (start, rest) = value.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme.as_bytes()).then(|| rest.to_vec())
+        };
+        let half = |at: usize| {
+            let login = past(value, BASIC).and_then(|login| BASE64_STANDARD.decode(login).ok());
+            let login = login.unwrap_or_default();
+            login.splitn(2, |byte| *byte == b':').nth(at) == Some(key) && login.contains(&b':')
+        };
+        match self {
+            Self::Header { name: _, before, after } => past(value, before)
+                .is_some_and(|rest| rest.strip_suffix(after.as_bytes()) == Some(key)),
+            Self::Password { .. } => half(1),
+            Self::Name { .. } => half(0),
+            Self::Query { .. } => value == key,
+        }
+    }
 }
 
 /// Fetches a key; may take its time. What it fails with is for the agent to read.
@@ -80,15 +143,8 @@ impl Binding {
     }
 
     /// Whether a field or parameter is the agent's stand-in for the key.
-    fn is_phantom(&self, value: &[u8], before: &str, after: &str) -> bool {
-        let Some(phantom) = &self.phantom else { return false };
-        let inner = value.get(before.len()..value.len().saturating_sub(after.len()));
-        let (start, end) = (value.get(..before.len()), value.len().checked_sub(after.len()));
-        let end = end.and_then(|end| value.get(end..));
-        inner == Some(phantom.as_bytes())
-            // Schemes are the same in any case (RFC 9110, section 11.1).
-            && start.is_some_and(|start| start.eq_ignore_ascii_case(before.as_bytes()))
-            && end == Some(after.as_bytes())
+    fn is_phantom(&self, value: &[u8]) -> bool {
+        self.phantom.as_ref().is_some_and(|phantom| self.place.is(value, phantom.as_bytes()))
     }
 }
 
@@ -136,19 +192,22 @@ const PARAMETERS: [&str; 18] = [
     "x-amz-signature",
 ];
 
+/// The scheme of a login, and what parts it from that (RFC 7617, section 2).
+const BASIC: &str = "Basic ";
+
 /// How gRPC says which compression of messages is understood; without it they come as they are.
 const GRPC_ACCEPTED: &str = "grpc-accept-encoding";
 
 /// What is to happen with a request to a host that credentials are bound to.
 enum Step<'b> {
-    Field(&'b Binding, HeaderName, &'b str, &'b str),
+    Field(&'b Binding, HeaderName),
     Parameter(&'b Binding, &'b str),
 }
 
 impl<'b> Step<'b> {
     fn binding(&self) -> &'b Binding {
         match self {
-            Self::Field(binding, ..) | Self::Parameter(binding, _) => binding,
+            Self::Field(binding, _) | Self::Parameter(binding, _) => binding,
         }
     }
 }
@@ -184,10 +243,9 @@ pub(crate) async fn inject<B>(
         })?;
         way.ask(target, Question::Credential(credential)).await?;
         match step {
-            Step::Field(_, name, before, after) => {
-                let value = [before.as_bytes(), key, after.as_bytes()].concat();
+            Step::Field(binding, name) => {
                 // It is overwritten when the last who holds it lets go.
-                let value = Bytes::from_owner(Zeroizing::new(value));
+                let value = Bytes::from_owner(binding.place.with(key));
                 if let Ok(mut value) = HeaderValue::from_maybe_shared(value) {
                     value.set_sensitive(true);
                     request.headers_mut().insert(name, value);
@@ -222,37 +280,28 @@ fn steps<'b, B>(
         }
     };
     for name in request.headers().keys() {
-        let mut bound = bindings.iter().filter_map(|binding| match &binding.place {
-            Place::Header { name: own, before, after } if *own == name.as_str() => {
-                Some((&**binding, before.as_str(), after.as_str()))
-            }
-            Place::Header { .. } | Place::Query { .. } => None,
-        });
+        let mut bound = bindings.iter().filter(|own| own.place.field() == Some(name.as_str()));
         if !carries_credentials(name.as_str()) && bound.clone().next().is_none() {
             continue;
         }
         let value = only(request.headers(), name);
-        let own = value.and_then(|value| {
-            bound.find(|(binding, before, after)| {
-                binding.is_phantom(value.as_bytes(), before, after)
-            })
-        });
-        let Some((binding, before, after)) = own else {
+        let own = value.and_then(|value| bound.find(|own| own.is_phantom(value.as_bytes())));
+        let Some(binding) = own else {
             return Err(format!("a request's {name} field carries another"));
         };
         usable(binding)?;
-        steps.push(Step::Field(binding, name.clone(), before, after));
+        steps.push(Step::Field(binding, name.clone()));
     }
     for (name, value) in parameters(request.uri()) {
         let bound = bindings.iter().find_map(|binding| match &binding.place {
             Place::Query { name: own } if *own == name => Some((&**binding, own.as_str())),
-            Place::Header { .. } | Place::Query { .. } => None,
+            _ => None,
         });
         let known = PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known));
         match bound {
             None if !known => {}
             Some((binding, own))
-                if binding.is_phantom(value.as_bytes(), "", "")
+                if binding.is_phantom(value.as_bytes())
                     && !steps
                         .iter()
                         .any(|step| matches!(step, Step::Parameter(_, name) if *name == own)) =>
@@ -265,13 +314,11 @@ fn steps<'b, B>(
     }
     // What the agent holds nothing for goes with every request that it is for.
     for binding in bindings.iter().filter(|own| own.phantom.is_none() && usable(own).is_ok()) {
-        steps.push(match &binding.place {
-            Place::Query { name } => Step::Parameter(binding, name),
-            Place::Header { name, before, after } => {
-                let Ok(name) = HeaderName::try_from(name) else { continue };
-                Step::Field(binding, name, before, after)
-            }
-        });
+        match (&binding.place, binding.place.field().map(HeaderName::try_from)) {
+            (Place::Query { name }, _) => steps.push(Step::Parameter(binding, name)),
+            (_, Some(Ok(name))) => steps.push(Step::Field(binding, name)),
+            (_, Some(Err(_)) | None) => {}
+        }
     }
     Ok(steps)
 }
@@ -344,7 +391,29 @@ mod tests {
             binding("anthropic", header("x-api-key", ""), Some(PHANTOM)),
             binding("bearer", header("authorization", "Bearer "), Some("other-phantom")),
             binding("google", Place::Query { name: "key".into() }, Some("AIzaPhantom")),
+            binding("git", Place::Password { name: "bot".into() }, Some("git-phantom")),
+            binding("stripe", Place::Name { password: String::new() }, Some("sk-phantom")),
         ];
+        let login = |login: &str| {
+            format!("POST /v1/x\nAuthorization: basic {}", BASE64_STANDARD.encode(login))
+        };
+        let logins = [
+            ("anyone:git-phantom", Ok("git")),
+            (":git-phantom", Ok("git")),
+            ("sk-phantom:", Ok("stripe")),
+            ("sk-phantom:anything", Ok("stripe")),
+            ("git-phantom", Err(())),
+            ("git-phantom:", Err(())),
+            ("anyone:sk-phantom", Err(())),
+            ("anyone:git-phantom:", Err(())),
+            ("anyone:mine", Err(())),
+            ("other-phantom:", Err(())),
+        ];
+        for (text, expected) in logins {
+            let judged = judged(&bindings, true, &login(text));
+            assert_eq!(judged.map_err(|_| ()), expected.map(|own| vec![own.to_owned()]), "{text}");
+        }
+        assert!(judged(&bindings, true, &format!("{}!", login("anyone:git-phantom"))).is_err());
         let table = [
             ("POST /v1/messages\nX-Api-Key: sk-ant-phantom", Ok(vec!["anthropic"])),
             ("POST /v1/messages\nAuthorization: bearer other-phantom", Ok(vec!["bearer"])),
@@ -421,6 +490,15 @@ mod tests {
         assert_eq!(judged(true, "GET /x"), Ok(vec![]));
         assert_eq!(judged(false, "GET /v1/x"), Ok(vec![]));
         assert!(judged(true, "GET /v1/x\nAuthorization: Bearer mine").is_err());
+    }
+
+    #[test]
+    fn a_login_is_the_bindings_but_for_the_half_that_is_the_key() {
+        let key = b"real";
+        let password = Place::Password { name: "bot".into() }.with(key);
+        assert_eq!(*password, b"Basic Ym90OnJlYWw=");
+        let name = Place::Name { password: "x".into() }.with(key);
+        assert_eq!(*name, b"Basic cmVhbDp4");
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Takes keys out of what a host answers, should it repeat them. Each is covered by as many
-//! asterisks, so nothing else of an answer changes, and only what could be the beginning of one
-//! waits for what follows.
+//! Takes keys out of what a host answers, should it repeat them, as they are or as hosts write them
+//! down: in Base64, in addresses, in JSON. Each is covered by as many asterisks, so nothing else of
+//! an answer changes, and only what could be the beginning of one waits for what follows.
 
 use super::Key;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::ext::ReasonPhrase;
@@ -11,19 +13,21 @@ use hyper::http::response::Parts;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use zeroize::Zeroizing;
 
 const COVER: u8 = b'*';
 
 /// Takes keys out of one stream of bytes.
 pub(crate) struct Scrub {
-    keys: Vec<Arc<Key>>,
+    /// The keys, in every form that is known.
+    keys: Vec<Key>,
     /// What could be the beginning of a key.
     held: Vec<u8>,
 }
 
 impl Scrub {
-    pub(crate) fn new(keys: Vec<Arc<Key>>) -> Self {
-        Self { keys, held: Vec::new() }
+    pub(crate) fn new(keys: &[Arc<Key>]) -> Self {
+        Self { keys: keys.iter().flat_map(|key| forms(key)).collect(), held: Vec::new() }
     }
 
     /// Takes them out of the head of an answer.
@@ -37,8 +41,7 @@ impl Scrub {
 
     fn fields(&self, headers: &mut HeaderMap) {
         let names = headers.keys().filter(|name| {
-            let holds =
-                |key: &Arc<Key>| contains(name.as_str().as_bytes(), &key.to_ascii_lowercase());
+            let holds = |key: &Key| contains(name.as_str().as_bytes(), &key.to_ascii_lowercase());
             self.keys.iter().any(holds)
         });
         for name in names.cloned().collect::<Vec<_>>() {
@@ -76,7 +79,7 @@ impl Scrub {
             }
         };
         let mut whole = self.covered(&whole).map_or(whole, Bytes::from);
-        let begins = |key: &Arc<Key>| {
+        let begins = |key: &Key| {
             let most = whole.len().min(key.len().saturating_sub(1));
             (1..=most).rev().find(|length| whole.ends_with(key.get(..*length).unwrap_or_default()))
         };
@@ -89,6 +92,52 @@ impl Scrub {
     fn rest(&mut self) -> Bytes {
         Bytes::from(std::mem::take(&mut self.held))
     }
+}
+
+/// A key as it is, and as it is written down elsewhere.
+fn forms(key: &[u8]) -> Vec<Key> {
+    let mut forms = vec![Key::new(key.to_vec())];
+    let mut add = |form: Vec<u8>| {
+        let form = Key::new(form);
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    };
+    // In Base64 it begins at the first, second or third of three bytes, as in a login. What shares
+    // a character with its neighbours, two bytes at most, is not looked for.
+    for before in 0..3 {
+        let bytes = Zeroizing::new([&[0; 2][..before.min(2)], key].concat());
+        let (start, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        for engine in [BASE64_STANDARD, BASE64_URL_SAFE] {
+            let whole = Zeroizing::new(engine.encode(&*bytes));
+            add(whole.as_bytes().get(start..end).unwrap_or_default().to_vec());
+        }
+    }
+    // In an address (RFC 3986, section 2.1), in either case, and in a form of HTML.
+    let (mut upper, mut lower) = (Key::default(), Key::default());
+    for byte in key {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        if plain {
+            upper.push(*byte);
+            lower.push(*byte);
+        } else {
+            upper.extend(format!("%{byte:02X}").bytes());
+            lower.extend(format!("%{byte:02x}").bytes());
+        }
+    }
+    add(url::form_urlencoded::byte_serialize(key).collect::<String>().into_bytes());
+    add(std::mem::take(&mut *upper));
+    add(std::mem::take(&mut *lower));
+    // In JSON (RFC 8259, section 7), where a slash may be escaped.
+    for escaped in [&b"\"\\"[..], b"\"\\/"] {
+        let mut json = Vec::with_capacity(key.len() * 2);
+        for byte in key {
+            json.extend(escaped.contains(byte).then_some(b'\\'));
+            json.push(*byte);
+        }
+        add(json);
+    }
+    forms
 }
 
 fn find(bytes: &[u8], key: &[u8]) -> Option<usize> {
@@ -189,7 +238,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn scrub(keys: &[&str]) -> Scrub {
-        Scrub::new(keys.iter().map(|key| Arc::new(Key::new(key.as_bytes().to_vec()))).collect())
+        let key = |key: &&str| Arc::new(Key::new(key.as_bytes().to_vec()));
+        Scrub::new(&keys.iter().map(key).collect::<Vec<_>>())
     }
 
     fn passed(keys: &[&str], parts: &[&[u8]]) -> String {
@@ -210,6 +260,39 @@ mod tests {
             let out = passed(&["sk-1-sk-1-sk", "sk-1-sk-2"], &parts);
             assert_eq!(out.len(), text.len());
             assert_eq!(out, "a key: ************ and *********, and half of it sk-1-sk", "{size}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_known_as_hosts_write_it_down() {
+        let key = "k\"ey/with+all=that~is\\odd";
+        let bytes = key.as_bytes();
+        let json = key.replace('\\', "\\\\").replace('"', "\\\"");
+        let mut written = vec![
+            key.to_owned(),
+            json.replace('/', "\\/"),
+            json,
+            url::form_urlencoded::byte_serialize(bytes).collect(),
+            bytes
+                .iter()
+                .map(|own| match own {
+                    b'a'..=b'z' | b'~' => char::from(*own).to_string(),
+                    _ => format!("%{own:02x}"),
+                })
+                .collect(),
+        ];
+        assert!(
+            written.iter().all(|form| passed(&[key], &[form.as_bytes()]) == "*".repeat(form.len()))
+        );
+        written.clear();
+        for name in ["", "x", "xy", "git", "x-access-token"] {
+            let login = format!("{name}:{key}");
+            for form in [BASE64_STANDARD.encode(&login), BASE64_URL_SAFE.encode(&login)] {
+                let out = passed(&[key], &[form.as_bytes()]);
+                let left = out.trim_end_matches('=').replace(COVER as char, "");
+                // The name, and what shares a character with the key.
+                assert!(left.len() <= (name.len() + 1) * 8 / 6 + 2, "{form} {out}");
+            }
         }
     }
 

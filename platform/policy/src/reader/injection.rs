@@ -4,12 +4,12 @@
 use super::values::describe;
 use super::{Entry, Reader};
 use crate::document::{Node, Table, Value};
-use crate::injection::{self, Injection, InjectionPlace};
+use crate::injection::{self, BasicLogin, Injection, InjectionPlace};
 use crate::{CredentialsSettings, FindingStatus, Located, UrlPath};
 
 const KEY: &str = "credentials.inject";
-const KNOWN: [&str; 9] =
-    ["secret", "host", "header", "template", "query", "env", "methods", "paths", "when"];
+const KNOWN: [&str; 10] =
+    ["secret", "host", "header", "template", "basic", "query", "env", "methods", "paths", "when"];
 const ARRAY: &str = "an array of tables";
 
 /// What has been read of one entry.
@@ -19,6 +19,7 @@ struct Draft {
     host: Option<crate::HostPattern>,
     header: Option<String>,
     template: Option<String>,
+    basic: Option<BasicLogin>,
     query: Option<String>,
     env: Option<String>,
     methods: Vec<String>,
@@ -57,7 +58,7 @@ impl<'t> Reader<'t> {
         let mut out = Vec::new();
         for item in items {
             let Value::Table(table) = &item.value else {
-                let expected = "a table with `secret`, `host`, and `header` or `query`";
+                let expected = "a table with `secret`, `host`, and `header`, `basic` or `query`";
                 self.wrong(item, KEY, expected, FindingStatus::Dropped);
                 continue;
             };
@@ -87,6 +88,7 @@ impl<'t> Reader<'t> {
                 "host" => draft.host = self.injected(value, name, injection::host),
                 "header" => draft.header = self.injected(value, name, injection::header),
                 "template" => draft.template = self.injected(value, name, injection::template),
+                "basic" => draft.basic = self.injected(value, name, injection::basic),
                 "query" => draft.query = self.injected(value, name, injection::query),
                 "env" => draft.env = self.injected(value, name, injection::env),
                 "methods" => draft.methods = self.injected_list(value, name, injection::method),
@@ -94,7 +96,8 @@ impl<'t> Reader<'t> {
                 _ => draft.when = self.when("credentials.inject.when", value).map(Box::new),
             }
         }
-        let Draft { secret, host, header, template, query, env, methods, paths, when } = draft;
+        let Draft { secret, host, header, template, basic, query, env, methods, paths, when } =
+            draft;
         let mut missing = |name: &str, expected: &str| {
             if table.get(name).is_none() {
                 let found = format!("an entry without `{name}`");
@@ -104,8 +107,10 @@ impl<'t> Reader<'t> {
         missing("secret", "the name of a credential, such as \"anthropic\"");
         missing("host", "a host, such as \"api.anthropic.com\"");
         let has = |name: &str| table.get(name).is_some();
-        let needs = match (has("header"), has("query"), has("template")) {
-            (false, false, _) => Some(("header", "`header`, `query` or both", "neither")),
+        let needs = match (has("header"), has("basic") || has("query"), has("template")) {
+            (false, false, _) => {
+                Some(("header", "`header`, `basic` or `query`, or more of them", "none of them"))
+            }
             (false, true, true) => {
                 Some(("template", "the header that it is for, as `header`", "`template` alone"))
             }
@@ -116,7 +121,8 @@ impl<'t> Reader<'t> {
         }
         let template = template.unwrap_or_else(|| "{}".to_owned());
         let header = header.map(|name| InjectionPlace::Header { name, template });
-        let places = header.into_iter().chain(query.map(InjectionPlace::Query)).collect();
+        let others = [basic.map(InjectionPlace::Basic), query.map(InjectionPlace::Query)];
+        let places = header.into_iter().chain(others.into_iter().flatten()).collect();
         Some(Injection { secret: secret?, host: host?, places, env, methods, paths, when })
     }
 

@@ -724,7 +724,7 @@ pub const HTTP_RULE_KEYS: [Key; 6] = [
 ];
 
 /// The keys of one entry of `credentials.inject`.
-const INJECT_KEYS: [Key; 9] = [
+const INJECT_KEYS: [Key; 10] = [
     Key::new(
         "secret",
         "Credential",
@@ -748,7 +748,7 @@ const INJECT_KEYS: [Key; 9] = [
         "Header",
         Shape::Preference,
         Type::Text,
-        "The header in which it stands; this, `query` or both are needed.",
+        "The header in which it stands; this, `basic` or `query` is needed.",
         r#""authorization""#,
     ),
     Key::new(
@@ -758,6 +758,14 @@ const INJECT_KEYS: [Key; 9] = [
         Type::Text,
         "What stands in the header, with {} for the credential; without it the credential alone.",
         r#""Bearer {}""#,
+    ),
+    Key::new(
+        "basic",
+        "Login",
+        Shape::Preference,
+        Type::Text,
+        "The login of Basic authentication, with {} for the credential as its password or its name.",
+        r#""x-access-token:{}""#,
     ),
     Key::new(
         "query",

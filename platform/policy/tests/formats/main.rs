@@ -73,6 +73,7 @@ fn registry() -> RegistryKey {
             text("host", "models.acme.example"),
             text("header", "Authorization"),
             text("template", "Bearer {}"),
+            text("basic", "acme:{}"),
             text("query", "key"),
             text("env", "ACME_API_KEY"),
             list("methods", &["GET", "POST"]),

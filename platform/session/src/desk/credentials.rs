@@ -219,6 +219,7 @@ fn binding(own: &Sourced<Injection>) -> CredentialBinding {
     let Injection { secret: _, host, places, env, methods, paths, when } = &own.value;
     let place = |place: &InjectionPlace| match place {
         InjectionPlace::Header { name, template } => format!("{name}: {template}"),
+        InjectionPlace::Basic(login) => format!("authorization: Basic {login}"),
         InjectionPlace::Query(name) => format!("?{name}={{}}"),
     };
     CredentialBinding {

@@ -7,7 +7,7 @@ use crate::credentials::{Credentials, Name};
 use crate::{Paths, credentials_of};
 use chaperone_egress::{Binding, Fetch, Key, OpenError, Opener, Place, Target};
 use chaperone_policy::{
-    Injection, InjectionPlace, NetworkMode, Policy, injections, pinned, sees_requests,
+    BasicLogin, Injection, InjectionPlace, NetworkMode, Policy, injections, pinned, sees_requests,
 };
 use chaperone_sandbox::Plan;
 use jiff::Timestamp;
@@ -183,6 +183,12 @@ fn bindings(
                 let (before, after) = template.split_once("{}").unwrap_or_default();
                 let (name, before, after) = (name.clone(), before.to_owned(), after.to_owned());
                 Place::Header { name, before, after }
+            }
+            InjectionPlace::Basic(BasicLogin::Password(name)) => {
+                Place::Password { name: name.clone() }
+            }
+            InjectionPlace::Basic(BasicLogin::Name(password)) => {
+                Place::Name { password: password.clone() }
             }
             InjectionPlace::Query(name) => Place::Query { name: name.clone() },
         };
