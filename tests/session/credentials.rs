@@ -1,12 +1,11 @@
 //! Credentials that go into requests: through a real keychain, session and client, to a server of the
 //! machine that proves who it is.
 
-use crate::bundle::https::{head, tls};
+use crate::bundle::https::{head, proof, tls};
 use crate::place::{Place, text};
 use crate::self_test::without_namespaces;
 use anyhow::{Context, Result};
 use chaperone_tests::keychain::Keychain;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 use std::fs;
@@ -29,12 +28,7 @@ pub(crate) struct Server {
 impl Server {
     /// Known by this name.
     pub(crate) fn start(name: &str) -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Acme");
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let key = KeyPair::generate()?;
-        let own = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &authority)?;
+        let (authority, own, key) = proof(name)?;
         let (config, listener) = (tls(&own, &key)?, TcpListener::bind("127.0.0.1:0")?);
         let port = listener.local_addr()?.port();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -58,7 +52,7 @@ impl Server {
                 });
             }
         });
-        Ok(Self { port, authority: authority.pem(), heads })
+        Ok(Self { port, authority, heads })
     }
 
     fn heads(&self) -> Vec<String> {

@@ -377,8 +377,12 @@ impl Client {
 }
 
 /// Says in these fields what a host is told, and nothing else.
-fn tell(told: Vec<(&'static str, String)>, headers: &mut HeaderMap) -> Result<(), Failure> {
+fn tell(told: Vec<(&'static str, Option<String>)>, headers: &mut HeaderMap) -> Result<(), Failure> {
     for (name, value) in told {
+        let Some(value) = value else {
+            headers.remove(name);
+            continue;
+        };
         let value = HeaderValue::try_from(value).map_err(|_| {
             Failure::Refused(format!(
                 "chaperone: denied: this request\n  What its {name} field has to say cannot be said."

@@ -134,8 +134,9 @@ pub trait Judge: Send + Sync {
     }
 
     /// What a host is told of whose accounts may be used there: fields that every request carries,
-    /// in place of the client's own. Where there are any, what is said to it has to be seen.
-    fn told(&self, target: &Target) -> Vec<(&'static str, String)> {
+    /// in place of the client's own, or none where there is no value. Where there are any, what is
+    /// said to it has to be seen.
+    fn told(&self, target: &Target) -> Vec<(&'static str, Option<String>)> {
         let _ = target;
         Vec::new()
     }

@@ -1,7 +1,7 @@
 //! Which organisation's accounts a session may use at a provider that has a header for it: who the
 //! providers are, and how each wants to be told.
 //!
-//! The table is data, compiled in. What it says was learned from the page that each entry names.
+//! The table is data, compiled in. What it says was learned from the pages that each entry names.
 
 use crate::effective::Sourced;
 use crate::host::HostPattern;
@@ -17,12 +17,14 @@ pub struct Provider {
     pub name: &'static str,
     /// What an organisation is called by there, as one noun.
     pub by: &'static str,
+    /// Whether that may have a colon in it, no more than one.
+    pub colon: bool,
     /// How many organisations it takes.
     pub most: usize,
     /// What its hosts are told.
     pub headers: &'static [PinnedHeader],
-    /// The page that says so.
-    pub source: &'static str,
+    /// The pages that say so, the provider's own first.
+    pub sources: &'static [&'static str],
 }
 
 /// A header that a provider's hosts are told.
@@ -43,11 +45,16 @@ pub enum Says {
     All(&'static str),
     /// The first.
     First,
-    /// This.
-    Fixed(&'static str),
+    /// The first that is named with a policy that the provider keeps, after a colon. No other header
+    /// of the provider is then said. Without one, this.
+    Policy(Option<&'static str>),
 }
 
-/// Hosts where people sign in to Microsoft's directory.
+/// Which hosts take which of these headers, by a vendor whose proxy says them.
+const MICROSOFT_PROXY: &str =
+    "https://learn.microsoft.com/entra/global-secure-access/how-to-configure-custom-headers";
+/// Hosts where people sign in to Microsoft's directory. Not those beneath them, where machines prove
+/// themselves by certificates of their own.
 const ENTRA: &[&str] = &["login.microsoftonline.com", "login.microsoft.com", "login.windows.net"];
 const SLACK: &[&str] = &["slack.com", "*.slack.com"];
 
@@ -56,88 +63,133 @@ pub const PROVIDERS: [Provider; 8] = [
     Provider {
         name: "anthropic",
         by: "the organisation's UUID",
+        colon: false,
         most: 64,
         headers: &[PinnedHeader {
             name: "anthropic-allowed-org-ids",
-            hosts: &["api.anthropic.com", "claude.ai", "*.claude.ai"],
+            hosts: &[
+                "anthropic.com",
+                "*.anthropic.com",
+                "claude.ai",
+                "*.claude.ai",
+                "claude.com",
+                "*.claude.com",
+            ],
             says: Says::All(","),
         }],
-        source: "https://support.claude.com/en/articles/13198485-enforce-network-level-access-control-with-tenant-restrictions",
+        sources: &[
+            "https://support.claude.com/en/articles/13198485-enforce-network-level-access-control-with-tenant-restrictions",
+            MICROSOFT_PROXY,
+        ],
     },
+    // How several teams would stand in the header, nobody says.
     Provider {
         name: "dropbox",
         by: "the team's ID",
-        most: 64,
+        colon: true,
+        most: 1,
         headers: &[PinnedHeader {
             name: "x-dropbox-allowed-team-ids",
             hosts: &["dropbox.com", "*.dropbox.com", "*.dropboxapi.com"],
-            says: Says::All(","),
+            says: Says::First,
         }],
-        source: "https://help.dropbox.com/security/network-control",
+        sources: &[
+            "https://help.dropbox.com/security/network-control",
+            "https://help.dropbox.com/security/official-domains",
+            MICROSOFT_PROXY,
+        ],
     },
     Provider {
         name: "github",
         by: "the enterprise's ID",
+        colon: false,
         most: 20,
         headers: &[PinnedHeader {
             name: "sec-github-allowed-enterprise",
             hosts: &["github.com", "api.github.com", "*.githubcopilot.com"],
             says: Says::All(", "),
         }],
-        source: "https://docs.github.com/enterprise-cloud@latest/admin/configuring-settings/hardening-security-for-your-enterprise/restricting-access-to-githubcom-using-a-corporate-proxy",
+        sources: &[
+            "https://docs.github.com/enterprise-cloud@latest/admin/configuring-settings/hardening-security-for-your-enterprise/restricting-access-to-githubcom-using-a-corporate-proxy",
+        ],
     },
     Provider {
         name: "google",
         by: "the Workspace's domain",
+        colon: false,
         most: 64,
-        headers: &[PinnedHeader {
-            name: "x-googapps-allowed-domains",
-            hosts: &["google.com", "*.google.com", "*.googleapis.com"],
-            says: Says::All(","),
-        }],
-        source: "https://support.google.com/a/answer/1668854",
+        headers: &[
+            PinnedHeader {
+                name: "x-googapps-allowed-domains",
+                hosts: &["google.com", "*.google.com"],
+                says: Says::All(","),
+            },
+            PinnedHeader {
+                name: "x-geminicodeassist-allowed-domains",
+                hosts: &["cloudcode-pa.googleapis.com"],
+                says: Says::All(","),
+            },
+        ],
+        sources: &[
+            "https://support.google.com/a/answer/1668854",
+            "https://developers.google.com/gemini-code-assist/docs/network-access",
+        ],
     },
+    // Of the two versions of its restrictions Microsoft takes one at a time.
     Provider {
         name: "microsoft",
-        by: "the tenant's domain or directory ID; the first, by its ID, is whose restriction it is",
+        by: "the tenant's domain or directory ID, or its directory ID and that of its policy with a \
+             colon between them",
+        colon: true,
         most: 64,
         headers: &[
             PinnedHeader { name: "restrict-access-to-tenants", hosts: ENTRA, says: Says::All(",") },
             PinnedHeader { name: "restrict-access-context", hosts: ENTRA, says: Says::First },
+            PinnedHeader {
+                name: "sec-restrict-tenant-access-policy",
+                hosts: ENTRA,
+                says: Says::Policy(None),
+            },
             // Accounts of nobody's tenant.
             PinnedHeader {
                 name: "sec-restrict-tenant-access-policy",
                 hosts: &["login.live.com"],
-                says: Says::Fixed("restrict-msa"),
+                says: Says::Policy(Some("restrict-msa")),
             },
         ],
-        source: "https://learn.microsoft.com/entra/identity/enterprise-apps/tenant-restrictions",
+        sources: &[
+            "https://learn.microsoft.com/entra/identity/enterprise-apps/tenant-restrictions",
+            "https://learn.microsoft.com/entra/external-id/tenant-restrictions-v2",
+        ],
     },
     Provider {
         name: "openai",
         by: "the workspace's ID, of ChatGPT and what signs in with it",
+        colon: false,
         most: 1,
         headers: &[PinnedHeader {
             name: "chatgpt-allowed-workspace-id",
             hosts: &["chatgpt.com", "*.chatgpt.com"],
             says: Says::First,
         }],
-        source: "https://help.openai.com/articles/8798594",
+        sources: &["https://help.openai.com/articles/8798594", MICROSOFT_PROXY],
     },
     Provider {
         name: "openai-api",
-        by: "the organisation's ID, which a key has to belong to",
-        most: 1,
+        by: "the organisation's ID",
+        colon: false,
+        most: 64,
         headers: &[PinnedHeader {
-            name: "openai-organization",
+            name: "openai-allowed-organization-ids",
             hosts: &["api.openai.com"],
-            says: Says::First,
+            says: Says::All(","),
         }],
-        source: "https://platform.openai.com/docs/api-reference/authentication",
+        sources: &["https://developers.openai.com/api/docs/guides/organization-blocking"],
     },
     Provider {
         name: "slack",
         by: "the workspace's or organisation's ID; the first is whose restriction it is",
+        colon: false,
         most: 64,
         headers: &[
             PinnedHeader {
@@ -147,7 +199,7 @@ pub const PROVIDERS: [Provider; 8] = [
             },
             PinnedHeader { name: "x-slack-allowed-workspaces", hosts: SLACK, says: Says::All(",") },
         ],
-        source: "https://slack.com/help/articles/360024821873",
+        sources: &["https://slack.com/help/articles/360024821873"],
     },
 ];
 
@@ -175,7 +227,8 @@ impl Organisation {
             return Err(format!("`PROVIDER:ORGANISATION`, of {}", known.join(", ")).into());
         };
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..=LONGEST).contains(&id.len()) || !id.bytes().all(fits) {
+        let mut parts = id.splitn(if provider.colon { 2 } else { 1 }, ':');
+        if id.len() > LONGEST || !parts.all(|own| !own.is_empty() && own.bytes().all(fits)) {
             return Err(format!("`{name}:` and {}", provider.by).into());
         }
         Ok(Self { provider, id: id.to_owned() })
@@ -209,15 +262,20 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// What a host of the provider is told; nothing where it is none.
-    pub fn headers(&self, host: &str, port: u16) -> Vec<(&'static str, String)> {
+    /// What a host of the provider is told; nothing where it is none. A header without a value is not
+    /// to be said, by nobody.
+    pub fn headers(&self, host: &str, port: u16) -> Vec<(&'static str, Option<String>)> {
         let ids = || self.organisations.iter().map(|own| own.value.as_str());
-        let told = self.provider.headers.iter().filter(|own| own.is_for(host, port));
-        let say = |own: &PinnedHeader| match own.says {
-            Says::All(between) => ids().collect::<Vec<_>>().join(between),
-            Says::First => ids().next().unwrap_or_default().to_owned(),
-            Says::Fixed(text) => text.to_owned(),
+        let of_policy = |own: &PinnedHeader| matches!(own.says, Says::Policy(_));
+        let has_policies = self.provider.headers.iter().any(of_policy);
+        let policy = ids().find(|id| has_policies && id.contains(':'));
+        let say = |own: &PinnedHeader| match (own.says, policy) {
+            (Says::Policy(without), policy) => policy.or(without).map(str::to_owned),
+            (_, Some(_)) => None,
+            (Says::All(between), None) => Some(ids().collect::<Vec<_>>().join(between)),
+            (Says::First, None) => ids().next().map(str::to_owned),
         };
+        let told = self.provider.headers.iter().filter(|own| own.is_for(host, port));
         told.map(|own| (own.name, say(own))).collect()
     }
 
@@ -251,6 +309,7 @@ pub fn pinned<'p>(policy: &'p Policy, host: &str, port: u16) -> Option<&'p Pinne
 mod tests {
     use super::*;
     use crate::{Action, Context, Facts, Layer, Os, SourceKind, Verdict, built_in, decide, merge};
+    use std::collections::BTreeSet;
 
     fn policy(layers: &[(SourceKind, &str)]) -> Policy {
         let context = Context {
@@ -266,33 +325,73 @@ mod tests {
         merge(read.chain([built_in()]).collect(), &context)
     }
 
-    fn told(layers: &[(SourceKind, &str)], host: &str) -> Option<Vec<(&'static str, String)>> {
+    type Told = Vec<(&'static str, Option<String>)>;
+
+    fn told(layers: &[(SourceKind, &str)], host: &str) -> Option<Told> {
         pinned(&policy(layers), host, 443).map(|own| own.headers(host, 443))
     }
 
     const MANAGED: SourceKind = SourceKind::ManagedFile;
 
+    /// Headers with their values; an empty one is not to be said.
+    fn said(headers: &[(&'static str, &str)]) -> Told {
+        let value = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        headers.iter().map(|(name, text)| (*name, value(text))).collect()
+    }
+
+    #[test]
+    fn a_policy_that_microsoft_keeps_is_told_alone_and_no_layer_below_brings_its_own() {
+        let managed = (MANAGED, r#"["microsoft:t:p"]"#);
+        let table: &[(&str, &[(&str, &str)])] = &[
+            (
+                "login.microsoft.com",
+                &[
+                    ("restrict-access-to-tenants", ""),
+                    ("restrict-access-context", ""),
+                    ("sec-restrict-tenant-access-policy", "t:p"),
+                ],
+            ),
+            ("login.live.com", &[("sec-restrict-tenant-access-policy", "t:p")]),
+        ];
+        for (host, expected) in table {
+            assert_eq!(told(&[managed], host), Some(said(expected)), "{host}");
+        }
+        for (above, below) in [("microsoft:t:p", "microsoft:t"), ("microsoft:t", "microsoft:x:p")] {
+            let (above, below) = (format!("[\"{above}\"]"), format!("[\"{below}\"]"));
+            let both = policy(&[(MANAGED, &above), (SourceKind::UserFile, &below)]);
+            let left = pinned(&both, "login.microsoft.com", 443).unwrap();
+            assert_eq!(left.organisations, [], "{below}");
+        }
+    }
+
     #[test]
     fn every_provider_is_told_at_its_hosts_and_nobody_else_is() {
-        let all = r#"["anthropic:a", "anthropic:b", "dropbox:d", "github:1", "github:2", "google:acme.example",
-            "microsoft:t", "microsoft:acme.example", "openai:w", "openai-api:org-1", "slack:T1", "slack:T2"]"#;
+        let all = r#"["anthropic:a", "anthropic:b", "dropbox:dbtid:d", "github:1", "github:2", "google:acme.example",
+            "microsoft:t", "microsoft:acme.example", "openai:w", "openai-api:org-1", "openai-api:org-2", "slack:T1", "slack:T2"]"#;
         let table: &[(&str, &[(&str, &str)])] = &[
             ("api.anthropic.com", &[("anthropic-allowed-org-ids", "a,b")]),
             ("claude.ai", &[("anthropic-allowed-org-ids", "a,b")]),
-            ("www.dropbox.com", &[("x-dropbox-allowed-team-ids", "d")]),
+            ("platform.claude.com", &[("anthropic-allowed-org-ids", "a,b")]),
+            ("www.dropbox.com", &[("x-dropbox-allowed-team-ids", "dbtid:d")]),
+            ("api.dropboxapi.com", &[("x-dropbox-allowed-team-ids", "dbtid:d")]),
             ("github.com", &[("sec-github-allowed-enterprise", "1, 2")]),
             ("API.github.com.", &[("sec-github-allowed-enterprise", "1, 2")]),
             ("accounts.google.com", &[("x-googapps-allowed-domains", "acme.example")]),
+            (
+                "cloudcode-pa.googleapis.com",
+                &[("x-geminicodeassist-allowed-domains", "acme.example")],
+            ),
             (
                 "login.microsoftonline.com",
                 &[
                     ("restrict-access-to-tenants", "t,acme.example"),
                     ("restrict-access-context", "t"),
+                    ("sec-restrict-tenant-access-policy", ""),
                 ],
             ),
             ("login.live.com", &[("sec-restrict-tenant-access-policy", "restrict-msa")]),
             ("chatgpt.com", &[("chatgpt-allowed-workspace-id", "w")]),
-            ("api.openai.com", &[("openai-organization", "org-1")]),
+            ("api.openai.com", &[("openai-allowed-organization-ids", "org-1,org-2")]),
             (
                 "acme.slack.com",
                 &[
@@ -302,10 +401,16 @@ mod tests {
             ),
         ];
         for (host, expected) in table {
-            let expected = expected.iter().map(|(name, value)| (*name, (*value).to_owned()));
-            assert_eq!(told(&[(MANAGED, all)], host), Some(expected.collect()), "{host}");
+            assert_eq!(told(&[(MANAGED, all)], host), Some(said(expected)), "{host}");
         }
-        for host in ["gist.github.com", "notgithub.com", "example.com", "10.0.0.1"] {
+        for host in [
+            "gist.github.com",
+            "notgithub.com",
+            "storage.googleapis.com",
+            "device.login.microsoftonline.com",
+            "example.com",
+            "10.0.0.1",
+        ] {
             assert_eq!(told(&[(MANAGED, all)], host), None, "{host}");
         }
         assert_eq!(told(&[(MANAGED, r#"["google:acme.example"]"#)], "github.com"), None);
@@ -315,7 +420,7 @@ mod tests {
     fn layers_leave_what_all_name_and_nobody_below_adds_one() {
         let managed = (MANAGED, r#"["github:1", "github:2", "google:acme.example"]"#);
         let user = (SourceKind::UserFile, r#"["github:2", "github:3", "slack:T1"]"#);
-        let value = |host| told(&[managed, user], host).unwrap().remove(0).1;
+        let value = |host| told(&[managed, user], host).unwrap().remove(0).1.unwrap();
         assert_eq!(value("github.com"), "2");
         assert_eq!(value("google.com"), "acme.example");
         assert_eq!(value("slack.com"), "T1");
@@ -340,11 +445,24 @@ mod tests {
     fn an_unknown_provider_is_an_error_that_names_those_known_and_is_never_looser() {
         let error = Organisation::parse("acme:1").unwrap_err();
         assert!(error.contains("anthropic, dropbox, github"), "{error}");
-        for text in ["github", "github:", "github:a b", "github:a,b", "github:a\r\nx: y"] {
+        for text in [
+            "github",
+            "github:",
+            "github:a b",
+            "github:a,b",
+            "github:a:b",
+            "github:a\r\nx: y",
+            "microsoft:t:",
+            "microsoft::p",
+            "microsoft:t:p:q",
+        ] {
             assert!(Organisation::parse(text).is_err(), "{text:?}");
         }
         let near = (MANAGED, r#"["githbu:1"]"#);
-        assert_eq!(told(&[near], "github.com").unwrap().remove(0).1, "1");
+        assert_eq!(
+            told(&[near], "github.com"),
+            Some(said(&[("sec-github-allowed-enterprise", "1")]))
+        );
         // Nobody knows which was meant: of none is an account used.
         let none = policy(&[(MANAGED, r#"["acme:1"]"#)]);
         assert_eq!(none.organisations().len(), PROVIDERS.len());
@@ -357,8 +475,12 @@ mod tests {
     fn the_table_is_sound() {
         assert!(PROVIDERS.windows(2).all(|pair| pair[0].name < pair[1].name));
         for provider in &PROVIDERS {
-            assert!(provider.source.starts_with("https://") && provider.most > 0);
+            let pages = provider.sources;
+            assert!(!pages.is_empty() && pages.iter().all(|own| own.starts_with("https://")));
+            assert!(provider.most > 0);
+            let mut said = BTreeSet::new();
             for header in provider.headers {
+                assert!(header.hosts.iter().all(|host| said.insert((header.name, host))));
                 assert_eq!(header.name, header.name.to_ascii_lowercase());
                 assert!(header.hosts.iter().all(|own| HostPattern::parse_host(own).is_ok()));
             }

@@ -6,7 +6,9 @@ use super::publisher::Publisher;
 use crate::managed::Machine;
 use crate::place::text;
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
@@ -27,15 +29,10 @@ struct Front {
 
 impl Front {
     fn before(host: &Host) -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let key = KeyPair::generate()?;
-        let params = CertificateParams::new(vec![HOST.to_owned()])?;
-        let certificate = params.signed_by(&key, &authority)?;
+        let (authority, certificate, key) = proof(HOST)?;
         let (config, asked) = (tls(&certificate, &key)?, Arc::default());
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let front = Self { address: listener.local_addr()?, asked, authority: authority.pem() };
+        let front = Self { address: listener.local_addr()?, asked, authority };
         let (asked, host) = (Arc::clone(&front.asked), host.address());
         // Until the test's process ends.
         thread::spawn(move || {
@@ -73,6 +70,18 @@ fn pass(
     inside.conn.send_close_notify();
     inside.flush()?;
     Ok(())
+}
+
+/// What a host of this name proves itself by: who signed for it, as PEM, its certificate and its key.
+pub(crate) fn proof(name: &str) -> Result<(String, Certificate, KeyPair)> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Of another name than what it signs.
+    params.distinguished_name.push(DnType::CommonName, "Acme");
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let own = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &authority)?;
+    Ok((authority.pem(), own, key))
 }
 
 /// What speaks TLS by this certificate.

@@ -3,11 +3,10 @@
 
 use super::logins::logins;
 use super::{Tier, in_both_tiers};
-use crate::bundle::https::{head, tls};
+use crate::bundle::https::{head, proof, tls};
 use crate::place::{Place, text};
 use anyhow::{Context, Result, ensure};
 use chaperone_tests::eventually;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConnection, StreamOwned};
 use sha2::Digest;
 use std::fs;
@@ -34,13 +33,7 @@ struct Shelf {
 /// Serves over TLS where a client begins with it, and plainly else. It also says who signed for it,
 /// and leaves what it shows for other servers of the host in `folder`.
 fn serve(shelf: Shelf, folder: &Path) -> Result<(u16, String)> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // Of another name than what it signs.
-    params.distinguished_name.push(DnType::CommonName, "Acme");
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&key, &authority)?;
+    let (authority, certificate, key) = proof(HOST)?;
     fs::write(folder.join("certificate.pem"), certificate.pem())?;
     fs::write(folder.join("key.pem"), key.serialize_pem())?;
     let config = tls(&certificate, &key)?;
@@ -66,7 +59,7 @@ fn serve(shelf: Shelf, folder: &Path) -> Result<(u16, String)> {
             });
         }
     });
-    Ok((port, authority.pem()))
+    Ok((port, authority))
 }
 
 /// One request, and the end of the connection.
@@ -275,17 +268,23 @@ fn curl_over_http_and_tls_and_its_events_arrive_one_by_one() -> Result<()> {
     )
 }
 
-/// A server of Node's that says which protocol it was asked in, and the port that it has.
-fn http2(folder: &Path) -> Result<(std::process::Child, u16)> {
-    let script = "const fs = require('fs'), http2 = require('http2');\n\
-        const read = (name) => fs.readFileSync(process.argv[1] + '/' + name);\n\
-        const server = http2.createSecureServer(\n\
-          { cert: read('certificate.pem'), key: read('key.pem'), allowHTTP1: true },\n\
-          (request, response) => response.end('asked in ' + request.httpVersion + '\\n'));\n\
-        server.listen(0, '127.0.0.1', () => console.log(server.address().port));\n\
-        process.stdin.resume().on('end', () => process.exit());";
+/// Says which protocol it was asked in.
+const ASKED_IN: &str = "'asked in ' + request.httpVersion";
+
+/// A server of Node's that answers with the value of this expression about the request, and the port
+/// that it has. It shows what lies in `folder`, and ends with its input.
+pub(super) fn http2(folder: &Path, answer: &str) -> Result<(std::process::Child, u16)> {
+    let script = format!(
+        "const fs = require('fs'), http2 = require('http2');\n\
+         const read = (name) => fs.readFileSync(process.argv[1] + '/' + name);\n\
+         const server = http2.createSecureServer(\n\
+           {{ cert: read('certificate.pem'), key: read('key.pem'), allowHTTP1: true }},\n\
+           (request, response) => response.end({answer} + '\\n'));\n\
+         server.listen(0, '127.0.0.1', () => console.log(server.address().port));\n\
+         process.stdin.resume().on('end', () => process.exit());"
+    );
     let mut node = std::process::Command::new("node")
-        .args(["-e", script])
+        .args(["-e", &script])
         .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -298,7 +297,7 @@ fn http2(folder: &Path) -> Result<(std::process::Child, u16)> {
 #[test]
 fn http_2_from_end_to_end() -> Result<()> {
     let (place, _, hosts) = stage()?;
-    let (mut node, port) = http2(&place.home())?;
+    let (mut node, port) = http2(&place.home(), ASKED_IN)?;
     let done = in_a_line(
         &place,
         &hosts,
@@ -308,7 +307,6 @@ fn http_2_from_end_to_end() -> Result<()> {
         ),
         "asked in 2.0\nasked in 1.1\nasked in 2.0\n",
     );
-    // It ends with its input.
     drop(node.stdin.take());
     node.wait()?;
     done
@@ -317,7 +315,7 @@ fn http_2_from_end_to_end() -> Result<()> {
 #[test]
 fn http_2_where_tls_is_opened_with_and_without_it_at_the_host() -> Result<()> {
     let (place, tls, hosts) = stage()?;
-    let (mut node, port) = http2(&place.home())?;
+    let (mut node, port) = http2(&place.home(), ASKED_IN)?;
     let config = place.home().join(".config/chaperone/config.toml");
     let rule = format!(
         "[[network.rule]]\nhost = \"{HOST}\"\nmethods = [\"POST\"]\ndecision = \"deny\"\n\
@@ -335,7 +333,6 @@ fn http_2_where_tls_is_opened_with_and_without_it_at_the_host() -> Result<()> {
         ),
         "asked in 2.0\nasked in 1.1\nNothing is published\n2 403\nhello\n",
     );
-    // It ends with its input.
     drop(node.stdin.take());
     node.wait()?;
     done

@@ -78,10 +78,16 @@ pub(super) fn host() -> String {
     format!("^(?:(?:localhost|{sets})$|(?![A-Za-z0-9_-]+$){one}(?:{PORT})?)$")
 }
 
-/// An organisation: `PROVIDER:ID`.
+/// An organisation: `PROVIDER:ID`. How long one of two parts is together, is left to the reader.
 pub(super) fn organisation() -> String {
-    let known = PROVIDERS.each_ref().map(|own| own.name).join("|");
-    format!("^(?:{known}):[A-Za-z0-9._-]{{1,128}}$")
+    let (two, one): (Vec<&str>, Vec<&str>) = {
+        let (two, one): (Vec<_>, Vec<_>) = PROVIDERS.iter().partition(|own| own.colon);
+        let names =
+            |list: Vec<&chaperone_policy::Provider>| list.iter().map(|own| own.name).collect();
+        (names(two), names(one))
+    };
+    let part = "[A-Za-z0-9._-]{1,128}";
+    format!("^(?:(?:{}):{part}|(?:{}):{part}(?::{part})?)$", one.join("|"), two.join("|"))
 }
 
 /// A proxy: `http://HOST:PORT`.

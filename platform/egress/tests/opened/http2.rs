@@ -359,15 +359,20 @@ fn what_is_sent_inside_counts_and_is_refused_beyond_the_budget() {
 fn every_stream_says_whose_accounts_may_be_used() {
     runtime().block_on(async {
         let mut pair = pair(Vec::new()).await;
-        let told = ("sec-github-allowed-enterprise", "1, 2".to_owned());
-        pair.stage.desk.told.lock().unwrap().push(told);
-        for own in [&[][..], &[("sec-github-allowed-enterprise", "3")]] {
+        *pair.stage.desk.told.lock().unwrap() = vec![
+            ("sec-github-allowed-enterprise", Some("1, 2".to_owned())),
+            ("restrict-access-context", None),
+        ];
+        let doubled =
+            [("sec-github-allowed-enterprise", "3"), ("sec-github-allowed-enterprise", "4")];
+        for own in [&[][..], &doubled, &[("restrict-access-context", "3")]] {
             let (body, answer) = pair.ask("/", own);
             drop(body);
             let (request, parts) = pair.got.recv().await.unwrap();
             let seen: Vec<_> =
                 request.headers().get_all("sec-github-allowed-enterprise").iter().collect();
             assert_eq!(seen, ["1, 2"]);
+            assert!(!request.headers().contains_key("restrict-access-context"));
             drop(parts);
             assert_eq!(answer.await.unwrap().status(), 200);
         }

@@ -31,7 +31,7 @@ struct Desk {
     bindings: Vec<Arc<Binding>>,
     asked: Mutex<Vec<Question>>,
     budgets: Mutex<Vec<Arc<Budget>>>,
-    told: Mutex<Vec<(&'static str, String)>>,
+    told: Mutex<Vec<(&'static str, Option<String>)>>,
 }
 
 impl Judge for Desk {
@@ -52,7 +52,7 @@ impl Judge for Desk {
         self.opener.clone()
     }
 
-    fn told(&self, _: &Target) -> Vec<(&'static str, String)> {
+    fn told(&self, _: &Target) -> Vec<(&'static str, Option<String>)> {
         self.told.lock().unwrap().clone()
     }
 
@@ -347,10 +347,14 @@ fn a_client_that_trusts_another_authority_is_told_of_and_where_nothing_is_opened
 fn a_host_is_told_what_the_policy_says_in_place_of_what_the_client_does() {
     let host = host(OK);
     let stage = stage(Some(Opener::new(&host.pem).unwrap()), Vec::new());
-    let told = ("anthropic-allowed-org-ids", "one,two".to_owned());
-    stage.desk.told.lock().unwrap().push(told);
+    *stage.desk.told.lock().unwrap() =
+        vec![("anthropic-allowed-org-ids", Some("one,two".to_owned())), ("restrict-org-ids", None)];
     let mut client = stage.own_client(host.at.port());
-    for fields in ["", "Anthropic-Allowed-Org-Ids: mine\r\nanthropic-allowed-org-ids: too\r\n"] {
+    for fields in [
+        "",
+        "Anthropic-Allowed-Org-Ids: mine\r\nanthropic-allowed-org-ids: too\r\n",
+        "Restrict-Org-Ids: mine\r\nRestrict-Org-Ids: too\r\n",
+    ] {
         ask(&mut client, fields);
         assert!(head(&mut client).unwrap().starts_with("HTTP/1.1 200 OK"));
         client.read_exact(&mut [0; 2]).unwrap();
@@ -368,7 +372,7 @@ fn a_host_is_told_what_the_policy_says_in_place_of_what_the_client_does() {
     ask(&mut pinned, "");
     assert!(head(&mut pinned).is_some(), "what tells nothing passes");
     assert!(host.heads.recv().is_ok());
-    unopened.desk.told.lock().unwrap().push(("openai-organization", "one".to_owned()));
+    unopened.desk.told.lock().unwrap().push(("openai-allowed-organization-ids", None));
     let mut pinned = unopened.client(host.at.port(), host.authority.clone());
     pinned.conn.complete_io(&mut pinned.sock).unwrap_err();
     assert_eq!(unopened.asked(), [Question::Unseen("what is said is encrypted".into())]);

@@ -204,7 +204,7 @@ impl Judge for Gate {
         vault.map(|vault| vault.bindings(&self.live.policy(), target)).unwrap_or_default()
     }
 
-    fn told(&self, target: &Target) -> Vec<(&'static str, String)> {
+    fn told(&self, target: &Target) -> Vec<(&'static str, Option<String>)> {
         let (policy, host) = (self.live.policy(), target.host.to_string());
         let pinned = pinned(&policy, &host, target.port);
         pinned.map(|own| own.headers(&host, target.port)).unwrap_or_default()
