@@ -124,6 +124,39 @@ fn where_each_may_go_and_what_is_missing_is_listed_and_examined() -> Result<()> 
 }
 
 #[test]
+fn a_host_that_no_list_has_is_told_in_the_same_words_wherever_credentials_are() -> Result<()> {
+    let place = Place::new()?;
+    let bound = "[[credentials.inject]]\nsecret = \"acme\"\nhost = \"api.acme.example\"\n\
+                 header = \"x-api-key\"\n";
+    let configure = |allow: &str| {
+        place.configure(&format!("[network]\nmode = \"proxy\"\nallow = [{allow}]\n{bound}"))
+    };
+    let said = || -> Result<[String; 3]> {
+        let said = |arguments: &[&str]| -> Result<String> {
+            Ok(text(&place.chaperone([])?.args(arguments).output()?.stdout))
+        };
+        Ok([said(&["secret", "list"])?, said(&["secret", "list", "--json"])?, said(&["doctor"])?])
+    };
+    let what = "Requests to api.acme.example are asked about: it is not in network.allow.";
+    let remedy = "Add it to your configuration: network.allow = [\"api.acme.example\"].";
+    configure("")?;
+    let [list, json, doctor] = said()?;
+    for told in [&list, &doctor] {
+        assert!(told.contains(what) && told.contains(&format!("to do: {remedy}")), "{told}");
+    }
+    let json: Value = serde_json::from_str(&json)?;
+    let told = serde_json::json!({ "what": what, "remedy": remedy });
+    assert_eq!(json[0]["bindings"][0]["unlisted"], told);
+    // What the remedy says helps.
+    configure("\"api.acme.example\"")?;
+    let [list, json, doctor] = said()?;
+    assert!(!list.contains("network.allow") && !doctor.contains("Requests to"), "{list}{doctor}");
+    let json: Value = serde_json::from_str(&json)?;
+    assert_eq!(json[0]["bindings"][0]["unlisted"], Value::Null);
+    Ok(())
+}
+
+#[test]
 fn what_is_no_credential_is_refused_and_not_repeated() -> Result<()> {
     let place = Place::new()?;
     let keychain = Keychain::start(|program| place.command(program))?;

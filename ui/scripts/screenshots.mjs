@@ -93,6 +93,7 @@ const SHOTS = [
     ['keys-kept', 'recorded=busy&page=keys&id=anthropic', 'small'],
     ['keys-missing', 'recorded=busy&page=keys&id=openai', 'small'],
     ['keys-unbound', 'recorded=busy&page=keys&id=npm-publish', 'small'],
+    ['keys-unlisted', 'recorded=busy&page=keys&id=sentry', 'small'],
     ['keys-managed', 'recorded=managed&page=keys&id=github'],
     ['keys-long', 'recorded=long&page=keys', 'small', click('credential-row')],
     ['keys-add', 'recorded=busy&page=keys', 'small', click('add-credential')],

@@ -1,5 +1,5 @@
 // Every page in every state: what it says, what the keys do, and that axe finds nothing.
-import { fireEvent, screen } from '@testing-library/svelte';
+import { cleanup, fireEvent, screen } from '@testing-library/svelte';
 import axe from 'axe-core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PAGES } from '../src/lib/logic/place';
@@ -267,6 +267,7 @@ describe('keys', () => {
       expect.stringMatching(/github\s+Kept\s+api\.github\.com\s+5 h ago/),
       expect.stringMatching(/npm-publish\s+Not bound\s+nowhere yet\s+never/),
       expect.stringMatching(/openai\s+Missing\s+api\.openai\.com/),
+      expect.stringMatching(/sentry\s+Not listed\s+sentry\.example/),
     ]);
   });
 
@@ -279,6 +280,17 @@ describe('keys', () => {
     expect(screen.getByTestId('binding-managed').textContent).toContain('Managed by Acme');
     expect(screen.getByTestId('closed').textContent).toMatch(/Managed by Acme.*Only its bindings/s);
     expect(screen.getByTestId('lost-binding').textContent).toMatch(/gitlab\.example.*binds the/s);
+  });
+
+  it('say of a host that no list has what becomes of requests to it, and what to do', async () => {
+    await show('busy', 'keys', 'sentry');
+    expect(screen.getByTestId('unlisted').textContent).toMatch(
+      /are asked about: it is not in network\.allow\.\s+Add .*network\.allow = \["sentry\.example"\]/,
+    );
+    cleanup();
+    await show('busy', 'keys', 'anthropic');
+    expect(screen.getByTestId('binding')).toBeTruthy();
+    expect(screen.queryByTestId('unlisted')).toBeNull();
   });
 
   it('take a value once, and forget it', async () => {

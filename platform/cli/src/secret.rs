@@ -4,7 +4,9 @@ use crate::print::{self, CAUTION, QUIET, STRONG, visible};
 use anyhow::bail;
 use chaperone_session::Paths;
 use chaperone_session::credentials::{LONGEST, Name, Secret};
-use chaperone_session::desk::{CredentialBinding, CredentialRow, Desk, LostBinding, Unused};
+use chaperone_session::desk::{
+    CredentialBinding, CredentialRow, Desk, LostBinding, Unlisted, Unused,
+};
 use jiff::Timestamp;
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -128,6 +130,10 @@ fn list(json: bool) -> anyhow::Result<()> {
             }
             let line = format!("{}  {places}  {}", own.host, narrowed.trim());
             writeln!(out, "    {}  {QUIET}{}{QUIET:#}", visible(line.trim_end()), own.origin)?;
+            if let Some(Unlisted { what, remedy }) = &own.unlisted {
+                writeln!(out, "        {CAUTION}{}{CAUTION:#}", visible(what))?;
+                writeln!(out, "        {QUIET}to do:{QUIET:#} {}", visible(remedy))?;
+            }
         }
     }
     for own in &all.lost {
@@ -146,10 +152,20 @@ fn list(json: bool) -> anyhow::Result<()> {
 fn shown(row: &CredentialRow) -> serde_json::Value {
     let CredentialRow { name, kept, set, used, bindings } = row;
     let binding = |own: &CredentialBinding| {
-        let CredentialBinding { host, places, env, methods, paths, when, origin, managed: _ } = own;
+        let CredentialBinding {
+            host,
+            places,
+            env,
+            methods,
+            paths,
+            when,
+            origin,
+            unlisted,
+            managed: _,
+        } = own;
         serde_json::json!({
             "host": host, "places": places, "env": env, "methods": methods, "paths": paths,
-            "when": when, "origin": origin,
+            "when": when, "origin": origin, "unlisted": unlisted,
         })
     };
     serde_json::json!({

@@ -9,7 +9,8 @@ use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
 use crate::self_test::{self, LastSelfTest};
 use crate::supervisor::check_signing;
-use chaperone_policy::{LayerStatus, MinimumTier, Mode, Os, Policy};
+use crate::unlisted::{Sessions, Unlisted};
+use chaperone_policy::{Context, Injection, LayerStatus, MinimumTier, Mode, Os, Policy, Sourced};
 use chaperone_sandbox::{Machine, Status, Tier, Unreported, probe, refused_network, unreported};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -151,6 +152,7 @@ fn policy_checks(paths: &Paths, question: &Question, tier: Tier) -> Vec<Check> {
     let context = &loaded.ground.context;
     checks.extend(check_signing(policy, context, &crate::load::environment()));
     checks.extend(credentials_check(policy, context.os, paths));
+    checks.extend(unlisted_checks(policy, context, paths));
     checks
 }
 
@@ -199,6 +201,25 @@ fn credentials_told(missing: &[(&str, String)], no_keychain: Option<String>) -> 
         _ => format!("Run `chaperone secret set {first}`, and so for each."),
     };
     check(CheckStatus::Warn, detail, fix)
+}
+
+/// What is bound to hosts that no list lets requests through to, each with what to do.
+fn unlisted_checks(policy: &Policy, context: &Context, paths: &Paths) -> Vec<Check> {
+    if !policy.blocked().is_empty() {
+        return Vec::new();
+    }
+    let sessions = Sessions::new(policy, context, paths, Timestamp::now());
+    let unlisted = |own: &Sourced<Injection>| {
+        let Unlisted { what, remedy } = sessions.unlisted(own)?;
+        let Injection { secret, .. } = &own.value;
+        Some(Check {
+            id: "credentials".into(),
+            status: CheckStatus::Warn,
+            detail: format!("{secret} ({}): {what}", own.origin),
+            fix: remedy,
+        })
+    };
+    bindings(policy, context.os).filter_map(unlisted).collect()
 }
 
 /// What the policy demands of this machine and this version.
@@ -342,7 +363,7 @@ fn agents_check(found: &[agents::Found]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chaperone_policy::{Context, Layer, SourceKind, built_in, merge};
+    use chaperone_policy::{Layer, SourceKind, built_in, merge};
 
     #[test]
     fn what_a_policy_wants_and_no_session_can_have_fails_before_one_starts() {
@@ -395,6 +416,21 @@ mod tests {
         let elsewhere = entry("mac", "when = { os = \"macos\" }\n");
         assert_eq!(credentials_check(&policy(&elsewhere), Os::Linux, &paths), None);
         assert!(credentials_check(&policy(&entry("acme", "")), Os::Linux, &paths).is_some());
+
+        let unlisted = |toml: &str| unlisted_checks(&policy(toml), &context, &paths);
+        let proxy = |allow: &str| {
+            format!("[network]\nmode = \"proxy\"\nallow = [{allow}]\n{}", entry("acme", ""))
+        };
+        assert_eq!(unlisted(&proxy("\"acme.example\"")), []);
+        let told = unlisted(&proxy(""));
+        let [told] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!((told.id.as_str(), told.status), ("credentials", CheckStatus::Warn));
+        assert_eq!(
+            told.detail,
+            "acme (managed-file 10.toml:4): Requests to acme.example are asked about: it is not in \
+             network.allow."
+        );
+        assert!(told.fix.ends_with("network.allow = [\"acme.example\"]."), "{}", told.fix);
 
         let missing = [("acme", "acme (acme.example, managed-file 10.toml:1)".to_owned())];
         let told = credentials_told(&missing, None);

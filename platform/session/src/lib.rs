@@ -20,6 +20,7 @@ pub mod self_test;
 mod shell;
 mod shown;
 pub mod sign_in;
+mod unlisted;
 pub mod users;
 mod would;
 

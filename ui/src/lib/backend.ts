@@ -480,6 +480,14 @@ export interface CredentialBinding {
   when: string | null;
   origin: Origin;
   managed: boolean;
+  /** What becomes of requests to its host that no list lets pass, and what to do; `null`: they pass. */
+  unlisted: Unlisted | null;
+}
+
+export interface Unlisted {
+  /** A sentence. */
+  what: string;
+  remedy: string;
 }
 
 export interface LostBinding {

@@ -206,6 +206,11 @@ export type CredentialBinding = {
 	origin: Origin,
 	/**  Whether a managed layer did. */
 	managed: boolean,
+	/**
+	 *  What becomes of requests to its host that no list lets pass, and what to do; `None` where they
+	 *  pass.
+	 */
+	unlisted: Unlisted | null,
 };
 
 /**  One credential. Its value is nowhere in here. */
@@ -1067,6 +1072,14 @@ export type Unreachable = {
 	session: string,
 	/**  Why, without a full stop. */
 	reason: string,
+};
+
+/**  What becomes of connections to the host of a binding. */
+export type Unlisted = {
+	/**  A sentence. */
+	what: string,
+	/**  What to do, in a sentence. */
+	remedy: string,
 };
 
 /**  Why no credential goes anywhere. */

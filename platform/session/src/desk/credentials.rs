@@ -5,6 +5,8 @@ use super::rules::sentence;
 use super::{Desk, Failure};
 use crate::credentials::{Credentials as Kept, Entry, Name, Secret};
 use crate::credentials_of;
+use crate::unlisted::Sessions;
+pub use crate::unlisted::Unlisted;
 use chaperone_audit::{CredentialUse, Index, SessionSummary};
 use chaperone_policy::{
     Class, Injection, InjectionPlace, NetworkMode, Origin, Os, Policy, Sourced, injections,
@@ -79,6 +81,9 @@ pub struct CredentialBinding {
     pub origin: Origin,
     /// Whether a managed layer did.
     pub managed: bool,
+    /// What becomes of requests to its host that no list lets pass, and what to do; `None` where they
+    /// pass.
+    pub unlisted: Option<Unlisted>,
 }
 
 /// An entry that does not hold.
@@ -116,7 +121,10 @@ impl Desk {
         // A history that cannot be read says so on its own page.
         let uses = self.with_index(Vec::new(), Index::credentials).unwrap_or_default();
         let sessions = self.summaries().unwrap_or_default();
-        Ok(told(&loaded.policy, loaded.ground.context.os, kept, uses, &sessions))
+        let context = &loaded.ground.context;
+        let reach = Sessions::new(&loaded.policy, context, &self.paths, Timestamp::now());
+        let unlisted = |own: &Sourced<Injection>| reach.unlisted(own);
+        Ok(told(&loaded.policy, context.os, &unlisted, kept, uses, &sessions))
     }
 
     /// Keeps a value under a name, in place of the one before. Nothing of it is left in memory.
@@ -156,14 +164,18 @@ pub(crate) fn bindings(policy: &Policy, os: Os) -> impl Iterator<Item = &Sourced
 fn told(
     policy: &Policy,
     os: Os,
+    unlisted: &dyn Fn(&Sourced<Injection>) -> Option<Unlisted>,
     kept: Vec<Entry>,
     uses: Vec<CredentialUse>,
     sessions: &[SessionSummary],
 ) -> Credentials {
     let rules = policy.credentials();
+    let unused = unused(policy);
     let mut bound: BTreeMap<String, Vec<CredentialBinding>> = BTreeMap::new();
     for own in bindings(policy, os) {
-        bound.entry(own.value.secret.clone()).or_default().push(binding(own));
+        // Where none is used, that alone is said.
+        let unlisted = if unused.is_none() { unlisted(own) } else { None };
+        bound.entry(own.value.secret.clone()).or_default().push(binding(own, unlisted));
     }
     let mut uses: HashMap<String, CredentialUse> =
         uses.into_iter().map(|one| (one.name.clone(), one)).collect();
@@ -195,7 +207,7 @@ fn told(
         bindings,
     }));
     rows.sort_by(|one, other| one.name.cmp(&other.name));
-    Credentials { rows, lost: lost(policy), closed: rules.closed.clone(), unused: unused(policy) }
+    Credentials { rows, lost: lost(policy), closed: rules.closed.clone(), unused }
 }
 
 /// Whether a use was of the value that was set then. The history counts in milliseconds.
@@ -215,7 +227,7 @@ fn last(one: CredentialUse, sessions: &[SessionSummary]) -> LastUse {
     }
 }
 
-fn binding(own: &Sourced<Injection>) -> CredentialBinding {
+fn binding(own: &Sourced<Injection>, unlisted: Option<Unlisted>) -> CredentialBinding {
     let Injection { secret: _, host, places, env, methods, paths, when } = &own.value;
     let place = |place: &InjectionPlace| match place {
         InjectionPlace::Header { name, template } => format!("{name}: {template}"),
@@ -231,6 +243,7 @@ fn binding(own: &Sourced<Injection>) -> CredentialBinding {
         when: when.as_ref().map(ToString::to_string),
         origin: own.origin.clone(),
         managed: own.origin.kind.class() == Class::Managed,
+        unlisted,
     }
 }
 
@@ -299,6 +312,11 @@ mod tests {
         format!("[[credentials.inject]]\nsecret = {name:?}\nhost = {host:?}\n{rest}\n")
     }
 
+    /// No host is on a list.
+    fn nowhere(own: &Sourced<Injection>) -> Option<Unlisted> {
+        Some(Unlisted { what: format!("No {}.", own.value.host), remedy: String::new() })
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
@@ -328,7 +346,7 @@ mod tests {
             + &entry("mac", "mac.example", "header = \"x\"\nwhen = { os = \"macos\" }")
             + &entry("acme", "evil.example", "header = \"x\"");
         let policy = policy(&managed, &user);
-        let all = told(&policy, Os::Linux, vec![kept("loose", 5, None)], Vec::new(), &[]);
+        let all = told(&policy, Os::Linux, &nowhere, vec![kept("loose", 5, None)], Vec::new(), &[]);
         let names: Vec<_> = all.rows.iter().map(|own| (own.name.as_str(), own.kept)).collect();
         assert_eq!(names, [("acme", false), ("loose", true), ("mine", false)]);
         let [binding] = all.rows[0].bindings.as_slice() else { panic!("{all:?}") };
@@ -341,6 +359,7 @@ mod tests {
             when: None,
             origin: binding.origin.clone(),
             managed: true,
+            unlisted: Some(Unlisted { what: "No api.acme.example.".into(), remedy: String::new() }),
         };
         assert_eq!(binding, &expected);
         assert_eq!(binding.origin.to_string(), "managed-file 10.toml:1");
@@ -356,7 +375,7 @@ mod tests {
     fn the_last_use_is_of_the_value_that_is_kept_now() {
         let uses = || vec![used("a", "s1", 50), used("b", "s2", 60), used("gone", "s3", 70)];
         let kept = vec![kept("a", 10, Some(51)), kept("b", 61, None), kept("c", 1, Some(2))];
-        let all = told(&policy("", ""), Os::Linux, kept, uses(), &[]);
+        let all = told(&policy("", ""), Os::Linux, &nowhere, kept, uses(), &[]);
         let told: Vec<_> = all
             .rows
             .iter()
@@ -375,12 +394,13 @@ mod tests {
     fn that_no_session_uses_any_is_said_with_who_set_it() {
         let bound = entry("acme", "api.acme.example", "header = \"x\"");
         let direct = format!("[network]\nmode = \"direct\"\n{bound}");
-        let all = told(&policy("", &direct), Os::Linux, Vec::new(), Vec::new(), &[]);
+        let all = told(&policy("", &direct), Os::Linux, &nowhere, Vec::new(), Vec::new(), &[]);
         let unused = all.unused.unwrap();
         assert!(unused.reason.contains("network.mode = \"direct\""), "{}", unused.reason);
         assert_eq!(unused.origin.to_string(), "user-file config.toml:2");
+        assert_eq!(all.rows[0].bindings[0].unlisted, None);
         let closed = policy("[credentials]\nclosed = true\n", &bound);
-        let all = told(&closed, Os::Linux, Vec::new(), Vec::new(), &[]);
+        let all = told(&closed, Os::Linux, &nowhere, Vec::new(), Vec::new(), &[]);
         assert_eq!((all.rows.len(), all.lost.len()), (0, 1));
         assert!(all.closed.is_some());
     }

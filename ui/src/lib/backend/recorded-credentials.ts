@@ -1,6 +1,6 @@
 // Recorded credentials: names, where each may go, and who used it last. There is no value in here.
 
-import type { CredentialBinding, CredentialRow, Credentials, Failure } from '../backend';
+import type { CredentialBinding, CredentialRow, Credentials, Failure, Unlisted } from '../backend';
 import { MANAGED } from './recorded-rules';
 import { type Fleet, USER_FILE } from './recorded-sources';
 
@@ -15,6 +15,14 @@ export const NO_KEYCHAIN: Failure = {
     'Credentials are kept by a Secret Service: install gnome-keyring, KWallet or KeePassXC, and start Chaperone in a desktop session. Chaperone keeps no credential in a plain file.',
 };
 
+/** What is said of a host that no list has. */
+function unlisted(host: string): Unlisted {
+  return {
+    what: `Requests to ${host} are asked about: it is not in network.allow.`,
+    remedy: `Add it to your configuration: network.allow = ["${host}"].`,
+  };
+}
+
 type Ago = (milliseconds: number) => string;
 
 export function makeCredentials(fleet: Fleet, fresh: boolean, ago: Ago): Credentials {
@@ -28,6 +36,7 @@ export function makeCredentials(fleet: Fleet, fresh: boolean, ago: Ago): Credent
     when: null,
     origin: own(31),
     managed: false,
+    unlisted: null,
     ...fields,
   });
   const row = (fields: Partial<CredentialRow> & { name: string }): CredentialRow => ({
@@ -71,6 +80,19 @@ export function makeCredentials(fleet: Fleet, fresh: boolean, ago: Ago): Credent
     ],
   });
   const loose = row({ name: 'npm-publish', set: ago(2 * DAY) });
+  const unheard = row({
+    name: 'sentry',
+    set: ago(3 * DAY),
+    bindings: [
+      binding({
+        host: 'sentry.example',
+        places: ['authorization: Bearer {}'],
+        env: 'SENTRY_AUTH_TOKEN',
+        origin: own(54),
+        unlisted: unlisted('sentry.example'),
+      }),
+    ],
+  });
   const missing = row({
     name: 'openai',
     kept: false,
@@ -116,7 +138,7 @@ export function makeCredentials(fleet: Fleet, fresh: boolean, ago: Ago): Credent
     reason: `managed-file ${MANAGED.locator} binds the credential \`github\``,
   };
   return {
-    rows: managed ? [github, loose, missing] : [anthropic, github, loose, missing],
+    rows: managed ? [github, loose, missing] : [anthropic, github, loose, missing, unheard],
     lost: managed ? [lost] : [],
     closed: managed ? MANAGED : null,
     unused: null,

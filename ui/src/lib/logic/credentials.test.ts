@@ -11,6 +11,7 @@ const binding = (fields: Partial<CredentialBinding>): CredentialBinding => ({
   when: null,
   origin: { kind: 'user-file', locator: 'config.toml:1' },
   managed: false,
+  unlisted: null,
   ...fields,
 });
 const row = (kept: boolean, ...bindings: CredentialBinding[]): CredentialRow => ({
@@ -22,8 +23,11 @@ const row = (kept: boolean, ...bindings: CredentialBinding[]): CredentialRow => 
 });
 
 describe('a credential', () => {
-  it('is kept, missing, or goes nowhere', () => {
+  it('is kept, missing, goes nowhere, or where no list lets requests through', () => {
+    const unlisted = binding({ unlisted: { what: 'Asked about.', remedy: 'Add it.' } });
     expect(statusOf(row(true, binding({}))).word).toBe('Kept');
+    expect(statusOf(row(true, binding({}), unlisted)).word).toBe('Not listed');
+    expect(statusOf(row(false, unlisted)).word).toBe('Missing');
     expect(statusOf(row(false, binding({}))).word).toBe('Missing');
     expect(statusOf(row(true)).word).toBe('Not bound');
   });

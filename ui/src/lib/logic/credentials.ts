@@ -5,11 +5,13 @@ import type { StatusWords } from './policy';
 
 const KEPT: StatusWords = { word: 'Kept', icon: 'allow', colour: 'text-allow' };
 const MISSING: StatusWords = { word: 'Missing', icon: 'alert', colour: 'text-ask' };
+const UNLISTED: StatusWords = { word: 'Not listed', icon: 'alert', colour: 'text-ask' };
 const UNBOUND: StatusWords = { word: 'Not bound', icon: 'unset', colour: 'text-quiet' };
 
 export function statusOf({ kept, bindings }: CredentialRow): StatusWords {
   if (!kept) return MISSING;
-  return bindings.length === 0 ? UNBOUND : KEPT;
+  if (bindings.length === 0) return UNBOUND;
+  return bindings.some(({ unlisted }) => unlisted) ? UNLISTED : KEPT;
 }
 
 /** Its hosts, each once. */
