@@ -26,7 +26,7 @@ pub(crate) fn make(project: &Project, log: &Log) -> Result<()> {
 pub(crate) fn nextest(project: &Project, log: &Log, filter: &str) -> Result<()> {
     make(project, log)?;
     let scratch = project.scratch()?;
-    // What cargo would tell nextest; the user can neither run this cargo nor write its folder.
+    // What cargo would tell nextest; the user can neither come to this cargo nor write its folder.
     let metadata = scratch.join("cargo-metadata.json");
     let mut cargo = project.command("cargo");
     let out = log.output(cargo.args(["metadata", "--format-version", "1", "--locked"]))?;
@@ -40,6 +40,10 @@ pub(crate) fn nextest(project: &Project, log: &Log, filter: &str) -> Result<()> 
     let found = cargo_tool_path("cargo-nextest").context("cargo-nextest is not installed")?;
     fs::copy(&found, &nextest).with_context(|| format!("could not copy {}", found.display()))?;
 
+    let own = scratch.join("cargo");
+    let found = std::env::var_os("CARGO").context("the variable CARGO, which cargo sets")?;
+    fs::copy(&found, &own).with_context(|| format!("could not copy {}", found.display()))?;
+
     let mut words: Vec<OsString> =
         ["runuser", "-u", USER, "--", "env", "-i"].map(Into::into).into();
     words.push(format!("HOME=/home/{USER}").into());
@@ -48,6 +52,7 @@ pub(crate) fn nextest(project: &Project, log: &Log, filter: &str) -> Result<()> 
     // Snapshots lie in the workspace, for which this user has no cargo to ask.
     words.push(format!("INSTA_WORKSPACE_ROOT={}", project.root.display()).into());
     words.push("INSTA_UPDATE=no".into());
+    words.push(format!("CARGO={}", own.display()).into());
     if std::env::var_os("CI").is_some() {
         words.push("CI=true".into());
     }
