@@ -8,7 +8,9 @@ use crate::CommandRule;
 use plain::{MANY, Opened, Piece, many_header};
 use std::borrow::Cow;
 use std::mem;
+use std::num::IntErrorKind;
 use std::sync::Arc;
+use toml_datetime::Datetime;
 use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::lexer::{Token, TokenKind};
 use toml_parser::parser::{EventReceiver, RecursionGuard, ValidateWhitespace, parse_document};
@@ -494,9 +496,23 @@ impl EventReceiver for Builder<'_> {
             ScalarKind::Boolean(value) => Value::Boolean(value),
             ScalarKind::Integer(radix) => match i64::from_str_radix(&text, radix.value()) {
                 Ok(number) => Value::Integer(number),
-                Err(_) => Value::Other(raw.as_str().into()),
+                Err(wrong) => {
+                    // A base with no digits is no number; one that is too large is the keys' matter.
+                    if *wrong.kind() == IntErrorKind::Empty {
+                        let message = radix.invalid_description();
+                        error.report_error(ParseError::new(message).with_unexpected(span));
+                    }
+                    Value::Other(raw.as_str().into())
+                }
             },
-            ScalarKind::Float | ScalarKind::DateTime => Value::Other(raw.as_str().into()),
+            ScalarKind::Float => Value::Other(raw.as_str().into()),
+            ScalarKind::DateTime => {
+                // Told by its first `-` or `:` alone; whether it is one is for its own parser.
+                if let Err(wrong) = raw.as_str().parse::<Datetime>() {
+                    error.report_error(ParseError::new(wrong.to_string()).with_unexpected(span));
+                }
+                Value::Other(raw.as_str().into())
+            }
         };
         self.value(Node { at: self.at(span), value });
     }
