@@ -61,7 +61,7 @@ fn steps() -> Vec<Step> {
             "fuzz",
             Rust,
             &["cargo-fuzz"],
-            "readers of policies and shells, some seconds of inputs nobody thought of",
+            "readers of policies, shells and connections, some seconds of inputs nobody thought of",
             fuzz::step,
         ),
         step("ui-npm", Side, &[], "(set-up) the window's npm packages", ui_npm),
@@ -142,8 +142,10 @@ fn needed(steps: &[Step]) -> Vec<Package> {
 
 fn fmt(project: &Project, log: &Log) -> Result<Outcome> {
     log.run(project.command("cargo").args(["fmt", "--all", "--check"]))?;
-    let fuzz = ["--manifest-path", "platform/policy/fuzz/Cargo.toml"];
-    log.run(project.command("cargo").args(["fmt", "--check"]).args(fuzz))?;
+    for package in fuzz::PACKAGES {
+        let manifest = format!("{package}/fuzz/Cargo.toml");
+        log.run(project.command("cargo").args(["fmt", "--check", "--manifest-path", &manifest]))?;
+    }
     Ok(passed("formatted"))
 }
 

@@ -1,7 +1,7 @@
 //! Fuzzing of the readers of policies, of texts for shells and of what leaves a session, by
 //! libFuzzer through cargo-fuzz: some seconds of each among the checks, and as long as one likes by
-//! `cargo xtask fuzz`. The targets stand in `platform/policy/fuzz`; they need no nightly compiler,
-//! because no sanitizer runs with them.
+//! `cargo xtask fuzz`. The targets stand in the folder `fuzz` of the crate that they are about; they
+//! need no nightly compiler, because no sanitizer runs with them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,8 @@ use crate::runner::Outcome;
 use crate::tools;
 
 const CARGO_FUZZ: &str = "^0.13.2";
-const PACKAGE: &str = "platform/policy";
+/// The crates that have targets.
+pub(crate) const PACKAGES: [&str; 2] = ["platform/policy", "platform/egress"];
 /// Of one target among the checks.
 const SECONDS: u64 = 6;
 /// Bytes of one input, at most: what is larger is the matter of the tests in `large.rs`.
@@ -29,7 +30,10 @@ pub(crate) fn tool(project: &Project, log: &Log) -> Result<Outcome> {
 /// A short run of every target.
 pub(crate) fn step(project: &Project, log: &Log) -> Result<Outcome> {
     let targets = targets(project)?;
-    log.run(cargo_fuzz(project, "build").args(["--target-dir"]).arg(build_folder(project)?))?;
+    for package in PACKAGES {
+        let mut build = cargo_fuzz(project, package, "build");
+        log.run(build.arg("--target-dir").arg(build_folder(project)?))?;
+    }
     let mut inputs = 0;
     for target in &targets {
         inputs += run(project, log, target, SECONDS)?;
@@ -40,53 +44,71 @@ pub(crate) fn step(project: &Project, log: &Log) -> Result<Outcome> {
 /// `cargo xtask fuzz`.
 pub(crate) fn fuzz(project: &Project, only: Option<&str>, seconds: u64) -> Result<ExitCode> {
     let all = targets(project)?;
-    let chosen: Vec<&String> =
-        all.iter().filter(|name| only.is_none_or(|only| only == *name)).collect();
+    let chosen: Vec<&Target> =
+        all.iter().filter(|target| only.is_none_or(|only| only == target.name)).collect();
     if chosen.is_empty() {
-        bail!("there is no such target; there are {}", all.join(", "));
+        let names: Vec<&str> = all.iter().map(|target| target.name.as_str()).collect();
+        bail!("there is no such target; there are {}", names.join(", "));
     }
     for target in chosen {
-        let path = project.scratch()?.join(format!("fuzz-{target}.log"));
+        let name = &target.name;
+        let path = project.scratch()?.join(format!("fuzz-{name}.log"));
         let log = Log::create(&path)?;
         tool(project, &log)?;
-        println!("{target}: {seconds} seconds, in {}", path.display());
+        println!("{name}: {seconds} seconds, in {}", path.display());
         let inputs = run(project, &log, target, seconds)?;
-        println!("{target}: {inputs} inputs, nothing found");
+        println!("{name}: {inputs} inputs, nothing found");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// One for each file.
-fn targets(project: &Project) -> Result<Vec<String>> {
-    let folder = project.root.join(PACKAGE).join("fuzz/targets");
-    let mut names = Vec::new();
-    for file in fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
-        names.extend(file?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
+/// A file in the folder `fuzz/targets` of a package.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    package: &'static str,
+    name: String,
+}
+
+fn targets(project: &Project) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for package in PACKAGES {
+        let folder = project.root.join(package).join("fuzz/targets");
+        for file in
+            fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?
+        {
+            let name = file?.path().file_stem().map(|name| name.to_string_lossy().into_owned());
+            targets.extend(name.map(|name| Target { package, name }));
+        }
     }
-    names.sort();
-    Ok(names)
+    targets.sort();
+    Ok(targets)
 }
 
 /// Runs a target; how many inputs it tried. It begins with real files, with what was found once,
 /// and with what earlier runs on this machine came upon.
-fn run(project: &Project, log: &Log, target: &str, seconds: u64) -> Result<u64> {
+fn run(
+    project: &Project,
+    log: &Log,
+    Target { package, name }: &Target,
+    seconds: u64,
+) -> Result<u64> {
     let scratch = project.scratch()?.join("fuzz");
-    let (known, found) = (scratch.join("known").join(target), scratch.join("found"));
+    let (known, found) = (scratch.join("known").join(name), scratch.join("found"));
     for folder in [&known, &found] {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
-    let package = project.root.join(PACKAGE);
-    let seeds = package.join("fuzz/seeds").join(target);
-    let mut cargo = cargo_fuzz(project, "run");
-    cargo.arg("--target-dir").arg(build_folder(project)?).arg(target).arg(&known);
-    cargo.arg(package.join("tests/data")).args(seeds.is_dir().then_some(seeds)).arg("--");
+    let own = project.root.join(package);
+    let seeds = [own.join("tests/data"), own.join("fuzz/seeds").join(name)];
+    let mut cargo = cargo_fuzz(project, package, "run");
+    cargo.arg("--target-dir").arg(build_folder(project)?).arg(name).arg(&known);
+    cargo.args(seeds.iter().filter(|folder| folder.is_dir())).arg("--");
     cargo.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={LARGEST}"));
     cargo.args(["-timeout=120", "-rss_limit_mb=2048", "-print_final_stats=1"]);
-    cargo.arg(format!("-artifact_prefix={}/{target}-", found.display()));
+    cargo.arg(format!("-artifact_prefix={}/{name}-", found.display()));
     log.run(&mut cargo).with_context(|| {
         format!(
-            "the target {target} found an input, which is in {}; `cd {PACKAGE} && cargo fuzz run \
-             --sanitizer none {target} INPUT` tries it again",
+            "the target {name} found an input, which is in {}; `cd {package} && cargo fuzz run \
+             --sanitizer none {name} INPUT` tries it again",
             found.display()
         )
     })?;
@@ -97,9 +119,9 @@ fn run(project: &Project, log: &Log, target: &str, seconds: u64) -> Result<u64> 
 }
 
 /// Without a sanitizer the flags are those of a stable compiler.
-fn cargo_fuzz(project: &Project, what: &str) -> Command {
+fn cargo_fuzz(project: &Project, package: &str, what: &str) -> Command {
     let mut cargo = project.command("cargo");
-    cargo.current_dir(project.root.join(PACKAGE)).args(["fuzz", what, "--sanitizer", "none"]);
+    cargo.current_dir(project.root.join(package)).args(["fuzz", what, "--sanitizer", "none"]);
     cargo
 }
 

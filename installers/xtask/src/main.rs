@@ -61,9 +61,9 @@ enum Command {
         #[arg(long, value_name = "PART")]
         only: Option<bench::Part>,
     },
-    /// Give readers of policies and shells inputs that nobody thought of, until one breaks it.
+    /// Give readers of policies, shells and connections inputs that nobody thought of, until one breaks it.
     Fuzz {
-        /// This target alone, a file of `platform/policy/fuzz/targets`.
+        /// This target alone, a file in the folder `fuzz/targets` of a crate.
         target: Option<String>,
         /// How long each target runs.
         #[arg(long, default_value_t = 300)]

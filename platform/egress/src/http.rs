@@ -5,6 +5,8 @@
 mod onward;
 
 pub(crate) use onward::{Made, Protocol};
+#[cfg(feature = "fuzzing")]
+pub(crate) use onward::{address, address_in_tls};
 
 use crate::Question;
 use crate::connections::Open;
@@ -115,6 +117,13 @@ pub(crate) async fn serve_opened(
     Client { way, permit, fixed, opener, protocol, onward }.serve(inside).await;
 }
 
+/// How a client's HTTP/1 is read, but for how long that may take.
+pub(crate) fn reader() -> http1::Builder {
+    let mut reader = http1::Builder::new();
+    reader.max_buf_size(LONGEST_HEAD).preserve_header_case(true);
+    reader
+}
+
 struct Client {
     way: Arc<Way>,
     permit: Permit,
@@ -140,13 +149,9 @@ impl Client {
         // What is wrong with it was said to the client, as far as there was one.
         let _ = match protocol {
             Protocol::Http1 => {
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(PATIENCE)
-                    .max_buf_size(LONGEST_HEAD)
-                    .preserve_header_case(true)
-                    .serve_connection(inside, service);
-                connection.with_upgrades().await
+                let mut reader = reader();
+                reader.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+                reader.serve_connection(inside, service).with_upgrades().await
             }
             // Streams that a client resets as soon as they are open, and endless heads, are bounded
             // by what hyper is built with. Other protocols within it (RFC 8441) are not offered.
@@ -394,25 +399,28 @@ fn tell(told: Vec<(&'static str, Option<String>)>, headers: &mut HeaderMap) -> R
 }
 
 /// A client that would speak another protocol.
-struct Asked {
+pub(crate) struct Asked {
     protocol: HeaderValue,
     inside: OnUpgrade,
 }
 
 /// A request as the other side takes it.
-fn prepared(
+pub(crate) fn prepared<B>(
     target: &Target,
     usual: u16,
     version: Version,
-    mut request: Request<Incoming>,
-) -> (Request<Incoming>, Option<Asked>) {
+    mut request: Request<B>,
+) -> (Request<B>, Option<Asked>) {
     // HTTP/2 says by it alone that trailers are understood, end to end (RFC 9113, section 8.2.2).
     let trailers = request.headers().get(TE).filter(|own| *own == "trailers").cloned();
     let trailers = trailers.filter(|_| version == Version::HTTP_2);
     let asked = take_hop_by_hop(request.headers_mut())
         .map(|protocol| Asked { protocol, inside: hyper::upgrade::on(&mut request) });
+    // No path at all is said by a slash (RFC 9112, section 3.2.1).
+    let query = request.uri().query().filter(|_| request.uri().path() == "/");
+    let rooted = query.and_then(|query| Uri::try_from(format!("/?{query}")).ok());
     let path = request.uri().path_and_query().cloned();
-    *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    *request.uri_mut() = rooted.or_else(|| path.map(Uri::from)).unwrap_or(Uri::from_static("/"));
     *request.version_mut() = version;
     let headers = request.headers_mut();
     if let Ok(host) = HeaderValue::try_from(target.authority(usual)) {

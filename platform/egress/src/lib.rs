@@ -12,6 +12,9 @@ mod connections;
 mod counted;
 mod dial;
 pub mod dns;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hello;
 mod http;
 mod inspect;

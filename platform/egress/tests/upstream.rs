@@ -162,6 +162,7 @@ fn a_plain_request_names_its_target_to_it_and_the_next_goes_over_the_same_connec
             let mut theirs = stage.accept();
             for expected in [
                 "GET http://api.example/a?b=c HTTP/1.1\r\n",
+                "GET http://api.example/?b=c HTTP/1.1\r\n",
                 "OPTIONS http://api.example/ HTTP/1.1\r\n",
             ] {
                 let said = head(&mut theirs);
@@ -170,7 +171,11 @@ fn a_plain_request_names_its_target_to_it_and_the_next_goes_over_the_same_connec
                 theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
             }
         });
-        for request in ["GET http://api.example/a?b=c", "OPTIONS http://API.example./"] {
+        for request in [
+            "GET http://api.example/a?b=c",
+            "GET http://api.example?b=c",
+            "OPTIONS http://API.example./",
+        ] {
             write!(client, "{request} HTTP/1.1\r\n\r\n").unwrap();
             assert!(head(&mut client).starts_with("HTTP/1.1 200 "), "{request}");
             says(&mut client, "ok");

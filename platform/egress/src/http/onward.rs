@@ -181,7 +181,7 @@ where
 }
 
 /// Writes where a request goes, as who gets it takes that (RFC 9112, section 3.2).
-fn address(request: &mut Request<Incoming>, named: Option<&Target>) {
+pub(crate) fn address<B>(request: &mut Request<B>, named: Option<&Target>) {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let text = match named {
         // Whatever else it is must not become a part of the host: `*` is said by no path at all.
@@ -198,7 +198,7 @@ fn address(request: &mut Request<Incoming>, named: Option<&Target>) {
 }
 
 /// The same in HTTP/2, where the host is named once (RFC 9113, section 8.3.1).
-fn address_in_tls(request: &mut Request<Incoming>, target: &Target) {
+pub(crate) fn address_in_tls<B>(request: &mut Request<B>, target: &Target) {
     let path = request.uri().path_and_query().cloned();
     let uri = Uri::builder()
         .scheme(Scheme::HTTPS)

@@ -1,11 +1,13 @@
-//! What the proxy reads of an agent by itself: hosts, SOCKS, the beginning of TLS, look-ups of names. What was read is
-//! one spelling of itself, and what more there is to read changes nothing that was certain.
+//! How connections begin: hosts, SOCKS, TLS, look-ups of names. What was read is one spelling of
+//! itself, what more there is to read changes nothing that was certain, and the host that TLS asks
+//! for is the one that a server reads there.
 #![no_main]
 
 use chaperone_egress::hello::{Hello, hello};
 use chaperone_egress::socks::{Message, greeting, request};
 use chaperone_egress::{Host, Names, Target, dns};
 use libfuzzer_sys::fuzz_target;
+use rustls::server::Acceptor;
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -36,7 +38,33 @@ fuzz_target!(|bytes: &[u8]| {
             certain => assert_eq!(certain, whole, "at {end}"),
         }
     }
+    check_server(bytes, &whole);
 });
+
+/// What a server takes for a ClientHello asks for the host that was judged, or was refused.
+fn check_server(bytes: &[u8], read: &Hello) {
+    let mut acceptor = Acceptor::default();
+    let mut rest = bytes;
+    while !rest.is_empty() && acceptor.read_tls(&mut rest).is_ok_and(|count| count > 0) {
+        let Ok(accepted) = acceptor.accept() else { return };
+        let Some(accepted) = accepted else { continue };
+        let named = accepted.client_hello().server_name().map(str::to_ascii_lowercase);
+        match read {
+            Hello::Tls(name) => {
+                let judged = name.as_deref().and_then(|name| Host::parse(name).ok());
+                let served = named.as_deref().and_then(|name| Host::parse(name).ok());
+                // A server may take no notice of a name, and never takes another for it.
+                assert!(
+                    served.is_none() || served == judged,
+                    "{named:?} is served, {name:?} judged"
+                );
+            }
+            Hello::Broken => {}
+            Hello::Unfinished | Hello::Other => panic!("a server takes {named:?} from {read:?}"),
+        }
+        return;
+    }
+}
 
 fn check_host(host: &Host) {
     assert_eq!(Host::parse(&host.to_string()).as_ref(), Ok(host));
