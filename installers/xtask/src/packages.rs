@@ -39,6 +39,7 @@ pub(crate) const TESTS: &[Package] = &[
     package("dbus", "a private message bus for a keychain"),
     package("gnome-keyring", "a keychain, which keeps credentials in tests"),
     package("openjdk-17-jdk-headless", "speaks TLS as programs in Java do, the same way"),
+    package("golang-go", "builds a program that looks names up by its own means"),
     package("rclone", "speaks TLS as programs in Go do, through a session's proxy"),
 ];
 

@@ -36,7 +36,7 @@ pub use connections::{Connections, Traffic};
 pub use dial::{Resolve, by_the_system, is_own};
 pub use names::Names;
 pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
-pub use serve::{Entrance, Inside, Wanted, serve, serve_with_names};
+pub use serve::{Entrance, Inside, Resolver, Wanted, serve, serve_with_names};
 pub use target::{BadTarget, Host, Target};
 pub use truststore::java_truststore;
 

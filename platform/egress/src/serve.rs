@@ -11,6 +11,8 @@ use crate::{Judge, Question, carried, http, inspect, lookups, open, proxy, tunne
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as Listener, UdpSocket};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
@@ -21,8 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// More connections at a time than this wait in the listeners' backlogs.
 const MOST_CONNECTIONS: usize = 4096;
-/// Each connection is two sockets, and the supervisor has some files of its own.
-const FILES: u64 = 2 * MOST_CONNECTIONS as u64 + 256;
+/// Each connection is two sockets, names are looked up on some, and the supervisor has some files of
+/// its own.
+const FILES: u64 = 2 * MOST_CONNECTIONS as u64 + 512;
 /// Threads that resolve names, at most.
 const RESOLVERS: usize = 16;
 /// When the system has no more descriptors, how long until it is asked again.
@@ -43,10 +46,21 @@ pub enum Entrance {
 /// Where a connection that comes from this address inside wanted to go. It is told once.
 pub type Wanted = dyn Fn(SocketAddr) -> Option<SocketAddr> + Send + Sync;
 
+/// Where names are looked up, each question by itself.
+#[derive(Debug)]
+pub enum Resolver {
+    /// By datagrams.
+    Datagrams(UdpSocket),
+    /// By packets on sockets that this process connects, each for one program (`SOCK_SEQPACKET`,
+    /// unix(7)).
+    #[cfg(unix)]
+    Packets(UnixListener),
+}
+
 /// What names are answered with inside.
 pub struct Inside {
-    /// Where they are looked up by datagrams, if they are.
-    pub resolver: Option<UdpSocket>,
+    /// Where they are looked up, if not over connections alone.
+    pub resolver: Option<Resolver>,
     /// The names.
     pub names: Arc<Names>,
     /// Where what is carried wanted to go.
@@ -91,8 +105,11 @@ pub fn serve_with_names(
     for (_, listener) in &entrances {
         listener.set_nonblocking(true)?;
     }
-    if let Some(resolver) = &resolver {
-        resolver.set_nonblocking(true)?;
+    match &resolver {
+        Some(Resolver::Datagrams(socket)) => socket.set_nonblocking(true)?,
+        #[cfg(unix)]
+        Some(Resolver::Packets(listener)) => listener.set_nonblocking(true)?,
+        None => {}
     }
     thread::Builder::new().name("network".into()).spawn(move || {
         wait_for_first(&entrances, resolver.as_ref());
@@ -104,12 +121,15 @@ pub fn serve_with_names(
 }
 
 /// Waits until somebody connects to one of them, or looks a name up.
-fn wait_for_first(entrances: &[(Entrance, Listener)], resolver: Option<&UdpSocket>) {
+fn wait_for_first(entrances: &[(Entrance, Listener)], resolver: Option<&Resolver>) {
     #[cfg(unix)]
     {
         use rustix::event::{PollFd, PollFlags, poll};
         let listeners = entrances.iter().map(|(_, listener)| PollFd::new(listener, PollFlags::IN));
-        let resolver = resolver.map(|resolver| PollFd::new(resolver, PollFlags::IN));
+        let resolver = resolver.map(|resolver| match resolver {
+            Resolver::Datagrams(socket) => PollFd::new(socket, PollFlags::IN),
+            Resolver::Packets(listener) => PollFd::new(listener, PollFlags::IN),
+        });
         let mut fds: Vec<_> = listeners.chain(resolver).collect();
         while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
     }
@@ -133,7 +153,7 @@ fn allow_files() {
 
 fn run(
     entrances: Vec<(Entrance, Listener)>,
-    resolver: Option<UdpSocket>,
+    resolver: Option<Resolver>,
     wanted: Option<Arc<Wanted>>,
     way: Arc<Way>,
 ) -> io::Result<()> {
@@ -147,7 +167,17 @@ fn run(
             tokio::spawn(accept(entrance, listener, wanted, way, room));
         }
         if let (Some(resolver), Some(names)) = (resolver, way.names.clone()) {
-            tokio::spawn(lookups::datagrams(tokio::net::UdpSocket::from_std(resolver)?, names));
+            match resolver {
+                Resolver::Datagrams(socket) => tokio::spawn(lookups::datagrams(
+                    tokio::net::UdpSocket::from_std(socket)?,
+                    names,
+                )),
+                #[cfg(unix)]
+                Resolver::Packets(listener) => tokio::spawn(lookups::packets(
+                    tokio::net::UnixListener::from_std(listener)?,
+                    names,
+                )),
+            };
         }
         std::future::pending().await
     })

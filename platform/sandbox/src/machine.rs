@@ -120,9 +120,10 @@ impl Machine {
             );
             lose(
                 "shared-network-names",
-                "Names are looked up inside only where there is a proxy, and only by programs that \
-                 do so over TCP, as those that use glibc are told to: without a proxy a relay to a \
-                 host that is not an address works only if /etc/hosts has it.",
+                "Names are looked up inside only where there is a proxy, and only over TCP, as programs \
+                 that use glibc are told to, or from a socket that is connected to a resolver, as \
+                 those in Go do: without a proxy a relay to a host that is not an address works only \
+                 if /etc/hosts has it.",
             );
             lose(
                 "shared-memory",

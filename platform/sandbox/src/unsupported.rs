@@ -136,6 +136,11 @@ impl Session {
         match *self {}
     }
 
+    /// Where sockets for datagrams are accepted that look names up.
+    pub fn take_lookups(&mut self) -> Option<Descriptor> {
+        match *self {}
+    }
+
     /// Where what was carried wanted to go.
     pub fn carried(&self) -> Arc<Carried> {
         match *self {}

@@ -6,6 +6,7 @@
 
 use super::image;
 use super::local;
+use super::lookups::Lookups;
 use super::notify::{Listener, Question};
 use super::paths;
 use super::sys::{self, Errno, Result};
@@ -41,6 +42,8 @@ pub(super) struct Reach {
     top: i32,
     /// Where what connects to an address that stands for a name goes instead, and who is told.
     carried: Option<(Arc<Carried>, SocketAddrV4)>,
+    /// Where sockets for datagrams lead that look names up.
+    lookups: Option<Lookups>,
     busy: Arc<AtomicUsize>,
 }
 
@@ -71,7 +74,12 @@ impl From<Errno> for Refused {
 impl Reach {
     /// Relay hosts that are names are resolved here, in the reduced tier only: there the agent
     /// dials them itself.
-    pub(super) fn new(plan: &Plan, top: i32, carried: &Arc<Carried>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        top: i32,
+        carried: &Arc<Carried>,
+        lookups: Option<Lookups>,
+    ) -> Self {
         let full = plan.tier == Tier::Full;
         let inet = match &plan.network {
             Network::Direct => Inet::Anything,
@@ -103,6 +111,7 @@ impl Reach {
             uid: unsafe { libc::geteuid() },
             top,
             carried: plan.network.carried().map(|at| (Arc::clone(carried), at)),
+            lookups,
             busy: Arc::default(),
         }
     }
@@ -139,10 +148,15 @@ impl Reach {
         if !listener.valid(question) {
             return Err(Errno(libc::ESRCH).into());
         }
-        let stream = option(&socket, libc::SO_TYPE)? == libc::SOCK_STREAM;
+        let kind = option(&socket, libc::SO_TYPE)?;
+        let stream = kind == libc::SOCK_STREAM;
         match parse(&bytes)? {
             Parsed::Unspecified => {}
             Parsed::Inet(address) => {
+                if let (Some(lookups), libc::SOCK_SEQPACKET) = (&self.lookups, kind) {
+                    let address = lookups.towards(address)?;
+                    return Ok(Connection { socket, address, wish: None, _file: None });
+                }
                 if let Some((address, wish)) = self.carry(&socket, question.tid, address, stream)? {
                     return Ok(Connection { socket, address, wish: Some(wish), _file: None });
                 }
@@ -454,7 +468,7 @@ pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
     sys::open(&path, libc::O_PATH | libc::O_DIRECTORY)
 }
 
-fn option(socket: &OwnedFd, name: i32) -> Result<i32> {
+pub(super) fn option(socket: &OwnedFd, name: i32) -> Result<i32> {
     let mut value = 0i32;
     let mut length = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the value is an int, as these options are, and its length is given.

@@ -21,6 +21,9 @@ pub(super) struct Conditions {
     pub(super) own_network: bool,
     /// The machine's network is open to the session.
     pub(super) direct_network: bool,
+    /// Names are looked up in the machine's network: a socket for datagrams is asked for, and the
+    /// supervisor gives one that leads to its own answers alone.
+    pub(super) datagrams: bool,
     /// Landlock decides on truncation (its version 3).
     pub(super) truncation_confined: bool,
     /// Landlock keeps signals within the session (its version 6), or a namespace does.
@@ -200,6 +203,10 @@ pub(super) fn build(conditions: Conditions) -> Vec<sock_filter> {
     controls(&mut p, conditions);
     sockets(&mut p, conditions);
     p.always(&[libc::SYS_execve, libc::SYS_execveat, libc::SYS_connect], NOTIFY);
+    if conditions.datagrams {
+        // What stands for such a socket would say something else to it than the kernel does.
+        p.always(&[libc::SYS_bind], NOTIFY);
+    }
     // Landlock has no say in it, and what is watched tells the names of files.
     p.always(&[libc::SYS_inotify_add_watch], NOTIFY);
     // glibc and others fall back from these; their arguments lie in memory, out of our sight.
@@ -440,6 +447,14 @@ fn sockets(p: &mut Program, conditions: Conditions) {
                 p.when(family as u32, |p| {
                     p.load(KIND);
                     p.step(AND, KIND_MASK, 0, 0);
+                    if conditions.datagrams && call == libc::SYS_socket {
+                        p.when(libc::SOCK_DGRAM as u32, |p| {
+                            p.load(PROTOCOL);
+                            p.give_if(0, NOTIFY);
+                            p.give_if(libc::IPPROTO_UDP as u32, NOTIFY);
+                            p.give(EPERM);
+                        });
+                    }
                     p.step(EQUAL, libc::SOCK_STREAM as u32, 1, 0);
                     p.give(EPERM);
                     p.load(PROTOCOL);
@@ -459,6 +474,11 @@ fn sockets(p: &mut Program, conditions: Conditions) {
             p.call(call, |p| {
                 p.load(argument(flags));
                 p.give_if_any(libc::MSG_FASTOPEN as u32, EPERM);
+                if conditions.datagrams && call == libc::SYS_sendto {
+                    // With an address; one whose lower half is 0 is the kernel's to answer, too.
+                    p.load(argument(4));
+                    p.give_if_any(u32::MAX, NOTIFY);
+                }
                 p.give(ALLOW);
             });
         }

@@ -20,6 +20,7 @@ mod image;
 mod init;
 mod landlock;
 mod local;
+mod lookups;
 mod mounts;
 mod notify;
 mod paths;
@@ -50,6 +51,7 @@ use channel::Message;
 use connect::Reach;
 use control::Shared;
 use guard::Guard;
+use lookups::Lookups;
 use notify::Listener;
 use prepare::Prepared;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +89,7 @@ pub struct Session {
     listeners: Vec<(Relay, OwnedFd)>,
     proxy: Option<OwnedFd>,
     names: Option<Names>,
+    lookups: Option<OwnedFd>,
     carried: Arc<Carried>,
     /// Tracing belongs to a thread, so a session does not move to another.
     _thread: PhantomData<*const ()>,
@@ -116,6 +119,8 @@ pub fn launch(
     let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
     let guard = Guard::new(&plan.guarded, &plan.guarded_but)?;
     let brokered = (guard, Own(own), plan.tells_refusals);
+    let listens = lookups::has_to_stand_in(plan).then(Lookups::listen).transpose();
+    let (lookups, asked) = listens.map_err(|e| failed(Stage::Process, e))?.unzip();
     let streams = Streams::new(stdio)?;
     let wake = sys::event_fd().map_err(|e| failed(Stage::Process, e))?;
     wake_by_children(&wake)?;
@@ -144,12 +149,13 @@ pub fn launch(
         shared: Arc::new(shared),
         listener: None,
         // Name resolution, where it is needed, goes on while the child sets things up.
-        reach: Some(Reach::new(plan, init, &carried)),
+        reach: Some(Reach::new(plan, init, &carried, lookups)),
         broker: None,
         terminal: None,
         listeners: Vec::new(),
         proxy: None,
         names: None,
+        lookups: asked,
         carried,
         _thread: PhantomData,
     };
@@ -253,6 +259,13 @@ impl Session {
     /// tier, where what was carried arrives outside.
     pub fn take_names(&mut self) -> Option<Names> {
         self.names.take()
+    }
+
+    /// Where sockets for datagrams are accepted that look names up, each of which sends its queries
+    /// whole (`SOCK_SEQPACKET`, unix(7)). They are connected by this process, and nobody else is to be
+    /// answered. In the reduced tier only, where there is a proxy.
+    pub fn take_lookups(&mut self) -> Option<OwnedFd> {
+        self.lookups.take()
     }
 
     /// Where what was carried wanted to go.

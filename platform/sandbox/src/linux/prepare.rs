@@ -3,6 +3,7 @@
 
 use super::filter::{self, Conditions, Guarding};
 use super::landlock::{self, Rule};
+use super::lookups;
 use crate::carried::Carried;
 use crate::enforce::{LaunchError, Stage};
 use crate::plan::system::{SHARED_MEMORY, TEMPORARY};
@@ -165,6 +166,7 @@ pub(super) fn prepare(plan: &Plan, command: &[OsString]) -> Result<Prepared, Lau
             namespaces: full,
             own_network,
             direct_network: plan.network == Network::Direct,
+            datagrams: lookups::has_to_stand_in(plan),
             truncation_confined: landlock_abi >= 3,
             signals_confined: full || landlock_abi >= 6,
             guarding: guarding(plan),

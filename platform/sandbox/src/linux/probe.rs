@@ -144,6 +144,7 @@ fn seccomp_notify() -> Status {
         namespaces: false,
         own_network: false,
         direct_network: false,
+        datagrams: true,
         truncation_confined: false,
         signals_confined: false,
         guarding: Guarding::Changes,

@@ -13,6 +13,7 @@ use super::connect::{self, Reach};
 use super::control::Shared;
 use super::filter;
 use super::image;
+use super::lookups::{self, Lookups};
 use super::notify::{Listener, Question};
 use super::proc;
 use super::sys::{self, Errno, Waited};
@@ -129,6 +130,9 @@ impl Tracer<'_> {
                     self.listener.answer(&question, Err(refused.errno));
                 }
             }
+            libc::SYS_socket => Lookups::give(&self.listener, &question),
+            libc::SYS_bind => lookups::addressed(&self.listener, &question, 1),
+            libc::SYS_sendto => lookups::addressed(&self.listener, &question, 4),
             call if filter::SIGNALS.contains(&call) => self.signal(&question, 0),
             // Who is signalled by what happens on a descriptor.
             libc::SYS_fcntl => self.signal(&question, 2),

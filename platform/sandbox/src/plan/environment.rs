@@ -70,9 +70,9 @@ fn use_proxy(environment: &mut BTreeMap<String, String>, proxy: SocketAddrV4) {
     options.push_str(&java);
 }
 
-/// Has the C library look names up over TCP (resolv.conf(5)): a socket for datagrams would send to
-/// whatever address it is given, so there is none where the network is the machine's, and a
-/// connection is judged.
+/// Has the C library look names up over TCP (resolv.conf(5)): where the network is the machine's, what
+/// stands in for a socket for datagrams has no address of the Internet, by which some tell answers
+/// from others.
 fn look_up_over_tcp(environment: &mut BTreeMap<String, String>) {
     let options = environment.entry("RES_OPTIONS".to_owned()).or_default();
     if !options.is_empty() {

@@ -12,7 +12,8 @@ use budgets::Ledger;
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
     Answer, Asked, BadTarget, Binding, Budget, Connections, Entrance, Host, Inside, Judge, Opener,
-    Question, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own, serve_with_names,
+    Question, Resolver, Route, Ruling, Target, Traffic, Waiting, by_the_system, is_own,
+    serve_with_names,
 };
 use chaperone_policy::{
     Action, Decision, Familiarity, HttpRequest, Origin, Policy, SourceKind, Verdict,
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -82,11 +84,12 @@ pub(super) fn open(
     let inside = match (outside, session.take_names()) {
         (Some(Listeners { proxy, arrivals }), _) => {
             entrances.extend([(Entrance::Carried, arrivals), (Entrance::Proxy, proxy)]);
-            Some(names(None))
+            let lookups = session.take_lookups().map(UnixListener::from);
+            Some(names(lookups.map(Resolver::Packets)))
         }
         (None, Some(Names { arrivals, resolver })) => {
             entrances.push((Entrance::Carried, TcpListener::from(arrivals)));
-            Some(names(Some(UdpSocket::from(resolver))))
+            Some(names(Some(Resolver::Datagrams(UdpSocket::from(resolver)))))
         }
         (None, None) => None,
     };

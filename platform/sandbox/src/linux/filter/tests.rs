@@ -39,6 +39,7 @@ const FULL: Conditions = Conditions {
     namespaces: true,
     own_network: true,
     direct_network: false,
+    datagrams: false,
     truncation_confined: true,
     signals_confined: true,
     guarding: Guarding::Nothing,
@@ -194,4 +195,41 @@ fn flags_of_files_are_left_to_mounts_and_refused_without() {
         assert_eq!(answer(REDUCED, libc::SYS_ioctl, control), refuse(libc::ENOTTY));
         assert_eq!(answer(FULL, libc::SYS_ioctl, control), ALLOW);
     }
+}
+
+#[test]
+fn a_socket_for_datagrams_is_asked_for_only_where_something_stands_in_for_it() {
+    let named = Conditions { datagrams: true, ..REDUCED };
+    let socket = |family: i32, kind: i32, protocol: i32| {
+        [family as u64, kind as u64, protocol as u64, 0, 0, 0]
+    };
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for protocol in [0, libc::IPPROTO_UDP] {
+            for kind in [libc::SOCK_DGRAM, libc::SOCK_DGRAM | flags] {
+                let asked = socket(family, kind, protocol);
+                assert_eq!(answer(named, libc::SYS_socket, asked), NOTIFY);
+                assert_eq!(answer(REDUCED, libc::SYS_socket, asked), EPERM);
+                assert_eq!(answer(FULL, libc::SYS_socket, asked), ALLOW);
+                assert_eq!(answer(named, libc::SYS_socketpair, asked), EPERM);
+            }
+        }
+        for (kind, protocol) in [
+            (libc::SOCK_DGRAM, libc::IPPROTO_ICMP),
+            (libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE),
+            (libc::SOCK_RAW, libc::IPPROTO_UDP),
+        ] {
+            assert_eq!(answer(named, libc::SYS_socket, socket(family, kind, protocol)), EPERM);
+        }
+        let stream = socket(family, libc::SOCK_STREAM | flags, 0);
+        assert_eq!(answer(named, libc::SYS_socket, stream), ALLOW);
+    }
+    let bind = |conditions| answer(conditions, libc::SYS_bind, NONE);
+    assert_eq!((bind(named), bind(REDUCED), bind(FULL)), (NOTIFY, ALLOW, ALLOW));
+    let send = |conditions, flags: i32, to: u64| {
+        answer(conditions, libc::SYS_sendto, [3, 0, 0, flags as u64, to, 16])
+    };
+    assert_eq!((send(named, 0, 0), send(named, 0, 0x7fff_0000)), (ALLOW, NOTIFY));
+    assert_eq!(send(named, libc::MSG_FASTOPEN, 0x7fff_0000), EPERM);
+    assert_eq!(send(REDUCED, 0, 0x7fff_0000), ALLOW);
 }
