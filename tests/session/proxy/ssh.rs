@@ -3,9 +3,13 @@
 
 use super::{Tier, connections, in_both_tiers};
 use crate::place::{Place, text};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::thread;
 
 const POLICY: &str = "[network]\nmode = \"proxy\"\n\
                       [[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"allow\"\n";
@@ -70,6 +74,100 @@ fn what_the_repository_names_instead_of_ssh_is_still_what_git_runs() -> Result<(
             let said = text(&done.stderr);
             assert_eq!(done.status.success(), works, "{tier:?}: {said}");
             assert_eq!(said.contains("chaperone: a session has no SSH key"), !works, "{said}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// A real server of SSH on this machine, of whoever runs the test: its port. It takes the key at
+/// `~/key`, and the place's git asks it with that.
+fn sshd(place: &Place) -> Result<u16> {
+    const SSHD: &str = "/usr/sbin/sshd";
+    let (folder, home) = (place.home().join("sshd"), place.home());
+    fs::create_dir(&folder)?;
+    for key in [folder.join("host"), home.join("key")] {
+        let mut make = Command::new("ssh-keygen");
+        let made = make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).output()?;
+        ensure!(made.status.success(), "{}", text(&made.stderr));
+    }
+    let config = folder.join("config");
+    fs::write(
+        &config,
+        format!(
+            "HostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin prohibit-password\nUsePAM no\n\
+             StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+            folder.join("host").display(),
+            home.join("key.pub").display()
+        ),
+    )?;
+    if rustix::process::getuid().is_root() {
+        // Its service makes it, which does not run.
+        fs::create_dir_all("/run/sshd")?;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let host = fs::read_to_string(folder.join("host.pub"))?;
+    fs::write(place.work().join("known_hosts"), format!("[localhost]:{port} {host}"))?;
+    let mut git = fs::read_to_string(home.join(".gitconfig"))?;
+    git.push_str(&format!(
+        "[core]\nsshCommand = ssh -F none -i ~/key -o IdentitiesOnly=yes -o BatchMode=yes -o \
+         UserKnownHostsFile={}\n",
+        place.work().join("known_hosts").display()
+    ));
+    fs::write(home.join(".gitconfig"), git)?;
+    // Until the test's process ends; each connection has a server of its own.
+    thread::spawn(move || -> Result<()> {
+        for stream in listener.incoming().flatten() {
+            let stream = OwnedFd::from(stream);
+            let mut served = Command::new(SSHD)
+                .args(["-i", "-f"])
+                .arg(&config)
+                .stdin(Stdio::from(stream.try_clone()?))
+                .stdout(Stdio::from(stream))
+                .stderr(Stdio::null())
+                .spawn()
+                .context(SSHD)?;
+            thread::spawn(move || served.wait());
+        }
+        Ok(())
+    });
+    Ok(port)
+}
+
+#[test]
+fn git_over_ssh_works_with_a_key_that_the_policy_shows_and_a_host_that_it_allows() -> Result<()> {
+    let place = Place::new()?;
+    let pushed = place.command("git").args(["push", "-q", "origin", "HEAD:main"]).output()?;
+    ensure!(pushed.status.success(), "{}", text(&pushed.stderr));
+    let port = sshd(&place)?;
+    let url = format!("ssh://localhost:{port}{}", place.remote().display());
+    let script = format!(
+        "exec 2>&1; git clone -q {url} cloned && git -C cloned log --format=%s; rm -rf cloned"
+    );
+    let outside = place.command("sh").args(["-c", &script]).output()?;
+    assert_eq!(text(&outside.stdout), "first\n", "outside of a session");
+    let policy = |allow: &str, read: &str| {
+        place.configure(&format!(
+            "[network]\nmode = \"proxy\"\nallow = [{allow}]\n[filesystem]\nread = [{read}]\n"
+        ))
+    };
+    let host = format!("\"localhost:{port}\"");
+    policy(&host, "\"~/key\"")?;
+    in_both_tiers(&place, None, &script, |tier: Tier, done| {
+        assert_eq!(text(&done.stdout), "first\n", "{tier:?}: {}", text(&done.stderr));
+        Ok(())
+    })?;
+    for (allow, read, reason) in
+        [("", "\"~/key\"", "Connection refused"), (&*host, "", "Permission denied (publickey)")]
+    {
+        policy(allow, read)?;
+        in_both_tiers(&place, None, &script, |tier: Tier, done| {
+            let said = text(&done.stdout).replace('\r', "");
+            assert!(said.contains(reason), "{tier:?}: {said}");
+            assert!(said.contains("chaperone: a session has no SSH key"), "{tier:?}: {said}");
+            assert!(said.contains("  Use HTTPS: https://localhost/"), "{tier:?}: {said}");
+            assert!(!said.contains("first"), "{tier:?}: {said}");
             Ok(())
         })?;
     }
