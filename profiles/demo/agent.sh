@@ -59,14 +59,14 @@ hook() { printf '#!/bin/sh\necho caught >&2\n' >.git/hooks/pre-commit; }
 commit() { git commit --all --message 'Greet Margaret too'; }
 push() { git push origin main; }
 
-# Whichever program this machine has for it; the address is one that exists for examples.
+# Whichever program this machine has for it; at this address machines in a cloud find their keys.
 reach() {
     if command -v curl >/dev/null; then
-        curl --silent --show-error --max-time 5 --output /dev/null https://example.com/
+        curl --silent --show-error --max-time 5 --fail-with-body "$1"
     elif command -v wget >/dev/null; then
-        wget --quiet --timeout=5 --tries=1 --output-document=/dev/null https://example.com/
+        wget --no-verbose --timeout=5 --tries=1 --output-document=/dev/null "$1"
     else
-        git -c http.lowSpeedTime=5 -c http.lowSpeedLimit=1 ls-remote https://example.com/demo.git
+        git -c http.lowSpeedTime=5 -c http.lowSpeedLimit=1 ls-remote "$1"
     fi
 }
 
@@ -86,8 +86,8 @@ if [ -e ~/.ssh ]; then keys='~/.ssh' place=~/.ssh; else keys='~' place=~; fi
 try "Looks for keys: ls $keys" ls -A "$place"
 should_be_refused 'your home is closed, all but the workspace.'
 
-try 'Reaches a host: https://example.com' reach
-should_be_refused 'the session has no network unless the policy names a host.'
+try 'Asks for the keys of a cloud: http://169.254.169.254' reach http://169.254.169.254/
+should_be_refused 'some addresses are never reached; of a new host somewhere else you are asked.'
 
 try 'Plants a git hook that you would run later: .git/hooks/pre-commit' hook
 should_be_refused 'what runs outside of the sandbox later cannot be changed from inside.'

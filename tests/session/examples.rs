@@ -57,7 +57,7 @@ fn the_examples_decide_as_the_guide_says() -> Result<()> {
         }
         Ok(())
     };
-    holds(&[("make deploy", "allow"), ("connect models.acme.example", "deny")])?;
+    holds(&[("make deploy", "allow"), ("connect models.acme.example", "ask")])?;
 
     machine.deploy("10.toml", &fs::read_to_string(example("regulated.toml"))?)?;
     holds(&[

@@ -52,7 +52,7 @@ fn the_policy_shows_every_layer_and_every_value_with_its_origin() -> Result<()> 
     let schema =
         ["key", "title", "about", "takes", "example", "merge", "managed_only", "live", "systems"];
     assert_eq!(keys(&mode["schema"]), schema);
-    assert_eq!(mode["value"], "none");
+    assert_eq!(mode["value"], "proxy");
     assert_eq!(mode["origins"], serde_json::json!([{"kind": "built-in", "locator": "defaults"}]));
 
     place.configure("[network]\nmode = \"direct\"\n")?;
@@ -61,7 +61,7 @@ fn the_policy_shows_every_layer_and_every_value_with_its_origin() -> Result<()> 
     let origin = mode["origins"][0]["locator"].as_str().context("a locator")?;
     assert!(origin.ends_with("/.config/chaperone/config.toml:2"), "{origin}");
     assert_eq!(keys(&mode["losers"][0]), ["value", "kind", "locator", "reason"]);
-    assert_eq!(mode["losers"][0]["value"], "none");
+    assert_eq!(mode["losers"][0]["value"], "proxy");
 
     let unknown = place.chaperone(["policy", "explain", "network.mod"])?.output()?;
     assert_eq!(unknown.status.code(), Some(1));
@@ -180,7 +180,8 @@ fn what_would_be_decided_is_told_without_doing_it() -> Result<()> {
         (["--write", "new-file"], "allow"),
         (["--write", ".git/hooks/pre-commit"], "deny"),
         (["--write", ".envrc"], "deny"),
-        (["--connect", "api.acme.example"], "deny"),
+        (["--connect", "api.acme.example"], "ask"),
+        (["--connect", "169.254.169.254"], "deny"),
     ];
     for ([flag, about], expected) in decisions {
         let about = about.replace('~', &place.home().to_string_lossy());

@@ -318,7 +318,7 @@ fn a_connection_that_is_open_ends_when_the_policy_no_longer_names_its_host() -> 
     assert_eq!(decisions, [Some("deny"), Some("allow")], "the latest first: {events:?}");
     assert_eq!(
         (&events[0]["rule"], &events[0]["action"]),
-        (&"network.mode".into(), &host.to_string().into())
+        (&"addresses near this machine".into(), &host.to_string().into())
     );
     assert!(events[0]["reason"].as_str().is_some_and(|reason| reason.contains("has been ended")));
     Ok(())

@@ -132,7 +132,7 @@ fn of_commands_and_hosts_it_says_what_would_be_decided_and_does_nothing() -> Res
                 ("deny", "commands.rule git push"),
                 uname,
                 ("allow", "network.allow"),
-                ("deny", "network.mode"),
+                ("deny", "network.unfamiliar"),
             ],
             "{tier}: {told:#?}"
         );

@@ -206,7 +206,8 @@ mod tests {
     #[test]
     fn a_refusal_is_told_as_one_and_by_whom() {
         let own = entry("api.acme.example", "");
-        let without = told("", &own);
+        let none = "[network]\nmode = \"none\"\n";
+        let without = told("", &format!("{none}{own}"));
         assert_eq!(
             without,
             [Some(
@@ -215,7 +216,7 @@ mod tests {
                     .to_owned()
             )]
         );
-        let relayed = format!("[network]\nallow = [\"api.acme.example:443\"]\n{own}");
+        let relayed = format!("{none}allow = [\"api.acme.example:443\"]\n{own}");
         assert_eq!(told("", &relayed), [None]);
         let closed = told("[network]\nmode = \"proxy\"\nclosed = true\n", &own);
         let said = closed[0].as_deref().unwrap();

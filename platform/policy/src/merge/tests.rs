@@ -35,7 +35,7 @@ fn the_base_chooses_an_ordered_value_and_the_ceilings_bound_it() {
     let proxy = "[network]\nmode = \"proxy\"";
     let none = "[network]\nmode = \"none\"";
     let table = [
-        (&[][..], NetworkMode::None, "built-in defaults"),
+        (&[][..], NetworkMode::Proxy, "built-in defaults"),
         (&[(User, direct)], NetworkMode::Direct, "user-file /user-file-0:2"),
         (&[(Managed, direct)], NetworkMode::Direct, "managed-file /managed-file-0:2"),
         (&[(Managed, direct), (User, none)], NetworkMode::None, "user-file /user-file-1:2"),
@@ -231,10 +231,10 @@ fn a_condition_limits_a_layer_and_a_rule() {
     };
     assert_eq!(mode("{ agent = \"codex\" }"), NetworkMode::Direct);
     assert_eq!(mode("{ agent = [\"goose\", \"codex\"], os = \"linux\" }"), NetworkMode::Direct);
-    assert_eq!(mode("{ agent = \"goose\" }"), NetworkMode::None);
-    assert_eq!(mode("{ os = \"macos\" }"), NetworkMode::None);
+    assert_eq!(mode("{ agent = \"goose\" }"), NetworkMode::Proxy);
+    assert_eq!(mode("{ os = \"macos\" }"), NetworkMode::Proxy);
     assert_eq!(mode("{ workspace = \"~/work/**\" }"), NetworkMode::Direct);
-    assert_eq!(mode("{ workspace = \"~/other\" }"), NetworkMode::None);
+    assert_eq!(mode("{ workspace = \"~/other\" }"), NetworkMode::Proxy);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn the_grants_of_an_untrusted_layer_do_not_count_and_its_restrictions_do() {
     let policy = merge(vec![built_in(), layer], &context());
     assert_eq!(policy.filesystem().read, []);
     assert!(policy.filesystem().deny.iter().any(|own| own.origin.locator.starts_with("/m")));
-    assert_eq!(policy.network().mode.value, NetworkMode::None);
+    assert_eq!(policy.network().mode.value, NetworkMode::Proxy);
     assert!(policy.network().closed.is_some());
 }
 

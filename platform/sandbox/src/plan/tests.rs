@@ -249,6 +249,7 @@ fn neither_home_nor_what_holds_it_is_granted_by_path() {
 
 #[test]
 fn the_environment_is_an_allow_list() {
+    let none = "[network]\nmode = \"none\"\n";
     let given = Given::says("[environment]\npass = [\"GITHUB_TOKEN\"]\n");
     let set = |plan: Plan| plan.environment.into_keys().collect::<Vec<_>>();
     let usual = [
@@ -260,7 +261,7 @@ fn the_environment_is_an_allow_list() {
         "XDG_CACHE_HOME",
         "npm_config_cache",
     ];
-    assert_eq!(set(Given::default().plan().unwrap()), usual);
+    assert_eq!(set(Given::says(none).plan().unwrap()), usual);
     assert!(set(given.plan().unwrap()).contains(&"GITHUB_TOKEN".to_owned()));
 }
 
@@ -640,7 +641,7 @@ mod network {
     #[test]
     fn each_named_pair_has_an_address_inside() {
         let plan = Given::says(
-            "[network]\nallow = [\"127.0.0.1:4000\", \"localhost:4001\", \"api.example:443\", \"api.example:80\", \"b.example:443\", \"[::1]:4002\", \"*.wild.example\", \"10.0.0.1:80\", \"no.example:443\"]\ndeny = [\"no.example\"]\n",
+            "[network]\nmode = \"none\"\nallow = [\"127.0.0.1:4000\", \"localhost:4001\", \"api.example:443\", \"api.example:80\", \"b.example:443\", \"[::1]:4002\", \"*.wild.example\", \"10.0.0.1:80\", \"no.example:443\"]\ndeny = [\"no.example\"]\n",
         )
         .plan()
         .unwrap();

@@ -531,7 +531,7 @@ fn rules_name_their_origin_and_questions_are_answered() {
     let rules = place.desk.rules(None).unwrap();
     assert!(rules.shown.layers.iter().any(|l| l.kind == SourceKind::UserFile));
     let mode = place.desk.explain("network.mode", None).unwrap();
-    assert_eq!((mode.value, mode.origins), (json!("none").into(), vec![Origin::built_in()]));
+    assert_eq!((mode.value, mode.origins), (json!("proxy").into(), vec![Origin::built_in()]));
     let unknown = place.desk.explain("network.mood", None).unwrap_err();
     assert!(unknown.message.contains("network.mode"), "{unknown}");
     let findings = place.desk.home().unwrap().findings;
@@ -550,7 +550,7 @@ fn rules_name_their_origin_and_questions_are_answered() {
         format!("{}:1", place.desk.paths.config.join("config.toml").display())
     );
     assert_eq!(why(QuestionAbout::Command, "git push").decision.verdict, Verdict::Ask);
-    assert_eq!(why(QuestionAbout::Host, "example.com").decision.verdict, Verdict::Deny);
+    assert_eq!(why(QuestionAbout::Host, "example.com").decision.verdict, Verdict::Ask);
 }
 
 #[cfg(target_os = "linux")]

@@ -86,15 +86,18 @@ fn network(text: &mut String, policy: &Policy, plan: &Plan, about: &About<'_>) {
         Network::Proxy { .. } => {
             let rules = policy.network();
             let hosts = listed(rules.allow.iter().map(|own| own.value.to_string()));
-            let hosts = if hosts.is_empty() { "no host".to_owned() } else { hosts };
+            let (hosts, which) = match hosts.as_str() {
+                "" => (hosts, ""),
+                _ => (format!(", to {hosts}"), " to other hosts"),
+            };
             let others = match rules.closed {
                 Some(_) => "are denied".to_owned(),
                 None => answered(policy, about),
             };
             writeln!(
                 text,
-                "Network: through the proxy that HTTP_PROXY and HTTPS_PROXY name, to {hosts}. \
-                 Connections to other hosts {others}."
+                "Network: through the proxy that HTTP_PROXY and HTTPS_PROXY name{hosts}. \
+                 Connections{which} {others}."
             )
         }
         Network::Direct => writeln!(text, "Network: as the machine's own."),
