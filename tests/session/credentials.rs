@@ -5,6 +5,7 @@ use crate::bundle::https::{head, proof, tls};
 use crate::place::{Place, text};
 use crate::self_test::without_namespaces;
 use anyhow::{Context, Result};
+use chaperone_tests::eventually;
 use chaperone_tests::keychain::Keychain;
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -105,6 +106,10 @@ impl Stage {
     }
 
     fn run(&self, script: &str, reduced: bool) -> Result<Output> {
+        Ok(self.session(script, reduced)?.output()?)
+    }
+
+    fn session(&self, script: &str, reduced: bool) -> Result<Command> {
         let run = self.place.chaperone(["run", "--unattended", "--", "sh", "-c", script])?;
         let mut command = self.keychain.with(run);
         if reduced {
@@ -113,7 +118,7 @@ impl Stage {
             // holds.
             unsafe { command.pre_exec(move || without_namespaces(ids)) };
         }
-        Ok(command.output()?)
+        Ok(command)
     }
 
     fn curl(&self, rest: &str) -> String {
@@ -199,15 +204,26 @@ fn a_program_that_trusts_other_certificates_alone_is_told_of_in_the_history() ->
     let stage = Stage::new()?;
     stage.keep()?;
     fs::copy(stage.place.home().join("acme.pem"), stage.place.work().join("pinned.pem"))?;
-    let done = stage.run(&stage.curl("--cacert pinned.pem"), false)?;
-    assert!(text(&done.stderr).contains("certificate"), "{}", text(&done.stderr));
-    let events = stage.place.events(["--kind", "connect"])?;
-    let told = |event: &Value| {
+    // What the program has to say of the certificate may come after it has gone, and the session stays
+    // until it has come, or for some seconds.
+    let script = format!(
+        "{}; for _ in $(seq 500); do [ -e told ] && break; sleep 0.02; done",
+        stage.curl("--cacert pinned.pem")
+    );
+    let mut session = stage.session(&script, false)?;
+    let session = session.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let is_told = |event: &Value| {
         event["decision"] == "deny"
             && event["reason"].as_str().is_some_and(|own| own.contains("SSL_CERT_FILE"))
     };
-    assert!(events.iter().any(told), "{events:?}");
-    Ok(())
+    let told = eventually("an event that tells of it", || {
+        let events = stage.place.events(["--kind", "connect"]).ok()?;
+        events.iter().any(is_told).then_some(())
+    });
+    fs::write(stage.place.work().join("told"), "")?;
+    let done = session.wait_with_output()?;
+    assert!(text(&done.stderr).contains("certificate"), "{}", text(&done.stderr));
+    told
 }
 
 #[test]
