@@ -1,4 +1,4 @@
-//! What the proxy costs, beside socat and tinyproxy where they are installed: how fast one large
+//! What the proxy costs, beside socat, tinyproxy and srt's proxy where they are installed: how fast one large
 //! stream passes, what a round trip and a connection take longer, and what a thousand tunnels weigh.
 //! `cargo xtask bench --only proxy` runs it.
 //!
@@ -28,8 +28,8 @@ enum Way {
     Direct,
     /// A relay: whoever connects is at the server.
     Relay(SocketAddr),
-    /// A proxy, which is told where to go.
-    Proxy(SocketAddr),
+    /// A proxy, which is told where to go, with fields that it wants.
+    Proxy(SocketAddr, String),
 }
 
 #[allow(clippy::print_stdout, reason = "it is an example")]
@@ -44,11 +44,13 @@ fn main() -> Result<(), Failure> {
     let server = server()?;
     let own = std::env::current_exe()?;
     let ours = Running::new(Command::new(own).arg("proxy"))?;
-    let mut ways = vec![("direct", Way::Direct), ("chaperone", Way::Proxy(ours.at))];
+    let mut ways = vec![("direct", Way::Direct), ("chaperone", Way::Proxy(ours.at, String::new()))];
     let socat = socat(server);
     ways.extend(socat.as_ref().map(|(_, at)| ("socat", Way::Relay(*at))));
     let tinyproxy = tinyproxy();
-    ways.extend(tinyproxy.as_ref().map(|(_, at)| ("tinyproxy", Way::Proxy(*at))));
+    ways.extend(tinyproxy.as_ref().map(|(_, at)| ("tinyproxy", Way::Proxy(*at, String::new()))));
+    let srt = srt();
+    ways.extend(srt.as_ref().map(|(_, at, login)| ("srt", Way::Proxy(*at, login.clone()))));
 
     let mut streams = vec![Vec::new(); ways.len()];
     let mut trips = vec![Vec::new(); ways.len()];
@@ -177,6 +179,28 @@ fn tinyproxy() -> Option<(Peer, SocketAddr)> {
     started
 }
 
+/// The proxy of Anthropic's sandbox runtime, and the login that it wants.
+fn srt() -> Option<(Peer, SocketAddr, String)> {
+    let path = std::env::var_os("PATH")?;
+    let program = std::env::split_paths(&path).find_map(|at| at.join("srt").canonicalize().ok())?;
+    let script = "const { SandboxManager: srt } = await import(process.argv[1]);\n\
+        const filesystem = { denyRead: [], allowWrite: [], denyWrite: [] };\n\
+        const network = { allowedDomains: ['localhost', '127.0.0.1'], deniedDomains: [] };\n\
+        await srt.initialize({ network, filesystem });\n\
+        const login = Buffer.from(`srt:${srt.getProxyAuthToken() ?? ''}`).toString('base64');\n\
+        console.log(`${srt.getProxyPort()} ${login}`);\n\
+        process.stdin.resume().on('end', () => process.exit());";
+    let mut command = Command::new("node");
+    command.args(["--input-type=module", "-e", script]).arg(program.with_file_name("index.js"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut peer = Peer(command.spawn().ok()?);
+    let mut line = String::new();
+    BufReader::new(peer.0.stdout.take()?).read_line(&mut line).ok()?;
+    let (port, login) = line.trim().split_once(' ')?;
+    let at = SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?));
+    Some((peer, at, format!("Proxy-Authorization: Basic {login}\r\n")))
+}
+
 /// Sends as many bytes as the first eight say, or gives each byte back.
 fn server() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -213,10 +237,10 @@ fn open(way: &Way, server: SocketAddr, wanted: usize) -> io::Result<TcpStream> {
     let mut stream = match way {
         Way::Direct => TcpStream::connect(server)?,
         Way::Relay(at) => TcpStream::connect(at)?,
-        Way::Proxy(at) => {
+        Way::Proxy(at, fields) => {
             let mut stream = TcpStream::connect(at)?;
             stream.write_all(
-                format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n\r\n").as_bytes(),
+                format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n{fields}\r\n").as_bytes(),
             )?;
             let (mut head, mut byte) = (Vec::new(), [0]);
             while !head.ends_with(b"\r\n\r\n") {
@@ -290,7 +314,7 @@ fn micros(of: Duration) -> f64 {
 /// What the proxy weighs with many tunnels, of which some have carried little, and then much.
 #[allow(clippy::print_stdout, reason = "it is an example")]
 fn weigh(ours: &Running, server: SocketAddr) -> Result<(), Failure> {
-    let way = Way::Proxy(ours.at);
+    let way = Way::Proxy(ours.at, String::new());
     let before = ours.weight()?;
     let mut tunnels = Vec::with_capacity(TUNNELS);
     for at in 0..TUNNELS {

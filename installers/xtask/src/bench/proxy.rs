@@ -1,5 +1,5 @@
 //! What a session's proxy costs: how fast one large stream passes and what a round trip takes longer,
-//! beside socat and tinyproxy where they are installed, and what a thousand tunnels weigh.
+//! beside socat, tinyproxy and srt's proxy where they are installed, and what a thousand tunnels weigh.
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
