@@ -3,8 +3,10 @@
 
 use crate::connections::{Connections, Open};
 use crate::names::Names;
+use crate::outside::Outside;
 use crate::target::{Host, Target};
-use crate::{Judge, Question, Route, Ruling, upstream};
+use crate::upstream::{self, Hop};
+use crate::{Judge, Question, Route, Ruling};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -108,9 +110,9 @@ impl Way {
     }
 
     /// Makes the connection, if it may be.
-    pub(crate) async fn connect(&self, target: &Target) -> Result<(TcpStream, Arc<Open>), Failure> {
-        let Connected { stream, open, .. } = self.connected(target, Use::Tunnel).await?;
-        Ok((stream, open))
+    pub(crate) async fn connect(&self, target: &Target) -> Result<(Outside, Arc<Open>), Failure> {
+        let Connected { outside, open, .. } = self.connected(target, Use::Tunnel).await?;
+        Ok((outside, open))
     }
 
     /// The same for requests of plain HTTP, which another proxy takes without a tunnel: most allow
@@ -123,18 +125,26 @@ impl Way {
         // Open first, so that no change of the policy falls between the two.
         let open = self.connections.open(target);
         self.ask(target, Question::Connect { client: self.client }).await?;
-        let (stream, to_proxy) = match self.judge.route(target) {
-            Route::Direct => (self.dial(target, &open).await?, false),
-            Route::Through { host, port, resolved } => {
+        let (outside, through) = match self.judge.route(target) {
+            Route::Direct => (Outside::plain(self.dial(target, &open).await?), None),
+            Route::Through { host, port, resolved, trust, login } => {
                 let proxy = Target::new(&host, port).map_err(|error| {
                     unreachable(target, &format!("The upstream proxy {host:?}: {error}."))
                 })?;
                 self.check(target, &open, resolved).await?;
                 let stream = self.dial_proxy(target, &proxy).await?;
-                if used == Use::Tunnel {
-                    upstream::tunnel(&stream, target, &proxy).await?;
+                let mut outside = match trust {
+                    None => Outside::plain(stream),
+                    Some(trust) => upstream::verified(&trust, target, &proxy, stream).await?,
+                };
+                let hop = Hop::new(self, target, proxy, login).await?;
+                match used {
+                    Use::Tunnel => {
+                        hop.tunnel(&mut outside, target).await?;
+                        (outside, None)
+                    }
+                    Use::Requests => (outside, Some(Arc::new(hop))),
                 }
-                (stream, used == Use::Requests)
             }
         };
         if open.is_ended() {
@@ -145,7 +155,7 @@ impl Way {
         }
         open.budget(self.judge.budgets(target));
         open.made();
-        Ok(Connected { stream, open, to_proxy })
+        Ok(Connected { outside, open, through })
     }
 
     async fn dial(&self, target: &Target, open: &Open) -> Result<TcpStream, Failure> {
@@ -222,10 +232,10 @@ impl Way {
 
 /// A connection that may be used.
 pub(crate) struct Connected {
-    pub(crate) stream: TcpStream,
+    pub(crate) outside: Outside,
     pub(crate) open: Arc<Open>,
-    /// It leads to another proxy, which takes requests for the target.
-    pub(crate) to_proxy: bool,
+    /// The proxy that it leads to, which takes requests for the target.
+    pub(crate) through: Option<Arc<Hop>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use crate::Question;
 use crate::connections::Open;
 use crate::counted::Counted;
 use crate::dial::{Connected, Failure, Way};
-use crate::open::{Opener, Scrub, Scrubbed, inject};
+use crate::open::{Key, Opener, Scrub, Scrubbed, inject};
+use crate::outside::Outside;
 use crate::proxy::PATIENCE;
 use crate::request::{HTTP, HTTPS, Malformed, Wish, asked, take_hop_by_hop, wish};
 use crate::rewound::Rewound;
@@ -102,13 +103,13 @@ pub(crate) async fn serve_opened(
     opener: Arc<Opener>,
     target: Target,
     protocol: Protocol,
-    made: Result<(TlsStream<TcpStream>, Arc<Open>), Failure>,
+    made: Result<(TlsStream<Outside>, Arc<Open>), Failure>,
     inside: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     permit: Permit,
 ) {
     let onward = match made {
         Ok((outside, open)) => {
-            let made = Made { target: target.clone(), open, outside, to_proxy: false, protocol };
+            let made = Made { target: target.clone(), open, outside, through: None, protocol };
             Onward::new(made, &permit).await.ok()
         }
         Err(_) => None,
@@ -216,7 +217,7 @@ impl Client {
         let (mut request, mut upgrade) = prepared(&target, usual, self.version(), request);
         tell(self.way.judge.told(&target), request.headers_mut())?;
         let bindings = self.way.judge.bindings(&target);
-        let keys = if bindings.is_empty() {
+        let mut keys = if bindings.is_empty() {
             Vec::new()
         } else {
             // In another protocol nobody could tell what is said.
@@ -227,12 +228,13 @@ impl Client {
             let is_verified = self.opener.is_some();
             inject(&self.way, &target, &bindings, is_verified, &mut request).await?
         };
-        let (response, open) = match self.protocol {
+        let Sent { response, open, keys: of_proxy } = match self.protocol {
             Protocol::Http1 => self.send(&target, request).await?,
             Protocol::Http2 => self.send_beside(&target, request).await?,
         };
+        keys.extend(of_proxy);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.upgrade(&target, upgrade, response, &open);
+            return self.upgrade(&target, upgrade, response, &open, Scrub::new(&keys));
         }
         let (mut head, body) = response.into_parts();
         take_hop_by_hop(&mut head.headers);
@@ -256,11 +258,7 @@ impl Client {
 
     /// Sends a request over a connection of its own for as long as that takes, if possible that of
     /// the request before.
-    async fn send(
-        &self,
-        target: &Target,
-        mut request: Request<Incoming>,
-    ) -> Result<(Response<Incoming>, Arc<Open>), Failure> {
+    async fn send(&self, target: &Target, mut request: Request<Incoming>) -> Result<Sent, Failure> {
         let mut kept = self.onward.lock().await;
         let earlier = kept.take().filter(|kept| kept.leads_to(target));
         let mut is_new = earlier.is_none();
@@ -271,11 +269,12 @@ impl Client {
         loop {
             match onward.send(request).await {
                 Ok(response) => {
-                    let open = Arc::clone(&onward.open);
+                    let (open, keys) = (Arc::clone(&onward.open), onward.keys());
+                    onward.is_let_in(&response)?;
                     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                         *kept = Some(onward);
                     }
-                    return Ok((response, open));
+                    return Ok(Sent { response, open, keys });
                 }
                 Err(mut error) => match error.take_message() {
                     // It had been closed meanwhile, and nothing of this was sent.
@@ -295,7 +294,7 @@ impl Client {
         &self,
         target: &Target,
         mut request: Request<Incoming>,
-    ) -> Result<(Response<Incoming>, Arc<Open>), Failure> {
+    ) -> Result<Sent, Failure> {
         loop {
             let mut kept = self.onward.lock().await;
             let earlier = kept.as_ref().filter(|kept| kept.leads_to(target));
@@ -311,7 +310,9 @@ impl Client {
             };
             drop(kept);
             match onward.send(request).await {
-                Ok(response) => return Ok((response, onward.open)),
+                Ok(response) => {
+                    return Ok(Sent { response, open: onward.open, keys: Vec::new() });
+                }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !is_new => request = unsent,
                     Some(_) | None => return Err(onward.broken(error.error())),
@@ -325,11 +326,11 @@ impl Client {
         if let Some(opener) = &self.opener {
             let (outside, open) = self.way.connect(&target).await?;
             let (outside, protocol) = opener.connect(&target, outside, &[protocol]).await?;
-            let made = Made { target, open, outside, to_proxy: false, protocol };
+            let made = Made { target, open, outside, through: None, protocol };
             return Onward::new(made, &self.permit).await;
         }
-        let Connected { stream, open, to_proxy } = self.way.connect_for_requests(&target).await?;
-        let made = Made { target, open, outside: stream, to_proxy, protocol };
+        let Connected { outside, open, through } = self.way.connect_for_requests(&target).await?;
+        let made = Made { target, open, outside, through, protocol };
         Onward::new(made, &self.permit).await
     }
 
@@ -347,6 +348,7 @@ impl Client {
         asked: Option<Asked>,
         mut response: Response<Incoming>,
         open: &Arc<Open>,
+        scrub: Scrub,
     ) -> Result<Response<Body>, Failure> {
         let Some(Asked { protocol, inside }) = asked else {
             return Err(Failure::Unreachable(format!(
@@ -369,16 +371,25 @@ impl Client {
             } else if let (Some((inside, first)), Some((outside, back))) =
                 (inner(inside), outer(outside))
             {
-                carry(&open, &inside, &outside, &first, &back).await;
+                carry(&open, &inside, outside, &first, &back).await;
             }
         });
         let (mut head, _) = response.into_parts();
+        scrub.head(&mut head);
         let agreed = head.headers.get(UPGRADE).cloned().unwrap_or(protocol);
         take_hop_by_hop(&mut head.headers);
         head.headers.insert(UPGRADE, agreed);
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         Ok(Response::from_parts(head, Either::Right(Either::Right(Empty::new()))))
     }
+}
+
+/// A request that went on, with what was answered.
+struct Sent {
+    response: Response<Incoming>,
+    open: Arc<Open>,
+    /// What another proxy was given to be let in, which an answer may not repeat.
+    keys: Vec<Arc<Key>>,
 }
 
 /// Says in these fields what a host is told, and nothing else.
@@ -444,8 +455,8 @@ fn inner(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 }
 
 /// The same of one to the other side.
-fn outer(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<Counted<TcpStream>>>().ok()?;
+fn outer(upgraded: Upgraded) -> Option<(Outside, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<Counted<Outside>>>().ok()?;
     Some((parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
 }
 

@@ -3,6 +3,7 @@
 use crate::Question;
 use crate::dial::Way;
 use crate::hello::{Hello, hello};
+use crate::outside::Outside;
 use crate::target::{Host, Target};
 use crate::tunnel::{last_word, read_more};
 use std::io::{self, ErrorKind};
@@ -55,7 +56,7 @@ pub(crate) async fn agreeing(
     way: &Way,
     target: &Target,
     inside: &TcpStream,
-    outside: &TcpStream,
+    outside: &mut Outside,
     mut first: Vec<u8>,
 ) -> io::Result<Inside> {
     let mut until = (!first.is_empty()).then(|| Instant::now() + FIRST_MESSAGE);
@@ -84,7 +85,7 @@ pub(crate) async fn agreeing(
             // A client that says nothing may wait for the server.
             None => tokio::select! {
                 count = more => count?,
-                spoken = outside.readable(), if is_first => {
+                spoken = outside.speaks(), if is_first => {
                     spoken?;
                     return Ok(Inside::Bytes(first));
                 }

@@ -21,12 +21,14 @@ mod inspect;
 mod lookups;
 mod names;
 mod open;
+mod outside;
 mod proxy;
 mod request;
 mod rewound;
 mod serve;
 pub mod socks;
 mod target;
+mod trust;
 mod truststore;
 mod tunnel;
 mod upstream;
@@ -38,7 +40,9 @@ pub use names::Names;
 pub use open::{Binding, Covers, Fetch, Key, OpenError, Opener, Place};
 pub use serve::{Entrance, Inside, Resolver, Wanted, serve, serve_with_names};
 pub use target::{BadTarget, Host, Target};
+pub use trust::Trust;
 pub use truststore::java_truststore;
+pub use upstream::Login;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -97,7 +101,7 @@ pub enum Ruling {
 }
 
 /// How a connection leaves this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Route {
     /// By itself: its name is resolved here.
     Direct,
@@ -109,6 +113,11 @@ pub enum Route {
         port: u16,
         /// The name has to resolve here, too, and every address that it resolves to is judged.
         resolved: bool,
+        /// TLS is spoken with it, in which it has to prove itself to this; `None`: what is said to
+        /// it, a login among it, is in the clear.
+        trust: Option<Arc<Trust>>,
+        /// What it lets in.
+        login: Option<Arc<Login>>,
     },
 }
 

@@ -5,6 +5,7 @@ use crate::dial::{Resolve, Way};
 use crate::hello::HANDSHAKE;
 use crate::inspect::Inside as Said;
 use crate::names::Names;
+use crate::outside::Outside;
 use crate::rewound::Rewound;
 use crate::target::{Host, Target};
 use crate::{Judge, Question, carried, http, inspect, lookups, open, proxy, tunnel};
@@ -229,7 +230,7 @@ async fn relay(way: Arc<Way>, target: Target, inside: TcpStream, permit: Permit)
         Host::Address(_)
             if way.judge.bindings(&target).is_empty() && !way.judge.sees_requests(&target) =>
         {
-            tunnel::carry(&open, &inside, &outside, &[], &[]).await;
+            tunnel::carry(&open, &inside, outside, &[], &[]).await;
         }
         Host::Address(_) | Host::Name(_) => {
             let tunnel = Tunnel { way, target, open, inside, outside, permit };
@@ -244,7 +245,7 @@ pub(crate) struct Tunnel {
     pub(crate) target: Target,
     pub(crate) open: Arc<Open>,
     pub(crate) inside: TcpStream,
-    pub(crate) outside: TcpStream,
+    pub(crate) outside: Outside,
     pub(crate) permit: Permit,
 }
 
@@ -255,9 +256,9 @@ impl Tunnel {
     /// for a tunnel.
     pub(crate) fn carry(self, first: Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let Self { way, target, open, inside, outside, permit } = self;
+            let Self { way, target, open, inside, mut outside, permit } = self;
             let said = tokio::select! {
-                said = inspect::agreeing(&way, &target, &inside, &outside, first) => said,
+                said = inspect::agreeing(&way, &target, &inside, &mut outside, first) => said,
                 () = open.ended() => return,
             };
             match said {
@@ -277,14 +278,14 @@ impl Tunnel {
                     if sees && inspect::unseen(&way, &target, &inside, &first).await.is_err() {
                         return;
                     }
-                    tunnel::carry(&open, &inside, &outside, &first, &[]).await;
+                    tunnel::carry(&open, &inside, outside, &first, &[]).await;
                 }
                 Ok(Said::Requests(first)) => {
                     let made = http::Made {
                         target,
                         open,
                         outside,
-                        to_proxy: false,
+                        through: None,
                         protocol: http::Protocol::Http1,
                     };
                     http::serve_made(way, made, Rewound::new(inside, first), permit).await;

@@ -92,6 +92,8 @@ pub struct NetworkPolicy {
     pub closed: Option<Origin>,
     /// What connections go through.
     pub upstream: Option<Sourced<Upstream>>,
+    /// The credential that it lets in, by name: of a managed layer only where one names the proxy.
+    pub login: Option<Sourced<String>>,
     /// What goes past that; only managed entries where a managed layer names it.
     pub bypass: Vec<Sourced<HostPattern>>,
     /// Files of certificates that its programs trust, too.

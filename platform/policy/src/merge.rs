@@ -109,7 +109,7 @@ pub fn merge(layers: Vec<Layer>, context: &Context) -> Policy {
     let network = network(&parts, context, &mut merged);
     let commands = commands(&parts, context, &mut merged);
     let environment = lists::environment(&parts, &mut merged);
-    let credentials = lists::credentials(&parts, context, &mut merged);
+    let credentials = lists::credentials(&parts, context, network.login.as_ref(), &mut merged);
     let organisations = lists::organisations(&parts, &mut merged);
     let signing = lists::signing(&parts, keys, closed, &mut merged);
     let approvals = approvals(&parts, &mut merged);
@@ -358,6 +358,15 @@ fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Network
     };
     let upstream =
         prefer("network.upstream", parts, merged, why_not, |s| s.network.upstream.as_ref());
+    let is_managed = |own: &Origin| own.kind.class() == Class::Managed;
+    let why_not = |part: &Part<'_>| {
+        // What the organisation logs in with is for its own proxy.
+        let astray =
+            part.managed() && upstream.as_ref().is_some_and(|own| !is_managed(&own.origin));
+        part.no_grants.or(astray.then_some("no managed layer names the upstream proxy"))
+    };
+    let login =
+        prefer("network.upstream_login", parts, merged, why_not, |s| s.network.login.as_ref());
     let bypass = lists::bypass(parts, upstream.as_ref().map(|upstream| &upstream.origin), merged);
     let ca = lists::certificates(parts, context, merged);
     let read_only = choose(
@@ -388,6 +397,7 @@ fn network(parts: &Parts<'_>, context: &Context, merged: &mut Merged) -> Network
         unfamiliar,
         closed,
         upstream,
+        login,
         bypass,
         ca,
         read_only,
@@ -502,6 +512,7 @@ fn _every_key_is_merged(settings: &Settings) {
                 unfamiliar: _,
                 closed: _,
                 upstream: _,
+                login: _,
                 bypass: _,
                 ca: _,
                 read_only: _,

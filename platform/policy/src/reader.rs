@@ -473,6 +473,7 @@ impl<'t> Reader<'t> {
             "unfamiliar",
             "closed",
             "upstream",
+            "upstream_login",
             "upstream_bypass",
             "ca",
             "read_only",
@@ -539,16 +540,8 @@ impl<'t> Reader<'t> {
                     settings.deny = read;
                     unread = none;
                 }
-                "upstream" => {
-                    settings.upstream = self.ordered(
-                        "network.upstream",
-                        value,
-                        repaired,
-                        upstream::EXPECTED,
-                        Upstream::Unread,
-                        |value| Upstream::parse(value.string()?),
-                    );
-                }
+                "upstream" => settings.upstream = self.upstream(value, repaired),
+                "upstream_login" => settings.login = self.upstream_login(value, repaired),
                 "upstream_bypass" => {
                     settings.bypass =
                         self.grants("network.upstream_bypass", value, repaired, HostPattern::parse);
@@ -594,6 +587,28 @@ impl<'t> Reader<'t> {
             settings.closed = Some(Located { value: true, line, restricts_only: false });
         }
         settings
+    }
+
+    fn upstream(&mut self, value: &Node<'t>, repaired: bool) -> Option<Located<Upstream>> {
+        let key = "network.upstream";
+        if value.value.string().is_some_and(|text| text.contains('@')) {
+            let status = self.fallen();
+            let found = upstream::NOT_REPEATED;
+            self.find(value.at, key, upstream::EXPECTED_BARE, found, status);
+            return self.managed().then(|| self.located(value, repaired, Upstream::Unread));
+        }
+        self.ordered(key, value, repaired, upstream::EXPECTED, Upstream::Unread, |value| {
+            Upstream::parse(value.string()?)
+        })
+    }
+
+    fn upstream_login(&mut self, value: &Node<'t>, repaired: bool) -> Option<Located<String>> {
+        if let Some(Ok(name)) = value.value.string().map(crate::injection::secret) {
+            return Some(self.located(value, repaired, name));
+        }
+        let (expected, found) = (upstream::EXPECTED_LOGIN, upstream::NOT_REPEATED);
+        self.find(value.at, "network.upstream_login", expected, found, FindingStatus::Dropped);
+        None
     }
 
     fn commands(&mut self, value: &Node<'t>, repaired: bool) -> CommandSettings {

@@ -109,6 +109,8 @@ pub struct NetworkSettings {
     pub closed: Option<Located<bool>>,
     /// `upstream`.
     pub upstream: Option<Located<Upstream>>,
+    /// `upstream_login`: the name of a credential.
+    pub login: Option<Located<String>>,
     /// `upstream_bypass`: a grant.
     pub bypass: Vec<Located<HostPattern>>,
     /// `ca`: a grant.

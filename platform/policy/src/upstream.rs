@@ -13,33 +13,54 @@ pub enum Upstream {
         host: String,
         /// Its TCP port.
         port: u16,
+        /// TLS is spoken with it, in which it has to prove itself.
+        tls: bool,
     },
     /// A managed layer names one that cannot be read: nothing goes out but past it.
     Unread,
 }
 
 /// What was expected of a text that is no proxy.
-pub(crate) const EXPECTED: &str = "`http://HOST:PORT`, without a user, a password or a path";
+pub(crate) const EXPECTED: &str =
+    "`http://HOST:PORT` or `https://HOST:PORT`, without a user, a password or a path";
+
+/// The same where it names a user, who perhaps has a password.
+pub(crate) const EXPECTED_BARE: &str = "a proxy without a user or a password: keep USER:PASSWORD \
+    with `chaperone secret set NAME`, and name that in network.upstream_login";
+
+/// The same of what is no name of a login.
+pub(crate) const EXPECTED_LOGIN: &str = "the name of a credential, such as \"acme-proxy\", which \
+    `chaperone secret set` keeps: its value is USER:PASSWORD";
+
+/// What is told in place of a text in which a password may stand.
+pub(crate) const NOT_REPEATED: &str = "a text that could hold a password, and is not repeated";
 
 impl Upstream {
-    /// Reads `http://proxy.acme.example:3128`.
+    /// Reads `http://proxy.acme.example:3128`, or with `https`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if !scheme.eq_ignore_ascii_case("http") {
-            return None;
-        }
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
         let pattern = HostPattern::parse(authority).ok()?;
         let (host, port) = pattern.pair()?;
-        Some(Self::Proxy { host, port })
+        Some(Self::Proxy { host, port, tls })
     }
 }
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Proxy { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Proxy { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Proxy { host, port, tls } => {
+                let scheme = if *tls { "https" } else { "http" };
+                match host.contains(':') {
+                    true => write!(f, "{scheme}://[{host}]:{port}"),
+                    false => write!(f, "{scheme}://{host}:{port}"),
+                }
+            }
             Self::Unread => f.write_str("unreadable"),
         }
     }
@@ -56,6 +77,10 @@ pub enum Route {
         host: String,
         /// The proxy's TCP port.
         port: u16,
+        /// TLS is spoken with it, in which it has to prove itself.
+        tls: bool,
+        /// The credential that it lets in, and whose layer says so.
+        login: Option<Sourced<String>>,
         /// The policy denies addresses: the name has to resolve here, too, to addresses that it
         /// does not deny.
         resolved: bool,
@@ -66,7 +91,8 @@ pub enum Route {
 /// machine's to reach.
 pub fn route(policy: &Policy, host: &str, port: u16) -> Route {
     let network = policy.network();
-    let Some(Sourced { value: Upstream::Proxy { host: proxy, port: at }, .. }) = &network.upstream
+    let Some(Sourced { value: Upstream::Proxy { host: proxy, port: at, tls }, .. }) =
+        &network.upstream
     else {
         return Route::Direct;
     };
@@ -76,7 +102,8 @@ pub fn route(policy: &Policy, host: &str, port: u16) -> Route {
     }
     let is_address = |spec: &HostSpec| matches!(spec, HostSpec::Address(_) | HostSpec::Range(..));
     let resolved = network.deny.iter().any(|denied| is_address(&denied.value.host));
-    Route::Through { host: proxy.clone(), port: *at, resolved }
+    let (host, login) = (proxy.clone(), network.login.clone());
+    Route::Through { host, port: *at, tls: *tls, login, resolved }
 }
 
 fn bypasses(policy: &Policy, host: &str, port: u16) -> bool {
@@ -144,7 +171,8 @@ mod tests {
     }
 
     fn through(resolved: bool) -> Route {
-        Route::Through { host: "proxy.acme.example".into(), port: 3128, resolved }
+        let host = "proxy.acme.example".to_owned();
+        Route::Through { host, port: 3128, tls: false, login: None, resolved }
     }
 
     #[test]
@@ -154,13 +182,15 @@ mod tests {
             ("http://proxy.acme.example:3128", "http://proxy.acme.example:3128"),
             ("HTTP://10.0.0.1:8080/", "http://10.0.0.1:8080"),
             ("http://[fd00::1]:8080", "http://[fd00::1]:8080"),
+            ("https://proxy.acme.example:443", "https://proxy.acme.example:443"),
+            ("HTTPS://[fd00::1]:443/", "https://[fd00::1]:443"),
         ] {
             assert_eq!(read(text).as_deref(), Some(expected), "{text}");
         }
         for text in [
             "proxy.acme.example:3128",
             "http://proxy.acme.example",
-            "https://proxy.acme.example:3128",
+            "https://proxy.acme.example",
             "socks5://proxy.acme.example:1080",
             "http://ada:secret@proxy.acme.example:3128",
             "http://proxy.acme.example:3128/pac",
@@ -214,6 +244,62 @@ mod tests {
         assert_eq!(route(&both, "wiki.acme.example", 443), Route::Direct);
         let closed = policy("[network]\nclosed = true\nallow = [\"api.example\"]\n", own);
         assert_eq!(closed.network().upstream, None, "it could lead anywhere");
+    }
+
+    #[test]
+    fn a_login_is_named_by_any_layer_that_may_and_a_managed_one_goes_to_a_managed_proxy_alone() {
+        let login = |policy: &Policy| match route(policy, "api.example", 443) {
+            Route::Through { login, .. } => login.map(|own| (own.value, own.origin.to_string())),
+            Route::Direct => panic!("it goes past the proxy"),
+        };
+        let proxy = "[network]\nmode = \"proxy\"\nupstream = \"https://proxy.acme.example:443\"\n";
+        let named = |name: &str| format!("upstream_login = \"{name}\"\n");
+        let (managed, own) = (format!("{proxy}{}", named("acme")), named("mine"));
+        let by = |name: &str, origin: &str| Some((name.to_owned(), origin.to_owned()));
+        let from = "managed-file /etc/chaperone/policy.d/10.toml";
+        let user = "user-file /home/ada/config.toml";
+        let with = |own: &str| format!("[network]\n{own}");
+        assert_eq!(login(&policy(&managed, "")), by("acme", &format!("{from}:4")));
+        assert_eq!(login(&policy(proxy, &with(&own))), by("mine", &format!("{user}:2")));
+        assert_eq!(login(&policy("", &format!("{proxy}{own}"))), by("mine", &format!("{user}:4")));
+        assert_eq!(login(&policy(proxy, "")), None);
+        let astray = policy(&with(&named("acme")), proxy);
+        assert_eq!(login(&astray), None);
+        let shown = astray.explain("network.upstream_login").unwrap();
+        assert!(shown.losers[0].reason.contains("no managed layer names"), "{shown:?}");
+    }
+
+    #[test]
+    fn what_could_hold_a_password_is_refused_without_being_repeated() {
+        for text in [
+            "upstream = \"http://ada:hunter2@proxy.acme.example:3128\"",
+            "upstream_login = \"ada:hunter2\"",
+            "upstream_login = \"hunter2 \"",
+        ] {
+            let text = format!("[network]\n{text}\n");
+            let layer = Layer::from_toml(SourceKind::ManagedFile, "/etc/10.toml", &text);
+            let [finding] = layer.findings() else { panic!("{layer:?}") };
+            let said = finding.to_string();
+            assert!(said.contains("chaperone secret set"), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+            let shown = serde_json::to_string(&policy(&text, "").show()).unwrap();
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_login_goes_into_no_request() {
+        let inject = |name: &str| {
+            format!(
+                "[network]\nupstream_login = \"acme-proxy\"\n[[credentials.inject]]\n\
+                 secret = \"{name}\"\nhost = \"api.example\"\nheader = \"x-key\"\n"
+            )
+        };
+        let bound = |name: &str| crate::injections(&policy("", &inject(name))).len();
+        assert_eq!((bound("acme"), bound("acme-proxy")), (1, 0));
+        let policy = policy("", &inject("acme-proxy"));
+        let lost = policy.explain("credentials.inject").unwrap().losers;
+        assert!(lost[0].reason.contains("upstream proxy"), "{lost:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::agents;
 use crate::credentials::no_keychain;
 use crate::credentials_of;
-use crate::desk::credentials::bindings;
+use crate::desk::credentials::{bindings, login};
 use crate::load::{Question, load};
 use crate::paths::{Paths, private_dir};
 use crate::self_test::{self, LastSelfTest};
@@ -159,12 +159,20 @@ fn policy_checks(paths: &Paths, question: &Question, tier: Tier) -> Vec<Check> {
 /// Whether what a policy binds is kept, and there is a keychain to ask for it. Nothing is asked of the
 /// keychain itself, which might start it or ask somebody to unlock it.
 fn credentials_check(policy: &Policy, os: Os, paths: &Paths) -> Option<Check> {
+    let login = login(policy);
     let mut bound = bindings(policy, os).peekable();
-    bound.peek()?;
+    if login.is_none() {
+        bound.peek()?;
+    }
     // What cannot be read is told by `chaperone secret list`.
     let kept = credentials_of(paths).list().unwrap_or_default();
     let is_kept = |name: &str| kept.iter().any(|entry| entry.name.as_str() == name);
     let mut missing: Vec<(&str, String)> = Vec::new();
+    if let Some((proxy, Sourced { value: name, origin })) =
+        login.filter(|own| !is_kept(&own.1.value))
+    {
+        missing.push((name, format!("{name} (the login at {proxy}, {origin})")));
+    }
     for own in bound {
         let name = own.value.secret.as_str();
         if !is_kept(name) && missing.iter().all(|(other, _)| *other != name) {
@@ -183,8 +191,7 @@ fn credentials_told(missing: &[(&str, String)], no_keychain: Option<String>) -> 
     };
     if let Some(error) = no_keychain {
         let (what, remedy) = error.split_once('\n').unwrap_or((&error, ""));
-        let detail =
-            format!("A policy binds credentials, and requests that need one are refused: {what}.");
+        let detail = format!("A policy binds credentials, and what needs one is refused: {what}.");
         return check(CheckStatus::Warn, detail, remedy.trim().to_owned());
     }
     let Some((first, _)) = missing.first() else {
@@ -193,7 +200,7 @@ fn credentials_told(missing: &[(&str, String)], no_keychain: Option<String>) -> 
     };
     let all: Vec<&str> = missing.iter().map(|(_, told)| told.as_str()).collect();
     let detail = format!(
-        "Nobody has set what a policy binds, and requests that need it are refused: {}.",
+        "Nobody has set what a policy binds, and what needs it is refused: {}.",
         all.join("; ")
     );
     let fix = match missing.len() {
@@ -431,6 +438,14 @@ mod tests {
              network.allow."
         );
         assert!(told.fix.ends_with("network.allow = [\"acme.example\"]."), "{}", told.fix);
+
+        let proxy = "[network]\nupstream = \"https://proxy.example:443\"\n";
+        let told = |text: &str| credentials_check(&policy(text), Os::Linux, &paths);
+        assert_eq!(told(proxy), None);
+        assert_eq!(told("[network]\nupstream_login = \"acme-proxy\"\n"), None);
+        let detail = told(&format!("{proxy}upstream_login = \"acme-proxy\"\n")).unwrap().detail;
+        let login = "acme-proxy (the login at https://proxy.example:443, managed-file 10.toml:3)";
+        assert!(no_keychain().is_some() || detail.contains(login), "{detail}");
 
         let missing = [("acme", "acme (acme.example, managed-file 10.toml:1)".to_owned())];
         let told = credentials_told(&missing, None);

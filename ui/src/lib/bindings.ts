@@ -188,9 +188,9 @@ export type Counts = {
 	denied: number,
 };
 
-/**  One entry of `[[credentials.inject]]`. */
+/**  One entry of `[[credentials.inject]]`, or the login at the upstream proxy. */
 export type CredentialBinding = {
-	/**  The hosts, as the policy writes them. */
+	/**  The hosts, as the policy writes them; or the proxy. */
 	host: string,
 	/**  Where in a request, as it is sent: `x-api-key: {}`, `?key={}`. */
 	places: string[],

@@ -146,7 +146,9 @@ impl Root {
             Type::Integer(least) => {
                 Control::Number { least, preset: example.as_u64().unwrap_or(least) }
             }
-            Type::Text | Type::Host | Type::Proxy => Control::Text { most: TEXT },
+            Type::Text | Type::Host | Type::Proxy | Type::Credential => {
+                Control::Text { most: TEXT }
+            }
             Type::Version | Type::Date | Type::Duration { .. } | Type::Size(_) => {
                 Control::Text { most: WORD }
             }

@@ -82,6 +82,7 @@ fn value(takes: Type) -> Value {
         Type::Paths => list(text(patterns::PATH)),
         Type::Host => text(&patterns::host()),
         Type::Proxy => text(&patterns::proxy()),
+        Type::Credential => text(patterns::CREDENTIAL),
         Type::Files => list(text(patterns::FILE)),
         Type::Methods => list(text(patterns::METHOD)),
         Type::UrlPaths => list(text(patterns::URL_PATH)),

@@ -95,6 +95,7 @@ fn value(takes: Type) -> Value {
             "items": {"type": "string", "pattern": patterns::FILE},
         }),
         Type::Proxy => json!({"type": "string", "pattern": patterns::proxy()}),
+        Type::Credential => json!({"type": "string", "pattern": patterns::CREDENTIAL}),
         Type::Host => json!({"$ref": "#/$defs/host"}),
         Type::Hosts => list("host"),
         Type::Methods => json!({

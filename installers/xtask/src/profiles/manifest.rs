@@ -122,6 +122,7 @@ fn field(name: &str, title: &str, takes: Type) -> Dictionary {
         Type::Paths => list(anonymous(text(patterns::PATH))),
         Type::Host => text(&patterns::host()),
         Type::Proxy => text(&patterns::proxy()),
+        Type::Credential => text(patterns::CREDENTIAL),
         Type::Files => list(anonymous(text(patterns::FILE))),
         Type::Methods => list(anonymous(text(patterns::METHOD))),
         Type::UrlPaths => list(anonymous(text(patterns::URL_PATH))),

@@ -52,6 +52,9 @@ pub(super) const UPLOAD: &str = concat!(
     r" per (?:session|(?=0*[1-9])[0-9]{1,4}[mh])$",
 );
 
+/// The name of a credential.
+pub(super) const CREDENTIAL: &str = r"^[a-z0-9][a-z0-9._-]{0,63}$";
+
 /// A method of HTTP.
 pub(super) const METHOD: &str = r"^[A-Za-z0-9-]+$";
 
@@ -90,9 +93,9 @@ pub(super) fn organisation() -> String {
     format!("^(?:(?:{}):{part}|(?:{}):{part}(?::{part})?)$", one.join("|"), two.join("|"))
 }
 
-/// A proxy: `http://HOST:PORT`.
+/// A proxy: `http://HOST:PORT` or `https://HOST:PORT`.
 pub(super) fn proxy() -> String {
-    format!("^[Hh][Tt][Tt][Pp]://(?:{V4}|{NAMED}|{IN_BRACKETS}){PORT}/?$")
+    format!("^[Hh][Tt][Tt][Pp][Ss]?://(?:{V4}|{NAMED}|{IN_BRACKETS}){PORT}/?$")
 }
 
 /// An address of IPv4.

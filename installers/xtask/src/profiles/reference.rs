@@ -123,6 +123,7 @@ fn registry(key: &Key) -> String {
         Type::Text
         | Type::Host
         | Type::Proxy
+        | Type::Credential
         | Type::Version
         | Type::Date
         | Type::Choice(_)

@@ -5,19 +5,21 @@ use super::{LONGEST_HEAD, broken};
 use crate::connections::Open;
 use crate::counted::Counted;
 use crate::dial::Failure;
+use crate::open::Key;
+use crate::outside::Outside;
 use crate::request::HTTP;
 use crate::serve::Permit;
 use crate::target::Target;
+use crate::upstream::Hop;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue, PROXY_AUTHENTICATE};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper::rt::Executor;
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 /// What may be on its way from a host that its client has not taken yet: of one request, and of a
 /// connection (RFC 9113, section 5.2).
@@ -44,12 +46,12 @@ impl Protocol {
 }
 
 /// A connection that requests are to go over.
-pub(crate) struct Made<S = TcpStream> {
+pub(crate) struct Made<S = Outside> {
     pub(crate) target: Target,
     pub(crate) open: Arc<Open>,
     pub(crate) outside: S,
-    /// It leads to another proxy, to which requests name their target.
-    pub(crate) to_proxy: bool,
+    /// The proxy that it leads to, to which requests name their target.
+    pub(crate) through: Option<Arc<Hop>>,
     pub(crate) protocol: Protocol,
 }
 
@@ -57,7 +59,7 @@ pub(crate) struct Made<S = TcpStream> {
 pub(super) struct Onward {
     pub(super) target: Target,
     pub(super) open: Arc<Open>,
-    to_proxy: bool,
+    through: Option<Arc<Hop>>,
     sender: Sender,
 }
 
@@ -71,7 +73,7 @@ impl Onward {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Made { target, open, outside, to_proxy, protocol } = made;
+        let Made { target, open, outside, through, protocol } = made;
         let outside = TokioIo::new(Counted::new(outside, &open));
         let failed = |error| why(&target, &open, &error);
         let held = Held { open: Arc::clone(&open), permit: Arc::clone(permit) };
@@ -100,7 +102,7 @@ impl Onward {
                 Sender::Http2(sender)
             }
         };
-        Ok(Self { target, open, to_proxy, sender })
+        Ok(Self { target, open, through, sender })
     }
 
     /// Whether a request to this target could go over it.
@@ -115,14 +117,33 @@ impl Onward {
 
     /// The same connection once more, where requests go over it at the same time.
     pub(super) fn shared(&self) -> Option<Self> {
-        let Self { target, open, to_proxy, sender } = self;
+        let Self { target, open, through, sender } = self;
         let Sender::Http2(sender) = sender else { return None };
         Some(Self {
             target: target.clone(),
             open: Arc::clone(open),
-            to_proxy: *to_proxy,
+            through: through.clone(),
             sender: Sender::Http2(sender.clone()),
         })
+    }
+
+    /// What the proxy that it leads to was given to be let in.
+    pub(super) fn keys(&self) -> Vec<Arc<Key>> {
+        self.through.as_ref().map(|hop| hop.keys()).unwrap_or_default()
+    }
+
+    /// Whether the proxy that it leads to has let a request in, for which this was the answer.
+    ///
+    /// # Errors
+    /// What to do where it has not. Nothing that it says of it is passed on.
+    pub(super) fn is_let_in(&self, response: &Response<Incoming>) -> Result<(), Failure> {
+        match &self.through {
+            Some(hop) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                let asked = response.headers().get_all(PROXY_AUTHENTICATE);
+                Err(hop.not_let_in(&self.target, asked.iter().map(HeaderValue::as_bytes)))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Why there is no answer: what would have been sent is beyond a budget, or it failed.
@@ -138,7 +159,10 @@ impl Onward {
         let target = &self.target;
         match &mut self.sender {
             Sender::Http1(sender) => {
-                address(&mut request, self.to_proxy.then_some(target));
+                address(&mut request, self.through.is_some().then_some(target));
+                if let Some(hop) = &self.through {
+                    hop.log_in(&mut request);
+                }
                 sender.try_send_request(request).await
             }
             Sender::Http2(sender) => {

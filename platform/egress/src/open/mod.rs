@@ -14,25 +14,21 @@ pub(crate) use scrub::{Scrub, Scrubbed};
 use crate::Question;
 use crate::dial::Failure;
 use crate::http::{self, Protocol};
+use crate::outside::Outside;
 use crate::proxy::PATIENCE;
 use crate::rewound::Rewound;
 use crate::serve::Tunnel;
 use crate::target::{Host, Target};
+use crate::trust::Trust;
 use authority::Authority;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{Acceptor, ClientHello};
-use rustls::{AlertDescription, ClientConfig, ServerConfig};
-use rustls_platform_verifier::Verifier;
+use rustls::{AlertDescription, ServerConfig};
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::timeout;
-use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client};
+use tokio_rustls::{LazyConfigAcceptor, client};
 
 /// More hosts than this are not remembered, however many a pattern covers.
 const MOST_HOSTS: usize = 256;
@@ -40,31 +36,17 @@ const MOST_HOSTS: usize = 256;
 /// What opens TLS in one session.
 pub struct Opener {
     authority: Authority,
-    provider: Arc<CryptoProvider>,
-    /// Whom to believe beyond what this machine believes.
-    extra: Vec<CertificateDer<'static>>,
-    /// Made with the first connection: this machine's roots are many.
-    upstream: OnceLock<Result<Arc<ClientConfig>, String>>,
+    trust: Arc<Trust>,
     hosts: Mutex<HashMap<(Host, Protocol), Arc<ServerConfig>>>,
 }
 
 impl Opener {
-    /// With a new authority, whose key is in this process's memory alone. Hosts may prove themselves
-    /// by these certificates, as PEM, beside those that this machine trusts.
+    /// With a new authority, whose key is in this process's memory alone.
     ///
     /// # Errors
     /// When no key can be made.
-    pub fn new(trusted: &str) -> Result<Self, OpenError> {
-        // What is no certificate proves nothing.
-        let extra = CertificateDer::pem_slice_iter(trusted.as_bytes()).filter_map(Result::ok);
-        let extra = extra.collect();
-        Ok(Self {
-            authority: Authority::new()?,
-            provider: Arc::new(aws_lc_rs::default_provider()),
-            extra,
-            upstream: OnceLock::new(),
-            hosts: Mutex::default(),
-        })
+    pub fn new(trust: Arc<Trust>) -> Result<Self, OpenError> {
+        Ok(Self { authority: Authority::new()?, trust, hosts: Mutex::default() })
     }
 
     /// The authority's certificate, as clients inside have to know it: PEM (RFC 7468).
@@ -83,7 +65,7 @@ impl Opener {
             hosts.clear();
         }
         let (chain, key) = self.authority.certify(host)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.trust.provider))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
@@ -94,53 +76,23 @@ impl Opener {
     /// Speaks TLS with the host, which has to prove that it is that, and what it chooses of these in
     /// it. One that chooses none speaks HTTP/1.1.
     pub(crate) async fn connect(
-        self: &Arc<Self>,
+        &self,
         target: &Target,
-        outside: TcpStream,
+        outside: Outside,
         offered: &[Protocol],
-    ) -> Result<(client::TlsStream<TcpStream>, Protocol), Failure> {
+    ) -> Result<(client::TlsStream<Outside>, Protocol), Failure> {
         let failed = |why: String| {
             Failure::Unreachable(format!(
                 "chaperone: no TLS with {target} that could be verified\n  {why}"
             ))
         };
-        let opener = Arc::clone(self);
-        let config = spawn_blocking(move || opener.upstream().clone()).await;
-        let config = config.map_err(|_| failed("The session has ended.".to_owned()))?;
-        let name = match &target.host {
-            Host::Address(address) => ServerName::from(*address),
-            Host::Name(name) => ServerName::try_from(name.clone())
-                .map_err(|_| failed("TLS has no such names.".to_owned()))?,
-        };
-        let mut config = ClientConfig::clone(&*config.map_err(failed)?);
-        config.alpn_protocols = offered.iter().map(|own| own.alpn().to_vec()).collect();
-        let connector = TlsConnector::from(Arc::new(config));
-        match timeout(PATIENCE, connector.connect(name, outside)).await {
-            Ok(Ok(stream)) => {
-                let chosen = stream.get_ref().1.alpn_protocol().unwrap_or(Protocol::Http1.alpn());
-                match offered.iter().find(|own| own.alpn() == chosen) {
-                    Some(protocol) => Ok((stream, *protocol)),
-                    None => Err(failed("It does not speak the HTTP/2 that was asked for.".into())),
-                }
-            }
-            Ok(Err(error)) => Err(failed(format!("{error}."))),
-            Err(_) => Err(failed("It did not answer in time.".to_owned())),
+        let names: Vec<&[u8]> = offered.iter().map(|own| own.alpn()).collect();
+        let stream = self.trust.connect(&target.host, outside, &names).await.map_err(failed)?;
+        let chosen = stream.get_ref().1.alpn_protocol().unwrap_or(Protocol::Http1.alpn());
+        match offered.iter().find(|own| own.alpn() == chosen) {
+            Some(protocol) => Ok((stream, *protocol)),
+            None => Err(failed("It does not speak the HTTP/2 that was asked for.".into())),
         }
-    }
-
-    fn upstream(&self) -> &Result<Arc<ClientConfig>, String> {
-        self.upstream.get_or_init(|| {
-            let provider = || Arc::clone(&self.provider);
-            let roots = |error| format!("This machine's trusted certificates: {error}.");
-            let verifier = Verifier::new_with_extra_roots(self.extra.clone(), provider());
-            let config = ClientConfig::builder_with_provider(provider())
-                .with_safe_default_protocol_versions()
-                .map_err(roots)?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier.map_err(roots)?))
-                .with_no_client_auth();
-            Ok(Arc::new(config))
-        })
     }
 }
 

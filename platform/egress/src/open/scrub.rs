@@ -55,7 +55,7 @@ impl Scrub {
     }
 
     /// The bytes with every whole key in them covered, where there is one.
-    fn covered(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn covered(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut covered: Option<Vec<u8>> = None;
         for key in &self.keys {
             let mut from = 0;

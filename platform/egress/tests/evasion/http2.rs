@@ -3,7 +3,7 @@
 
 use crate::cases::connect;
 use crate::world::{Log, REACHED, RULES, check, check_request, proxy};
-use chaperone_egress::Opener;
+use chaperone_egress::{Opener, Trust};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http2;
@@ -65,7 +65,7 @@ fn stage() -> Stage {
     let escapes = Log::default();
     let log = Arc::clone(&escapes);
     thread::spawn(move || server(listener, Arc::new(config), log));
-    let opener = Arc::new(Opener::new(&authority.pem()).unwrap());
+    let opener = Arc::new(Opener::new(Arc::new(Trust::new(&authority.pem()))).unwrap());
     let trusted = CertificateDer::from_pem_slice(opener.certificate().as_bytes()).unwrap();
     Stage { proxy: proxy(port, RULES, Some(opener)), port, trusted, escapes }
 }

@@ -1,8 +1,8 @@
 //! The same where both sides speak HTTP/2: what is asked for goes on stream by stream, as it comes.
 
-use super::{OK, PHANTOM, REAL, Stage, binding, certified, host, stage};
+use super::{OK, PHANTOM, REAL, Stage, binding, certified, host, opens_for, stage};
 use bytes::Bytes;
-use chaperone_egress::{Binding, Budget, Opener, Question, Usage};
+use chaperone_egress::{Binding, Budget, Question, Usage};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2 as client;
@@ -130,7 +130,7 @@ struct Pair {
 async fn pair(bindings: Vec<Arc<Binding>>) -> Pair {
     let connections = Arc::default();
     let (port, pem, got) = http2_host(&connections);
-    let stage = stage(Some(Opener::new(&pem).unwrap()), bindings);
+    let stage = stage(Some(opens_for(&pem)), bindings);
     let (tls, spoken, socket) = connected(&stage, port, &["h2", "http/1.1"]).await;
     assert_eq!(spoken.as_deref(), Some(&b"h2"[..]));
     let (sender, connection) =
@@ -292,7 +292,7 @@ fn what_is_on_its_way_ends_when_the_connection_is_ended_from_outside() {
 fn a_client_gets_what_both_it_and_the_host_speak() {
     runtime().block_on(async {
         let (port, pem, mut got) = http2_host(&Arc::default());
-        let both = stage(Some(Opener::new(&pem).unwrap()), Vec::new());
+        let both = stage(Some(opens_for(&pem)), Vec::new());
         let (_, spoken, _) = connected(&both, port, &["h2"]).await;
         assert_eq!(spoken.as_deref(), Some(&b"h2"[..]));
         // The host speaks nothing that this one does: it hears that.
@@ -306,7 +306,7 @@ fn a_client_gets_what_both_it_and_the_host_speak() {
 
         // A host of HTTP/1.1 alone, which says nothing of that.
         let old = host(OK);
-        let stage = stage(Some(Opener::new(&old.pem).unwrap()), Vec::new());
+        let stage = stage(Some(opens_for(&old.pem)), Vec::new());
         for offered in [&["h2", "http/1.1"][..], &["http/1.1"]] {
             let (mut tls, spoken, _) = connected(&stage, old.at.port(), offered).await;
             assert_eq!(spoken.as_deref(), Some(&b"http/1.1"[..]));

@@ -7,7 +7,7 @@ mod http2;
 
 use chaperone_egress::{
     Answer, Binding, Budget, Connections, Entrance, Judge, Key, Opener, Place, Question, Ruling,
-    Target, Waiting, by_the_system, serve,
+    Target, Trust, Waiting, by_the_system, serve,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -63,6 +63,11 @@ impl Judge for Desk {
     fn bindings(&self, _: &Target) -> Vec<Arc<Binding>> {
         self.bindings.clone()
     }
+}
+
+/// Opens TLS to who is known by this certificate, as PEM.
+fn opens_for(trusted: &str) -> Opener {
+    Opener::new(Arc::new(Trust::new(trusted))).unwrap()
 }
 
 fn binding() -> Arc<Binding> {
@@ -204,7 +209,7 @@ const OK: &[&str] = &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"];
 #[test]
 fn the_host_sees_the_key_and_the_client_holds_the_phantom() {
     let host = host(OK);
-    let opener = Opener::new(&host.pem).unwrap();
+    let opener = opens_for(&host.pem);
     let stage = stage(Some(opener), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     for _ in 0..2 {
@@ -228,7 +233,7 @@ fn what_the_host_repeats_of_the_key_is_covered_and_what_it_streams_is_not_held_b
         "9\r\nno more s\r\n",
         "0\r\n\r\n",
     ]);
-    let opener = Opener::new(&host.pem).unwrap();
+    let opener = opens_for(&host.pem);
     let stage = stage(Some(opener), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     ask(&mut client, &format!("Authorization: Bearer {PHANTOM}\r\n"));
@@ -247,7 +252,7 @@ fn what_the_host_repeats_of_the_key_is_covered_and_what_it_streams_is_not_held_b
 #[test]
 fn a_host_that_a_credential_is_bound_to_takes_no_other() {
     let host = host(OK);
-    let opener = Opener::new(&host.pem).unwrap();
+    let opener = opens_for(&host.pem);
     let stage = stage(Some(opener), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     for (fields, said) in [
@@ -267,7 +272,7 @@ fn a_host_that_a_credential_is_bound_to_takes_no_other() {
     }
     assert!(host.heads.try_recv().is_err(), "nothing reached the host");
     // The same goes through where nothing is bound, which shows that it would have reached it.
-    let unbound = Opener::new(&host.pem).unwrap();
+    let unbound = opens_for(&host.pem);
     let unbound = self::stage(Some(unbound), Vec::new());
     let mut client = unbound.own_client(host.at.port());
     ask(&mut client, "X-Api-Key: sk-ant-mine\r\n");
@@ -280,7 +285,7 @@ fn a_host_that_a_credential_is_bound_to_takes_no_other() {
 #[test]
 fn a_host_that_does_not_prove_itself_gets_no_key() {
     let host = host(OK);
-    let stage = stage(Some(Opener::new("").unwrap()), vec![binding()]);
+    let stage = stage(Some(opens_for("")), vec![binding()]);
     let mut client = stage.own_client(host.at.port());
     ask(&mut client, &format!("Authorization: Bearer {PHANTOM}\r\n"));
     let answer = head(&mut client).unwrap();
@@ -293,7 +298,7 @@ fn a_host_that_does_not_prove_itself_gets_no_key() {
 fn without_tls_no_key_is_put_on_the_wire_and_nothing_else_goes_there_either() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let stage = stage(Some(Opener::new("").unwrap()), vec![binding()]);
+    let stage = stage(Some(opens_for("")), vec![binding()]);
     let mut plain = TcpStream::connect(stage.proxy).unwrap();
     let request = |field: &str| format!("GET http://localhost:{port}/ HTTP/1.1\r\n{field}\r\n");
     for field in [format!("Authorization: Bearer {PHANTOM}\r\n"), "X-Api-Key: mine\r\n".into()] {
@@ -326,7 +331,7 @@ fn without_tls_no_key_is_put_on_the_wire_and_nothing_else_goes_there_either() {
 #[test]
 fn a_client_that_trusts_another_authority_is_told_of_and_where_nothing_is_opened_goes_through() {
     let host = host(OK);
-    let stage = stage(Some(Opener::new(&host.pem).unwrap()), vec![binding()]);
+    let stage = stage(Some(opens_for(&host.pem)), vec![binding()]);
     let mut pinned = stage.client(host.at.port(), host.authority.clone());
     pinned.conn.complete_io(&mut pinned.sock).unwrap_err();
     // The alert is on its way when the client gives up.
@@ -346,7 +351,7 @@ fn a_client_that_trusts_another_authority_is_told_of_and_where_nothing_is_opened
 #[test]
 fn a_host_is_told_what_the_policy_says_in_place_of_what_the_client_does() {
     let host = host(OK);
-    let stage = stage(Some(Opener::new(&host.pem).unwrap()), Vec::new());
+    let stage = stage(Some(opens_for(&host.pem)), Vec::new());
     *stage.desk.told.lock().unwrap() =
         vec![("anthropic-allowed-org-ids", Some("one,two".to_owned())), ("restrict-org-ids", None)];
     let mut client = stage.own_client(host.at.port());

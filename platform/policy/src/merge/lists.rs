@@ -157,10 +157,12 @@ pub(super) fn signing(
 }
 
 /// What goes into requests. Nobody below redirects what a managed layer binds: neither its credential
-/// to other hosts, nor other credentials to its hosts, nor its variable to another credential.
+/// to other hosts, nor other credentials to its hosts, nor its variable to another credential. The
+/// login at the upstream proxy goes there alone.
 pub(super) fn credentials(
     parts: &Parts<'_>,
     context: &Context,
+    login: Option<&Sourced<String>>,
     merged: &mut Merged,
 ) -> CredentialsPolicy {
     let closed = closed(parts, |settings| settings.credentials.closed.as_ref());
@@ -168,7 +170,18 @@ pub(super) fn credentials(
     let (clone, show) = (Injection::clone, Injection::show);
     let entries = gather(parts, |s| &s.credentials.inject, true, clone, show, &mut losers);
     let entries = keep_managed(entries, closed.as_ref(), show, &mut losers);
-    let (here, elsewhere): (Vec<_>, Vec<_>) = entries
+    let is_login = |own: &Injection| login.filter(|login| login.value == own.secret);
+    let mut bindings = Vec::new();
+    for own in entries {
+        match is_login(&own.value) {
+            Some(login) => {
+                let why = format!("{} makes it the login at the upstream proxy", login.origin);
+                losers.push(Loser::new(show(&own.value), own.origin, why));
+            }
+            None => bindings.push(own),
+        }
+    }
+    let (here, elsewhere): (Vec<_>, Vec<_>) = bindings
         .into_iter()
         .partition(|own| own.value.when.as_ref().is_none_or(|when| when.holds(context)));
     losers.extend(elsewhere.iter().map(|own| {

@@ -42,7 +42,7 @@ fn a_finding_says_where_what_was_expected_and_what_was_found() {
         ),
         (
             "[network]\ncolour = \"ask\"\n",
-            "/u.toml:2:1: network.colour: expected one of mode, allow, deny, unfamiliar, closed, upstream, upstream_bypass, ca, read_only, upload, rule, found the unknown key `colour`",
+            "/u.toml:2:1: network.colour: expected one of mode, allow, deny, unfamiliar, closed, upstream, upstream_login, upstream_bypass, ca, read_only, upload, rule, found the unknown key `colour`",
         ),
         (
             "[filesystem]\nread = [\"/ö\", 5]\n",

@@ -38,7 +38,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What becomes of a broken value whose key has a strictest one.
-    fn fallen(&self) -> FindingStatus {
+    pub(super) fn fallen(&self) -> FindingStatus {
         if self.managed() { FindingStatus::Strictest } else { FindingStatus::Dropped }
     }
 

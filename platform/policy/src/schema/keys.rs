@@ -45,8 +45,10 @@ pub enum Type {
     Host,
     /// A list of hosts.
     Hosts,
-    /// A proxy, as `http://HOST:PORT`.
+    /// A proxy, as `http://HOST:PORT` or `https://HOST:PORT`.
     Proxy,
+    /// The name of a credential.
+    Credential,
     /// A list of methods of HTTP.
     Methods,
     /// A list of paths of URLs.
@@ -92,6 +94,7 @@ impl Type {
             Self::Text
             | Self::Host
             | Self::Proxy
+            | Self::Credential
             | Self::Version
             | Self::Date
             | Self::Boolean
@@ -213,7 +216,7 @@ pub const SECTIONS: [(&str, &str); 11] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 40] = [
+pub const KEYS: [Key; 41] = [
     Key::new(
         "revision",
         "Revision",
@@ -347,6 +350,14 @@ pub const KEYS: [Key; 40] = [
         Type::Proxy,
         "The organisation's own proxy, through which a session's connections leave the machine.",
         r#""http://proxy.acme.example:3128""#,
+    ),
+    Key::new(
+        "network.upstream_login",
+        "Login at the upstream proxy",
+        Shape::Preference,
+        Type::Credential,
+        "The credential with which a session logs in at the upstream proxy: USER:PASSWORD, by name.",
+        r#""acme-proxy""#,
     ),
     Key::new(
         "network.upstream_bypass",
@@ -729,7 +740,7 @@ const INJECT_KEYS: [Key; 10] = [
         "secret",
         "Credential",
         Shape::Preference,
-        Type::Text,
+        Type::Credential,
         "The name under which `chaperone secret set` keeps it.",
         r#""acme""#,
     )

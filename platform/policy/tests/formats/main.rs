@@ -116,6 +116,7 @@ fn registry() -> RegistryKey {
                     number("read_only", 1),
                     list("allow", &["docs.acme.example", "*.internal.example:443"]),
                     text("upstream", "http://proxy.acme.example:3128"),
+                    text("upstream_login", "acme-proxy"),
                     list("upstream_bypass", &["*.corp.example"]),
                     list("ca", &["/etc/ssl/acme-root.pem"]),
                     list("upload", &["5 MiB per 1h", "api.acme.example:443 2 GiB per session"]),
@@ -314,7 +315,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("commands.rule", 1),
         [
-            "/p/a.toml:53",
+            "/p/a.toml:54",
             "/p/a.json#/commands/rule/1",
             "dev.chaperone.desktop:commands.rule[1]",
             "dev.chaperone.desktop:commands.rule[1]",

@@ -49,6 +49,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
                 unfamiliar,
                 closed,
                 upstream,
+                login,
                 bypass,
                 ca,
                 read_only,
@@ -64,7 +65,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 41] = [
+    let placed: [&mut dyn Placed; 42] = [
         revision,
         organisation,
         min_version,
@@ -81,6 +82,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         unfamiliar,
         closed,
         upstream,
+        login,
         bypass,
         ca,
         read_only,

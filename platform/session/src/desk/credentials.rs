@@ -9,7 +9,8 @@ use crate::unlisted::Sessions;
 pub use crate::unlisted::Unlisted;
 use chaperone_audit::{CredentialUse, Index, SessionSummary};
 use chaperone_policy::{
-    Class, Injection, InjectionPlace, NetworkMode, Origin, Os, Policy, Sourced, injections,
+    Class, Injection, InjectionPlace, NetworkMode, Origin, Os, Policy, Sourced, Upstream,
+    injections,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -61,11 +62,11 @@ pub struct LastUse {
     pub host: Option<String>,
 }
 
-/// One entry of `[[credentials.inject]]`.
+/// One entry of `[[credentials.inject]]`, or the login at the upstream proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct CredentialBinding {
-    /// The hosts, as the policy writes them.
+    /// The hosts, as the policy writes them; or the proxy.
     pub host: String,
     /// Where in a request, as it is sent: `x-api-key: {}`, `?key={}`.
     pub places: Vec<String>,
@@ -161,6 +162,13 @@ pub(crate) fn bindings(policy: &Policy, os: Os) -> impl Iterator<Item = &Sourced
     })
 }
 
+/// What logs in at the upstream proxy, with the proxy as the policy writes it.
+pub(crate) fn login(policy: &Policy) -> Option<(String, &Sourced<String>)> {
+    let network = policy.network();
+    let proxy = network.upstream.as_ref().filter(|own| own.value != Upstream::Unread)?;
+    Some((proxy.value.to_string(), network.login.as_ref()?))
+}
+
 fn told(
     policy: &Policy,
     os: Os,
@@ -176,6 +184,19 @@ fn told(
         // Where none is used, that alone is said.
         let unlisted = if unused.is_none() { unlisted(own) } else { None };
         bound.entry(own.value.secret.clone()).or_default().push(binding(own, unlisted));
+    }
+    if let Some((proxy, own)) = login(policy) {
+        bound.entry(own.value.clone()).or_default().push(CredentialBinding {
+            host: proxy,
+            places: vec!["proxy-authorization: Basic {}".to_owned()],
+            env: None,
+            methods: Vec::new(),
+            paths: Vec::new(),
+            when: None,
+            origin: own.origin.clone(),
+            managed: own.origin.kind.class() == Class::Managed,
+            unlisted: None,
+        });
     }
     let mut uses: HashMap<String, CredentialUse> =
         uses.into_iter().map(|one| (one.name.clone(), one)).collect();
@@ -273,7 +294,8 @@ fn unused(policy: &Policy) -> Option<Unused> {
         return Some(Unused { reason, origin: blocked.origin.clone() });
     }
     let mode = &policy.network().mode;
-    (mode.value == NetworkMode::Direct && !injections(policy).is_empty()).then(|| Unused {
+    let goes_anywhere = !injections(policy).is_empty() || login(policy).is_some();
+    (mode.value == NetworkMode::Direct && goes_anywhere).then(|| Unused {
         reason: "With network.mode = \"direct\" nothing that leaves a session passes Chaperone, \
                  and no credential goes into it."
             .to_owned(),
@@ -369,6 +391,28 @@ mod tests {
         assert_eq!((lost.name.as_str(), lost.host.as_str()), ("acme", "evil.example"));
         assert!(lost.reason.contains("10.toml:1 binds"), "{}", lost.reason);
         assert_eq!((all.closed, all.unused), (None, None));
+    }
+
+    #[test]
+    fn the_login_at_the_upstream_proxy_is_told_with_the_proxy_and_goes_nowhere_else() {
+        let login = "[network]\nupstream = \"https://proxy.example:443\"\n\
+                     upstream_login = \"acme-proxy\"\n";
+        let user = entry("acme-proxy", "evil.example", "header = \"x\"");
+        let all = told(&policy(login, &user), Os::Linux, &nowhere, Vec::new(), Vec::new(), &[]);
+        let [row] = all.rows.as_slice() else { panic!("{all:?}") };
+        assert_eq!((row.name.as_str(), row.kept), ("acme-proxy", false));
+        let [own] = row.bindings.as_slice() else { panic!("{row:?}") };
+        assert_eq!(own.host, "https://proxy.example:443");
+        assert_eq!(own.places, ["proxy-authorization: Basic {}"]);
+        assert_eq!(
+            (own.origin.to_string().as_str(), own.managed),
+            ("managed-file 10.toml:3", true)
+        );
+        let [lost] = all.lost.as_slice() else { panic!("{all:?}") };
+        assert!(lost.reason.contains("10.toml:3 makes it the login"), "{}", lost.reason);
+        // Without a proxy it goes nowhere.
+        let idle = policy("[network]\nupstream_login = \"acme-proxy\"\n", "");
+        assert_eq!(told(&idle, Os::Linux, &nowhere, Vec::new(), Vec::new(), &[]).rows, []);
     }
 
     #[test]

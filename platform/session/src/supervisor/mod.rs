@@ -20,10 +20,13 @@ pub(crate) mod temp;
 mod terminal;
 mod told;
 mod trust;
+mod upstream;
 mod vault;
 mod words;
 
 use crate::agents::{self, Briefed};
+use crate::credentials::Credentials;
+use crate::credentials_of;
 use crate::git::branch;
 use crate::grants::Grants;
 use crate::id::new_session_id;
@@ -41,6 +44,7 @@ use asking::{Asking, Ground, open};
 use briefing::{About, briefing};
 use chaperone_approvals::{Approvals, Began, SessionInfo, shell_words};
 use chaperone_audit::{NewEvent, Redactor, Segment, Start, Store};
+use chaperone_egress::Trust;
 use chaperone_policy::{Mode, NetworkMode, Policy};
 use chaperone_sandbox::{
     AgentAccess, Ahead, Exit, LaunchError, Machine, Network, Plan, PlanInput, RealDisk, Refusal,
@@ -65,7 +69,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terminal::{Streams, Terminal};
 use told::Begun;
-use vault::{Vault, VaultError};
+use upstream::Upstream;
+use vault::{Uses, Vault, VaultError};
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
@@ -267,6 +272,9 @@ struct Prepared<'a> {
     program: String,
     signing: Option<Signing>,
     vault: Option<Vault>,
+    credentials: Arc<Credentials>,
+    /// Whom hosts, and an upstream proxy, have to prove themselves to.
+    trust: Arc<Trust>,
     /// What its programs trust beside what the system does, as PEM.
     certificates: String,
     /// What a person should know before the agent starts.
@@ -313,9 +321,12 @@ impl<'a> Prepared<'a> {
             signing::prepare(&loaded.policy, context, &environment, temp.path())
                 .map_err(own("the socket for signatures"))?;
         let mut certificates = trust::added(&loaded.policy, &loaded.workspace, &mut troubles);
+        let credentials = Arc::new(credentials_of(paths));
+        let trust = Arc::new(Trust::new(&certificates));
         let vault::Prepared { vault, troubles: more } =
-            vault::prepare(&loaded.policy, paths, &certificates)?;
+            vault::prepare(&loaded.policy, &credentials, &trust)?;
         troubles.extend(more);
+        troubles.extend(upstream::trouble(&loaded.policy, &credentials));
         certificates.push_str(vault.as_ref().map(Vault::certificate).unwrap_or_default());
         Ok(Self {
             id,
@@ -330,6 +341,8 @@ impl<'a> Prepared<'a> {
             program,
             signing,
             vault,
+            credentials,
+            trust,
             certificates,
             troubles,
             learns,
@@ -633,7 +646,9 @@ fn supervise(
     }
     let weak = terminal.as_ref().map(Arc::downgrade).unwrap_or_default();
     signals::serve(control.clone(), weak).map_err(own("the signals' thread"))?;
-    let gate = Gate::new(&live, &asking, segment, prepared.vault.take());
+    let upstream = Upstream::new(&prepared.credentials, &prepared.trust);
+    let uses = Uses::of(&prepared.credentials);
+    let gate = Gate::new(&live, &asking, segment, prepared.vault.take(), uses, upstream);
     live.follow({
         let (asking, gate) = (Arc::downgrade(&asking), Arc::downgrade(&gate));
         move |policy| {

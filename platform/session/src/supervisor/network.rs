@@ -6,8 +6,9 @@ mod carried;
 
 use super::asking::{Asking, Outward, Waiter};
 use super::live::Live;
-use super::vault::Vault;
-use super::{StartError, own, words};
+use super::upstream::Upstream;
+use super::vault::{Uses, Vault};
+use super::{StartError, own, upstream, words};
 use budgets::Ledger;
 use chaperone_audit::{NewEvent, Segment};
 use chaperone_egress::{
@@ -17,7 +18,7 @@ use chaperone_egress::{
 };
 use chaperone_policy::{
     Action, Decision, Familiarity, HttpRequest, Origin, Policy, SourceKind, Verdict,
-    decide_address, observed, pinned, route, sees_requests, unattended, wants_familiarity,
+    decide_address, observed, pinned, sees_requests, unattended, wants_familiarity,
 };
 use chaperone_sandbox::{Carried, Holder, Names, Outside, Session};
 use jiff::Timestamp;
@@ -123,6 +124,8 @@ pub(super) struct Gate {
     ledger: Ledger,
     /// The session's credentials, where it has any.
     vault: Option<Vault>,
+    uses: Uses,
+    upstream: Upstream,
 }
 
 /// What is wanted, and who wants it, as far as that is known.
@@ -166,12 +169,14 @@ impl Judge for Gate {
                 self.settle(&policy, target, target.host.clone(), wish, decision, answer);
             }
             Question::Credential(name) => {
-                if !self.vault.as_ref().is_some_and(|vault| vault.is_first(&name, target)) {
+                if !self.uses.is_first(&name, target) {
                     answer(Ruling::Allow);
                     return None;
                 }
-                let reason = format!("The credential {name:?} is bound to this host.");
-                let decision = self.bound(&policy, target, Some(&name), Verdict::Allow, reason);
+                let decision = upstream::logs_in(&policy, target, &name).unwrap_or_else(|| {
+                    let reason = format!("The credential {name:?} is bound to this host.");
+                    self.bound(&policy, target, Some(&name), Verdict::Allow, reason)
+                });
                 let host = target.host.to_string();
                 let event = NewEvent::credential(&name, &host, target.port, &decision);
                 answer(self.recorded(event));
@@ -218,13 +223,7 @@ impl Judge for Gate {
     }
 
     fn route(&self, target: &Target) -> Route {
-        let policy = self.live.policy();
-        match route(&policy, &target.host.to_string(), target.port) {
-            chaperone_policy::Route::Direct => Route::Direct,
-            chaperone_policy::Route::Through { host, port, resolved } => {
-                Route::Through { host, port, resolved }
-            }
-        }
+        self.upstream.route(&self.live.policy(), target)
     }
 
     fn sees_requests(&self, target: &Target) -> bool {
@@ -238,6 +237,8 @@ impl Gate {
         asking: &Arc<Asking>,
         segment: &Arc<Segment>,
         vault: Option<Vault>,
+        uses: Uses,
+        upstream: Upstream,
     ) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             own: own.clone(),
@@ -251,6 +252,8 @@ impl Gate {
             reached: Mutex::default(),
             ledger: Ledger::default(),
             vault,
+            uses,
+            upstream,
         })
     }
 

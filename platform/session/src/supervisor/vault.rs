@@ -4,8 +4,7 @@
 //! the first request needs it.
 
 use crate::credentials::{Credentials, Name};
-use crate::{Paths, credentials_of};
-use chaperone_egress::{Binding, Fetch, Key, OpenError, Opener, Place, Target};
+use chaperone_egress::{Binding, Fetch, Key, OpenError, Opener, Place, Target, Trust};
 use chaperone_policy::{
     BasicLogin, Injection, InjectionPlace, NetworkMode, Policy, injections, pinned, sees_requests,
 };
@@ -49,21 +48,19 @@ pub(super) struct Prepared {
 
 /// The credentials of one session.
 pub(super) struct Vault {
-    credentials: Arc<Credentials>,
     opener: Arc<Opener>,
     /// What was bound when the session started; what is bound later is for later sessions.
     started: Vec<(Injection, Vec<Arc<Binding>>)>,
     /// What the agent holds, by variable.
     phantoms: BTreeMap<String, String>,
-    recorded: Mutex<HashSet<(String, Target)>>,
 }
 
 /// Makes what a session with this policy needs; nothing where no credential is bound and no request
-/// is judged, nor an organisation pinned. `trusted` are certificates, as PEM, that hosts may prove themselves by beside those that this machine trusts.
+/// is judged, nor an organisation pinned. `trust` is whom hosts have to prove themselves to.
 pub(super) fn prepare(
     policy: &Policy,
-    paths: &Paths,
-    trusted: &str,
+    credentials: &Arc<Credentials>,
+    trust: &Arc<Trust>,
 ) -> Result<Prepared, VaultError> {
     let bound = injections(policy);
     let is_seen =
@@ -83,8 +80,7 @@ pub(super) fn prepare(
         );
         return Ok(Prepared { vault: None, troubles: vec![trouble] });
     }
-    let credentials = Arc::new(credentials_of(paths));
-    let troubles = missing(&credentials, bound.iter().map(|own| own.value.secret.as_str()));
+    let troubles = missing(credentials, bound.iter().map(|own| own.value.secret.as_str()));
     let mut phantoms = BTreeMap::new();
     let mut started = Vec::new();
     for own in bound {
@@ -93,11 +89,11 @@ pub(super) fn prepare(
             phantoms.insert(name.clone(), phantom(name)?);
         }
         let held = injection.env.as_ref().and_then(|name| phantoms.get(name)).cloned();
-        let bindings = bindings(&injection, held.as_deref(), &credentials);
+        let bindings = bindings(&injection, held.as_deref(), credentials);
         started.push((injection, bindings));
     }
-    let (opener, recorded) = (Arc::new(Opener::new(trusted)?), Mutex::default());
-    let vault = Vault { credentials, opener, started, phantoms, recorded };
+    let opener = Arc::new(Opener::new(Arc::clone(trust))?);
+    let vault = Vault { opener, started, phantoms };
     Ok(Prepared { vault: Some(vault), troubles })
 }
 
@@ -130,6 +126,18 @@ impl Vault {
             || pinned(policy, &target.host.to_string(), target.port).is_some()
             || !self.bindings(policy, target).is_empty();
         is_opened.then(|| Arc::clone(&self.opener))
+    }
+}
+
+/// Which credentials went where.
+pub(super) struct Uses {
+    credentials: Arc<Credentials>,
+    recorded: Mutex<HashSet<(String, Target)>>,
+}
+
+impl Uses {
+    pub(super) fn of(credentials: &Arc<Credentials>) -> Self {
+        Self { credentials: Arc::clone(credentials), recorded: Mutex::default() }
     }
 
     /// Whether that a credential goes to this target is yet to be recorded; notes its use.
@@ -168,13 +176,7 @@ fn bindings(
     phantom: Option<&str>,
     credentials: &Arc<Credentials>,
 ) -> Vec<Arc<Binding>> {
-    let secret = injection.secret.clone();
-    let credentials = Arc::clone(credentials);
-    let fetch: Arc<Fetch> = Arc::new(move || {
-        let name = Name::parse(&secret).map_err(|error| error.to_string())?;
-        let secret = credentials.get(&name).map_err(|error| error.to_string())?;
-        Ok(Key::new(secret.reveal().to_vec()))
-    });
+    let fetch = fetching(&injection.secret, credentials);
     let own = Arc::new(injection.clone());
     let places = if phantom.is_some() { usize::MAX } else { 1 };
     let binding = |place: &InjectionPlace| {
@@ -197,6 +199,16 @@ fn bindings(
         Arc::new(Binding::new(&injection.secret, place, phantom, covers, Arc::clone(&fetch)))
     };
     injection.places.iter().take(places).map(binding).collect()
+}
+
+/// What asks the keychain for a credential, when it is called.
+pub(super) fn fetching(secret: &str, credentials: &Arc<Credentials>) -> Arc<Fetch> {
+    let (secret, credentials) = (secret.to_owned(), Arc::clone(credentials));
+    Arc::new(move || {
+        let name = Name::parse(&secret).map_err(|error| error.to_string())?;
+        let secret = credentials.get(&name).map_err(|error| error.to_string())?;
+        Ok(Key::new(secret.reveal().to_vec()))
+    })
 }
 
 /// A value of the shape that tools expect in this variable, and worth nothing.

@@ -143,6 +143,14 @@ const KEYS = {
     example: '"http://proxy.acme.example:3128"',
     merge: 'preference',
   },
+  'network.upstream_login': {
+    title: 'Login at the upstream proxy',
+    about:
+      'The credential with which a session logs in at the upstream proxy: USER:PASSWORD, by name.',
+    takes: 'text',
+    example: '"acme-proxy"',
+    merge: 'preference',
+  },
   'network.upstream_bypass': {
     title: 'Hosts past the upstream proxy',
     about: 'Hosts that are reached without the upstream proxy.',

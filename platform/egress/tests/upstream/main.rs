@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it likes")]
 
+mod login;
+
 use chaperone_egress::{
-    Answer, Connections, Entrance, Judge, Question, Route, Ruling, Target, Waiting, serve,
+    Answer, Connections, Entrance, Judge, Login, Opener, Question, Route, Ruling, Target, Trust,
+    Waiting, serve,
 };
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +18,17 @@ use std::time::Duration;
 struct Through {
     proxy: SocketAddr,
     resolved: bool,
+    trust: Option<Arc<Trust>>,
+    login: Option<Arc<Login>>,
+    opener: Option<Arc<Opener>>,
     asked: Mutex<Vec<String>>,
+}
+
+impl Through {
+    fn at(proxy: SocketAddr) -> Self {
+        let (trust, login, opener, asked) = Default::default();
+        Self { proxy, resolved: false, trust, login, opener, asked }
+    }
 }
 
 impl Judge for Through {
@@ -30,9 +43,12 @@ impl Judge for Through {
                 }
             }
             Question::Connect { .. } | Question::Request(_) => Ruling::Allow,
+            Question::Credential(name) => {
+                self.asked.lock().unwrap().push(format!("{name} to {target}"));
+                Ruling::Allow
+            }
             Question::Disagreement(said)
             | Question::Unseen(said)
-            | Question::Credential(said)
             | Question::Foreign(said)
             | Question::Distrusted(said) => Ruling::Deny(said),
         };
@@ -40,12 +56,17 @@ impl Judge for Through {
         None
     }
 
+    fn opener(&self, _: &Target) -> Option<Arc<Opener>> {
+        self.opener.clone()
+    }
+
     fn route(&self, target: &Target) -> Route {
         if target.host.to_string() == "near.example" {
             return Route::Direct;
         }
         let (host, port) = (self.proxy.ip().to_string(), self.proxy.port());
-        Route::Through { host, port, resolved: self.resolved }
+        let (trust, login) = (self.trust.clone(), self.login.clone());
+        Route::Through { host, port, resolved: self.resolved, trust, login }
     }
 }
 
@@ -59,10 +80,13 @@ struct Stage {
 }
 
 fn stage(resolved: bool) -> Stage {
+    stage_of(|at| Through { resolved, ..Through::at(at) })
+}
+
+fn stage_of(judge: impl FnOnce(SocketAddr) -> Through) -> Stage {
     let [ours, theirs] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let at = ours.local_addr().unwrap();
-    let proxy = theirs.local_addr().unwrap();
-    let judge = Arc::new(Through { proxy, resolved, asked: Mutex::default() });
+    let judge = Arc::new(judge(theirs.local_addr().unwrap()));
     let looked_up = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&looked_up);
     let resolve = move |name: &str, port: u16| {
@@ -103,7 +127,7 @@ fn patient(stream: TcpStream) -> TcpStream {
 }
 
 /// Reads to the end of a head.
-fn head(stream: &mut TcpStream) -> String {
+fn head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -113,7 +137,7 @@ fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-fn says(stream: &mut TcpStream, expected: &str) {
+fn says(stream: &mut impl Read, expected: &str) {
     let mut said = vec![0; expected.len()];
     stream.read_exact(&mut said).unwrap();
     assert_eq!(String::from_utf8_lossy(&said), expected);
