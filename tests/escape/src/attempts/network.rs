@@ -136,6 +136,38 @@ pub(crate) fn all() -> Vec<Attempt> {
             socket.send(p.mark().as_bytes())?;
             settle()
         }),
+        Attempt::new("udp-unbound", "Sends a datagram from a socket as it is made.", Mark, |p| {
+            let (socket, to, mark) = (datagrams()?, udp(p)?, p.mark());
+            let (fd, from, size) = (socket.as_raw_fd(), mark.as_ptr(), mark.len());
+            call!(libc::SYS_sendto, fd, from, size, 0, to.as_ptr(), 16)?;
+            settle()
+        }),
+        Attempt::new(
+            "udp-after-resolver",
+            "Connects a socket of datagrams to a resolver, and sends elsewhere.",
+            Mark,
+            |p| {
+                let (socket, to) = (datagrams()?, udp(p)?);
+                call!(libc::SYS_connect, socket.as_raw_fd(), resolver(p)?.as_ptr(), 16)?;
+                send_message(&socket, &to, p.mark().as_bytes())?;
+                settle()
+            },
+        ),
+        Attempt::new(
+            "udp-reconnected",
+            "Connects a socket of datagrams to a resolver, then elsewhere, and sends.",
+            Mark,
+            |p| {
+                let (socket, mark) = (datagrams()?, p.mark());
+                let fd = socket.as_raw_fd();
+                call!(libc::SYS_connect, fd, resolver(p)?.as_ptr(), 16)?;
+                // Where it cannot be connected anew, it may be after this.
+                let _ = call!(libc::SYS_connect, fd, [0u8; 16].as_ptr(), 16);
+                call!(libc::SYS_connect, fd, udp(p)?.as_ptr(), 16)?;
+                call!(libc::SYS_sendto, fd, mark.as_ptr(), mark.len(), 0, 0, 0)?;
+                settle()
+            },
+        ),
         Attempt::new("udp6", "Sends a datagram over IPv6.", Mark, |p| {
             let to: SocketAddr = (Ipv6Addr::LOCALHOST, p.number("udp6")?).into();
             UdpSocket::bind("[::1]:0")?.send_to(p.mark().as_bytes(), to)?;
@@ -318,6 +350,28 @@ fn hear(to: SocketAddr) -> Got {
 
 fn stream(flags: i32, protocol: i32) -> io::Result<OwnedFd> {
     owned(call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM | flags, protocol))
+}
+
+fn datagrams() -> io::Result<OwnedFd> {
+    owned(call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0))
+}
+
+/// Where datagrams are heard, as the kernel takes it.
+fn udp(p: &Place) -> io::Result<[u8; 16]> {
+    let mut address = inet(p)?;
+    address[2..4].copy_from_slice(&p.number::<u16>("udp4")?.to_be_bytes());
+    Ok(address)
+}
+
+fn send_message(socket: &OwnedFd, to: &[u8; 16], bytes: &[u8]) -> io::Result<i64> {
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: all zeroes is a message without anything.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = to.as_ptr().cast_mut().cast();
+    message.msg_namelen = to.len() as libc::socklen_t;
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    call!(libc::SYS_sendmsg, socket.as_raw_fd(), &raw const message, 0)
 }
 
 fn socket(family: i32, kind: i32, protocol: i32) -> Got {
