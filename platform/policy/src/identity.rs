@@ -103,6 +103,20 @@ pub fn continues(before: &Command, after: &Command) -> bool {
         && subject(before) == subject(after)
 }
 
+/// Whether `after` is what git itself starts to carry out the `git push` that `before` is: over HTTP
+/// it is `git send-pack`, which speaks to the helper above it alone (gitremote-helpers(7)).
+pub fn carries_out(before: &Command, after: &Command) -> bool {
+    let is_git = |command: &Command, name: &str| {
+        let tokens = subject(command);
+        let proven = |own: &Identity| own.proven && own.tokens == tokens;
+        matches!(tokens.as_slice(), [git, own, ..] if git == "git" && own == name)
+            && identities(command).iter().any(proven)
+    };
+    is_git(before, "push")
+        && is_git(after, "send-pack")
+        && after.argv.iter().any(|argument| argument == "--stateless-rpc")
+}
+
 /// The command that `env` starts with these arguments (without its own name): env(1).
 pub fn env_command(arguments: &[String]) -> Option<Vec<String>> {
     env_started(arguments, DEEPEST)

@@ -68,7 +68,9 @@ pub use glob::Glob;
 pub use host::{HostPattern, HostSpec};
 pub use hostsets::{HOST_SETS, HostSet};
 pub use http::{HttpRequest, HttpRule, UrlPath};
-pub use identity::{Identity, changes_meaning, continues, env_command, identities, subject};
+pub use identity::{
+    Identity, carries_out, changes_meaning, continues, env_command, identities, subject,
+};
 pub use injection::{BasicLogin, CredentialsPolicy, Injection, InjectionPlace, injections};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};
 pub use merge::{merge, remote};

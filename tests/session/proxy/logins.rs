@@ -36,8 +36,7 @@ impl Stage {
         let config = place.home().join(".config/chaperone/config.toml");
         let bound = format!(
             "[[credentials.inject]]\nsecret = \"forge\"\nhost = \"{HOST}\"\n{binding}\n\
-             [[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"allow\"\n\
-             [[commands.rule]]\nprefix = [\"git\", \"send-pack\"]\ndecision = \"allow\"\n"
+             [[commands.rule]]\nprefix = [\"git\", \"push\"]\ndecision = \"allow\"\n"
         );
         fs::write(&config, fs::read_to_string(&config)? + &bound)?;
         let keychain = Keychain::start(|program| place.command(program))?;
@@ -70,7 +69,16 @@ const CLONE_AND_PUSH: &str = "git clone -q $url a && git -C a log --format=%s &&
 #[test]
 fn git_goes_with_a_login_that_the_session_holds_nothing_of() -> Result<()> {
     let stage = Stage::new(&format!("basic = \"{NAME}:{{}}\""))?;
-    stage.says(&format!("url=$at/repository.git; {CLONE_AND_PUSH}"), "first\npushed\n")
+    stage.says(&format!("url=$at/repository.git; {CLONE_AND_PUSH}"), "first\npushed\n")?;
+    // What git starts for a push that is allowed is part of it, and by itself it is not.
+    stage.says(
+        "git clone -q $at/repository.git a; cd a; \
+         git send-pack --stateless-rpc $at/repository.git HEAD:refs/heads/x 2>&1 | \
+         grep -o 'publishes commits'; \
+         printf 'push HEAD:refs/heads/x\n\n' | git remote-https origin $at/repository.git 2>&1 | \
+         grep -o 'publishes commits'; cd ..; rm -rf a",
+        "publishes commits\npublishes commits\n",
+    )
 }
 
 #[test]

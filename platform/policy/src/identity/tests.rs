@@ -1,6 +1,6 @@
 //! What a started program can be read as.
 
-use super::{continues, identities, subject};
+use super::{carries_out, continues, identities, subject};
 use crate::Command;
 
 fn command(executable: &str, exec_name: &str, argv: &[&str]) -> Command {
@@ -122,4 +122,18 @@ fn a_crafted_command_has_no_more_readings_than_anybody_can_judge() {
     assert!(identities(&command).len() <= super::MOST);
     let nothing = Command::default();
     assert_eq!(readings(&nothing), Vec::<String>::new());
+}
+
+#[test]
+fn what_git_starts_to_push_over_http_carries_the_push_out_and_nothing_else_does() {
+    let git = |argv: &[&str]| command("/usr/bin/git", "/usr/bin/git", argv);
+    let push = git(&["git", "-C", "x", "push", "origin", "main"]);
+    let send = git(&["git", "send-pack", "--stateless-rpc", "--stdin", "https://acme.example/x"]);
+    assert!(carries_out(&push, &send));
+    assert!(!carries_out(&send, &push));
+    assert!(!carries_out(&git(&["git", "fetch", "push"]), &send));
+    assert!(!carries_out(&push, &git(&["git", "send-pack", "https://acme.example/x"])));
+    assert!(!carries_out(&push, &git(&["git", "push", "--stateless-rpc"])));
+    let unproven = command("/usr/bin/sh", "/usr/bin/sh", &["git", "push"]);
+    assert!(!carries_out(&unproven, &send));
 }

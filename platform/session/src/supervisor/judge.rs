@@ -12,9 +12,12 @@ use super::{signals, words};
 use crate::learn::Refused;
 use chaperone_audit::{EventKind, NewEvent, Segment};
 use chaperone_policy::{
-    Action, Command, Decision, LimitsPolicy, Origin, Verdict, continues, observed, unattended,
+    Action, Command, Decision, LimitsPolicy, Origin, Verdict, carries_out, continues, observed,
+    subject, unattended,
 };
-use chaperone_sandbox::{ActionId, Answer, Control, Excess, Judge, Network, ObservedExec, Target};
+use chaperone_sandbox::{
+    ActionId, Answer, Control, Excess, Judge, Network, ObservedExec, Target, started,
+};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -33,9 +36,10 @@ pub(crate) struct Supervision<'a> {
     pub(crate) control: Control,
     pub(crate) pages: Pages,
     pub(crate) terminal: Option<Arc<Terminal>>,
-    /// What was asked last in each process: the program that `env` starts for a script is the same
-    /// wish, and is not asked about again.
-    pub(crate) asked: HashMap<i32, Command>,
+    /// What was asked last in each process, or allowed where more follows from it, and when the
+    /// process started: the program that `env` starts for a script, and what git starts to push, are
+    /// the same wish, and are not asked about again.
+    pub(crate) asked: HashMap<i32, (Option<u64>, Command)>,
     /// The agent's command as it was given.
     pub(crate) given: Given,
     /// Why the session was ended before its time.
@@ -132,7 +136,8 @@ impl Supervision<'_> {
         let mut decision = self.asking.decide_at_once(&policy, now, &action);
         let before = self.asked.remove(&exec.pid);
         if decision.verdict == Verdict::Ask
-            && before.is_some_and(|before| continues(&before, &exec.command))
+            && (before.is_some_and(|(_, before)| continues(&before, &exec.command))
+                || self.is_part_of_another(exec))
         {
             // It runs, so what it continues was allowed.
             decision.verdict = Verdict::Allow;
@@ -150,6 +155,9 @@ impl Supervision<'_> {
         match decision.verdict {
             Verdict::Allow => {
                 self.record(NewEvent::decided(&action, &decision))?;
+                if may_start_more(&exec.command) {
+                    self.remember(exec);
+                }
                 Ok(Answer::Allow)
             }
             Verdict::Deny => {
@@ -159,11 +167,32 @@ impl Supervision<'_> {
             }
             Verdict::Ask => {
                 self.asking.ask(id, exec, &decision, &policy)?;
-                self.asked.insert(exec.pid, exec.command.clone());
+                self.remember(exec);
                 Ok(Answer::Wait)
             }
         }
     }
+
+    fn remember(&mut self, exec: &ObservedExec) {
+        self.asked.insert(exec.pid, (started(exec.pid), exec.command.clone()));
+    }
+
+    /// Whether a process above this one is what it carries out. That one runs, so it was allowed.
+    fn is_part_of_another(&self, exec: &ObservedExec) -> bool {
+        let above = |pid: i32| {
+            let (since, before) = self.asked.get(&pid)?;
+            let is_that = since.is_some() && *since == started(pid);
+            (is_that && carries_out(before, &exec.command)).then_some(())
+        };
+        exec.ancestors().into_iter().any(|ancestor| above(ancestor.pid).is_some())
+    }
+}
+
+/// Whether a command is one that starts others to be carried out.
+fn may_start_more(command: &Command) -> bool {
+    // Hardly any has the word, and this is asked of each.
+    command.argv.iter().any(|argument| argument == "push")
+        && matches!(subject(command).as_slice(), [git, push, ..] if git == "git" && push == "push")
 }
 
 /// Variables of git's that the session sets for all of its programs: with these values they change no
