@@ -31,8 +31,20 @@ fn steps() -> Vec<Step> {
         step("fmt", Rust, &[], "Rust is formatted", fmt),
         step("clippy", Rust, &["ui-build"], "Rust lints, warnings denied", clippy),
         step("build", Rust, &["ui-build"], "every crate, program and test builds", build),
-        step("tests", Rust, &["build", "nextest"], "Rust tests, as whoever runs this", tests),
-        step("tests-user", Rust, &["build", "nextest"], "the same as an ordinary user", tests_user),
+        step(
+            "tests",
+            Rust,
+            &["build", "nextest", "sshd"],
+            "Rust tests, as whoever runs this",
+            tests,
+        ),
+        step(
+            "tests-user",
+            Rust,
+            &["build", "nextest", "sshd"],
+            "the same as an ordinary user",
+            tests_user,
+        ),
         step(
             "agents",
             Rust,
@@ -80,6 +92,7 @@ fn steps() -> Vec<Step> {
         step("tauri-driver", Side, &[], "(set-up) drives the window under test", tauri_driver),
         step("cargo-fuzz", Side, &[], "(set-up) runs the fuzz targets", fuzz::tool),
         step("npm-agents", Side, &[], "(set-up) the real agents from npm", npm_agents),
+        step("sshd", Side, &[], "(set-up) a server of SSH, which is not installed", tools::sshd),
     ]
 }
 

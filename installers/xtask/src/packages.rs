@@ -36,7 +36,7 @@ pub(crate) const WINDOW: &[Package] = &[
 /// To run the tests of whole sessions.
 pub(crate) const TESTS: &[Package] = &[
     package("openssh-client", "an SSH agent and keys, with which git signs in a session"),
-    package("openssh-server", "serves git over SSH to a session, on loopback"),
+    package("libwrap0", "a library of the SSH server that git clones from"),
     package("dbus", "a private message bus for a keychain"),
     package("gnome-keyring", "a keychain, which keeps credentials in tests"),
     package("openjdk-17-jdk-headless", "speaks TLS as programs in Java do, the same way"),

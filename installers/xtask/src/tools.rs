@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::progress::Log;
-use crate::project::{Project, fingerprint, which};
+use crate::project::{Project, fingerprint, is_root, which};
 use crate::runner::Outcome;
 
 /// Node below this cannot run the window's build tools.
@@ -39,6 +39,37 @@ pub(crate) fn cargo_tool_path(name: &str) -> Option<PathBuf> {
             .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")))?;
         Some(home.join("bin").join(name)).filter(|file| file.is_file())
     })
+}
+
+/// A server of SSH, taken out of its package: installed, it would serve this machine from then on.
+pub(crate) fn sshd(project: &Project, log: &Log) -> Result<Outcome> {
+    let installed = Path::new("/usr/sbin/sshd");
+    if installed.exists() {
+        return Ok(Outcome::Ready(format!("found {}", installed.display())));
+    }
+    if is_root() && !Command::new("id").args(["-u", "sshd"]).output()?.status.success() {
+        // As root it has to become somebody who may do nothing, as its package would have it.
+        let mut make = project.command("useradd");
+        log.run(make.args([
+            "--system",
+            "--no-create-home",
+            "--shell",
+            "/usr/sbin/nologin",
+            "sshd",
+        ]))?;
+    }
+    let folder = project.target.join("tmp/openssh-server");
+    if folder.join("usr/sbin/sshd").exists() {
+        return Ok(Outcome::Ready(format!("in {}", folder.display())));
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+    let mut apt = project.command("apt-get");
+    log.run(apt.args(["download", "-q", "openssh-server"]).current_dir(&folder))?;
+    let files = fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
+    let package = files.filter(|path| path.extension().is_some_and(|end| end == "deb")).last();
+    let package = package.context("apt-get downloaded no package")?;
+    log.run(project.command("dpkg-deb").arg("-x").arg(package).arg(&folder))?;
+    Ok(Outcome::Ready(format!("in {}", folder.display())))
 }
 
 /// Says what is missing before a long build finds out.

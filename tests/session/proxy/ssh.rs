@@ -8,6 +8,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -83,7 +84,10 @@ fn what_the_repository_names_instead_of_ssh_is_still_what_git_runs() -> Result<(
 /// A real server of SSH on this machine, of whoever runs the test: its port. It takes the key at
 /// `~/key`, and the place's git asks it with that.
 fn sshd(place: &Place) -> Result<u16> {
-    const SSHD: &str = "/usr/sbin/sshd";
+    // Installed, or out of its package, as the set-up of the tests takes it.
+    let unpacked = concat!(env!("CARGO_TARGET_TMPDIR"), "/openssh-server/usr/sbin/sshd");
+    let server = ["/usr/sbin/sshd", unpacked].into_iter().find(|path| Path::new(path).exists());
+    let server = server.context("sshd, of the package openssh-server")?;
     let (folder, home) = (place.home().join("sshd"), place.home());
     fs::create_dir(&folder)?;
     for key in [folder.join("host"), home.join("key")] {
@@ -120,14 +124,14 @@ fn sshd(place: &Place) -> Result<u16> {
     thread::spawn(move || -> Result<()> {
         for stream in listener.incoming().flatten() {
             let stream = OwnedFd::from(stream);
-            let mut served = Command::new(SSHD)
+            let mut served = Command::new(server)
                 .args(["-i", "-f"])
                 .arg(&config)
                 .stdin(Stdio::from(stream.try_clone()?))
                 .stdout(Stdio::from(stream))
                 .stderr(Stdio::null())
                 .spawn()
-                .context(SSHD)?;
+                .context(server)?;
             thread::spawn(move || served.wait());
         }
         Ok(())
