@@ -48,7 +48,8 @@ impl Outside {
             return Ok(());
         }
         match &self.stream {
-            Stream::Plain(stream) => stream.readable().await,
+            // Not by what the runtime last knew: what was read since may have been all.
+            Stream::Plain(stream) => stream.peek(&mut [0]).await.map(drop),
             // That something came tells nothing: TLS has messages of its own.
             Stream::Tls(_) => self.hear().await.map(drop),
         }

@@ -1066,20 +1066,20 @@ export type Tier =
 /**  And namespaces. */
 "full";
 
-/**  A running session that could not be asked. */
-export type Unreachable = {
-	/**  The session's id. */
-	session: string,
-	/**  Why, without a full stop. */
-	reason: string,
-};
-
 /**  What becomes of connections to the host of a binding. */
 export type Unlisted = {
 	/**  A sentence. */
 	what: string,
 	/**  What to do, in a sentence. */
 	remedy: string,
+};
+
+/**  A running session that could not be asked. */
+export type Unreachable = {
+	/**  The session's id. */
+	session: string,
+	/**  Why, without a full stop. */
+	reason: string,
 };
 
 /**  Why no credential goes anywhere. */
