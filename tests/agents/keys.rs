@@ -99,7 +99,8 @@ fn finds_no_key(case: &Case, agent: impl FnOnce(&Model) -> Result<Agent>) -> Res
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert!(seen.iter().any(|key| key == expected), "{seen:?}");
     assert!(seen.iter().all(|key| !key.contains(&phantom)), "{seen:?}");
-    let history = place.chaperone(&["history", "list", "--json", "--kind", "credential"])?.output()?;
+    let history =
+        place.chaperone(&["history", "list", "--json", "--kind", "credential"])?.output()?;
     assert!(text(&history.stdout).contains("credentials.inject model"));
     assert!(!text(&history.stdout).contains(REAL) && !said().contains(REAL));
     Ok(())

@@ -174,7 +174,10 @@ pub fn change(action: &Action, decision: &Decision) -> String {
         }
         Action::Connect { host, port } | Action::Http(HttpRequest { host, port, .. }) => {
             let pair = format!("{host}:{port}");
-            format!("network.allow = [{pair:?}] in {config}, from the next session on.")
+            // Relays are there from the start; the proxy follows its policy.
+            let relayed = decision.rule.as_deref() == Some("network.mode");
+            let when = if relayed { ", from the next session on" } else { "" };
+            format!("network.allow = [{pair:?}] in {config}{when}.")
         }
     }
 }
