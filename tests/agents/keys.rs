@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use chaperone_tests::eventually;
 use chaperone_tests::keychain::Keychain;
 use std::fs::{self, File};
-use std::io::{BufRead, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,14 +128,25 @@ fn descendants(supervisor: u32) -> Vec<u32> {
     all.split_off(1)
 }
 
+/// What was read of a process, if that has not ended meanwhile.
+fn unless_ended<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    let ended = [rustix::io::Errno::NOENT, rustix::io::Errno::SRCH].map(|own| own.raw_os_error());
+    match read {
+        Err(error) if error.raw_os_error().is_some_and(|own| ended.contains(&own)) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 /// How often a text stands in the memory of a process, in whatever of it can be read.
 fn in_memory(pid: u32, what: &str) -> Result<usize> {
-    let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else {
-        // It has ended.
+    let of = |name: &str| format!("/proc/{pid}/{name}");
+    let (Some(maps), Some(mut memory), Some(mut pages)) = (
+        unless_ended(fs::read_to_string(of("maps")))?,
+        unless_ended(File::open(of("mem")))?,
+        unless_ended(File::open(of("pagemap")))?,
+    ) else {
         return Ok(0);
     };
-    let mut memory = File::open(format!("/proc/{pid}/mem"))?;
-    let mut pages = File::open(format!("/proc/{pid}/pagemap"))?;
     let mut count = 0;
     let mut piece = vec![0; PIECE];
     let readable = |line: &&str| line.split(' ').nth(1).is_some_and(|own| own.starts_with('r'));

@@ -75,6 +75,12 @@ fn reaches_its_model_and_what_is_allowed(
     assert_eq!(decided("docs.acme.example:443"), ["allow"], "{events:?}");
     assert_eq!(decided("drop.example:80"), ["deny"], "{events:?}");
     assert_eq!(decided("drop.example:443"), ["deny", "deny"], "{events:?}");
+    // Of its own accord it wants nothing that somebody would have to be asked about, but what Codex
+    // looks for where its vendor's plugins are not to be had from the vendor.
+    let known = ["drop.example:80", "drop.example:443", "github.com:443", "api.github.com:443"];
+    let asked = events.iter().filter(|event| event["decision"] != "allow");
+    let asked: Vec<_> = asked.filter_map(|event| event["action"].as_str()).collect();
+    assert!(asked.iter().all(|host| known.contains(host)), "{asked:?}");
     let curl = events.iter().filter(|event| {
         event["action"].as_str().is_some_and(|action| action.starts_with("drop.example"))
     });

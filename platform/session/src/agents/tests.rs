@@ -293,7 +293,7 @@ mod seeding {
         );
         setting.seed("codex");
         let config: toml::Table = setting.text("config.toml").parse().unwrap();
-        let expected = "model = \"x\"\nsandbox_mode = \"danger-full-access\"\n[mcp_servers.a]\ncommand = \"b\"\n";
+        let expected = "model = \"x\"\nsandbox_mode = \"danger-full-access\"\n[mcp_servers.a]\ncommand = \"b\"\n[analytics]\nenabled = false\n[otel]\nmetrics_exporter = \"none\"\n";
         assert_eq!(config, expected.parse().unwrap());
     }
 
