@@ -4,7 +4,7 @@
 mod support;
 
 use chaperone_approvals::terminal::{GUARD, Prompt, Step, render};
-use chaperone_approvals::{AnswerMsg, AnswerVerdict, NewRequest, Queue, Request, Scope};
+use chaperone_approvals::{AnswerMsg, AnswerVerdict, AskedHost, NewRequest, Queue, Request, Scope};
 use std::time::Duration;
 use support::{allow, answer, asked, at, deny, push, session};
 
@@ -100,4 +100,63 @@ fn anything_else_shows_the_choices_again_and_allows_nothing() {
     for line in ["y", "yes", "allow", "ad", "a please", "d no", "aa", "1"] {
         assert_eq!(both().line(line, LATER), Step::Say(both().choices()), "{line}");
     }
+}
+
+/// Asks about three hosts that wait, of which the second is not marked, and about one that has its
+/// answer.
+fn of_hosts(scopes: &[Scope]) -> Prompt {
+    let host = |name: &str, chosen, verdict| AskedHost {
+        name: name.into(),
+        known: String::new(),
+        chosen,
+        verdict,
+    };
+    let hosts = vec![
+        host("old.example:443", true, Some(AnswerVerdict::Allow)),
+        host("a.example:443", true, None),
+        host("b.example:443", false, None),
+        host("c.example:443", true, None),
+    ];
+    Prompt::new(&Request { hosts, scopes: scopes.to_vec(), ..request(push(), scopes) })
+}
+
+/// The hosts that a line allows, and those that it denies.
+fn chosen(line: &str) -> (String, String) {
+    let answer = answered(of_hosts(&[Scope::Once, Scope::Command]).line(line, LATER));
+    let listed = |hosts: Vec<String>| hosts.join(" ").replace(".example:443", "");
+    (listed(answer.hosts), listed(answer.denied))
+}
+
+#[test]
+fn hosts_are_chosen_by_their_numbers_and_else_those_that_are_marked() {
+    for (line, allowed, denied) in [
+        ("a", "a c", "b"),
+        ("a 1 3", "a c", "b"),
+        ("a 2", "b", "a c"),
+        ("c 3,1", "a c", "b"),
+        ("a all", "a b c", ""),
+        ("f", "a c", "b"),
+        ("f 2", "b", "a c"),
+        ("d", "", "a b c"),
+        ("n not these", "", "a b c"),
+    ] {
+        assert_eq!(chosen(line), (allowed.to_owned(), denied.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn a_host_that_is_none_of_them_answers_nothing() {
+    for line in ["a 0", "a 4", "a 1 x", "a a.example", "f 9", "d 1"] {
+        let step = of_hosts(&[Scope::Once, Scope::Command]).line(line, LATER);
+        assert!(matches!(step, Step::Say(_)), "{line}: {step:?}");
+    }
+}
+
+#[test]
+fn further_hosts_are_allowed_until_the_command_exits_and_only_where_that_is_offered() {
+    let answer = answered(of_hosts(&[Scope::Once, Scope::Command]).line("f", LATER));
+    assert_eq!((answer.scope, answer.further), (Scope::Command, true));
+    assert!(!answered(of_hosts(&[Scope::Once, Scope::Command]).line("c", LATER)).further);
+    let step = of_hosts(&[Scope::Once]).line("f", LATER);
+    assert!(matches!(step, Step::Say(_)), "{step:?}");
 }
