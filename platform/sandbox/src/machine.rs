@@ -214,7 +214,7 @@ impl Machine {
             line(
                 "network",
                 self.network,
-                "leaves nothing to reach but the session's relays".into(),
+                "leaves nothing to reach but the session's proxy and relays".into(),
                 self.namespace_fix(),
             ),
             line(

@@ -1,7 +1,7 @@
 //! Upload budgets through real sessions: what stays within one arrives, what does not ends with its
 //! reason, and nothing follows.
 
-use super::{connections, in_both_tiers};
+use super::{Tier, connections, in_both_tiers};
 use crate::place::{Place, text};
 use anyhow::Result;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -101,4 +101,36 @@ fn what_exceeds_a_budget_ends_with_its_reason_and_nothing_more_is_sent_to_the_ho
     let why = place.chaperone(["why", &at])?.output()?;
     assert!(text(&why.stdout).contains("No more than 64 KiB may be sent"), "{}", text(&why.stdout));
     Ok(())
+}
+
+#[test]
+fn a_relay_keeps_to_a_budget_and_where_nothing_could_count_there_is_none() -> Result<()> {
+    let place = Place::new()?;
+    let (port, received) = server()?;
+    let at = format!("127.0.0.1:{port}");
+    let script = format!(
+        "exec 2>&1; head -c 20000 /dev/zero > few; head -c 2000000 /dev/zero > many; \
+         put() {{ curl -sS -H Expect: --noproxy '*' http://{at}/ -T $1 || echo failed; }}; \
+         put few; put many; put few"
+    );
+    let policy = format!("[network]\nmode = \"none\"\nallow = [\"{at}\"]\n");
+    place.configure(&policy)?;
+    in_both_tiers(&place, None, &script, |tier, done| {
+        assert_eq!(text(&done.stdout), "hello\nhello\nhello\n", "{tier:?}");
+        Ok(())
+    })?;
+    assert!(received.swap(0, Ordering::SeqCst) > 4_000_000);
+    place.configure(&format!("{policy}upload = [\"{at} 64 KiB per session\"]\n"))?;
+    in_both_tiers(&place, None, &script, |tier, done| {
+        let said = text(&done.stdout);
+        let (arrived, most) = match tier {
+            Tier::Full => (said.starts_with("hello\n"), 20_000..=65_536),
+            // The session would dial the host itself.
+            Tier::Reduced => (!said.contains("hello"), 0..=0),
+        };
+        assert!(arrived && said.ends_with("failed\n"), "{tier:?}: {said}");
+        let sent = received.swap(0, Ordering::SeqCst);
+        assert!(most.contains(&sent), "{tier:?}: {sent}");
+        Ok(())
+    })
 }
