@@ -7,6 +7,7 @@
 #![cfg_attr(not(unix), allow(dead_code))] // The protocol waits for a transport there.
 
 mod answer;
+mod entry;
 mod error;
 mod hub;
 mod merged;

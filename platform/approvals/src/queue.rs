@@ -2,10 +2,11 @@
 //! has to be told or done comes out as [`Effect`]s.
 
 use crate::answer::{Answer, AnswerMsg, AnswerOutcome, AnswerVerdict, KeptApproval, Outcome};
+use crate::entry::{Entry, not_offered, text_of};
 use crate::part::{Key, Part, describe};
-use crate::request::{AskingCommand, NewHost, NewRequest, Request, SessionInfo, State};
+use crate::request::{NewHost, NewRequest, Request, SessionInfo, State};
 use crate::visible::clean_note;
-use chaperone_policy::{ANY_HOST, Action, Approval, Scope};
+use chaperone_policy::{ANY_HOST, Approval, Scope};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -79,58 +80,6 @@ pub struct Queue {
     approvals: Vec<KeptApproval>,
     next_request: u64,
     next_ticket: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    request: Request,
-    key: Key,
-    text: usize,
-    parts: Vec<Part>,
-    command: Option<AskingCommand>,
-    /// What was said so far; an allow of some hosts counts before the denial of others.
-    said: Option<Answer>,
-}
-
-impl Entry {
-    fn open(&self) -> Vec<usize> {
-        (0..self.parts.len()).filter(|at| self.parts.get(*at).is_some_and(Part::waits)).collect()
-    }
-
-    /// The parts that an answer allows and those that it denies.
-    fn chosen(&self, msg: &AnswerMsg) -> Result<(Vec<usize>, Vec<usize>), String> {
-        let open = self.open();
-        if msg.hosts.is_empty() && msg.denied.is_empty() {
-            return match msg.verdict {
-                AnswerVerdict::Deny => Ok((Vec::new(), open)),
-                AnswerVerdict::Allow if open.len() > 1 => Err(format!(
-                    "This request is about {} hosts by now. Name those that you allow; the others wait.",
-                    open.len()
-                )),
-                AnswerVerdict::Allow => Ok((open, Vec::new())),
-            };
-        }
-        let find = |name: &String| {
-            let known = |part: &Part| part.host.as_ref() == Some(name);
-            let at = self.parts.iter().position(known);
-            at.ok_or_else(|| format!("This request is about no host {}.", crate::visible(name)))
-        };
-        let find_all = |names: &[String]| -> Result<Vec<usize>, String> {
-            let mut found = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-            found.retain(|at| open.contains(at));
-            found.dedup();
-            Ok(found)
-        };
-        let (named, mut denied) = (find_all(&msg.hosts)?, find_all(&msg.denied)?);
-        if named.iter().any(|at| denied.contains(at)) {
-            return Err("One host is both allowed and denied.".to_owned());
-        }
-        if msg.verdict == AnswerVerdict::Deny {
-            denied.extend(named);
-            return Ok((Vec::new(), denied));
-        }
-        Ok((named, denied))
-    }
 }
 
 impl Queue {
@@ -642,42 +591,4 @@ fn nobody(at: Timestamp) -> Answer {
         note: None,
         at,
     }
-}
-
-/// Why this answer cannot be taken for this request, if so.
-fn not_offered(request: &Request, msg: &AnswerMsg) -> Option<String> {
-    match (msg.verdict, msg.scope) {
-        (AnswerVerdict::Deny, Scope::Command | Scope::Session | Scope::Workspace) => Some(
-            "A denial is for once: nothing would remember it for longer. Deny it once, with a note if \
-             the agent shall not try again."
-                .to_owned(),
-        ),
-        (_, scope) if request.scopes.contains(&scope) => None,
-        (_, scope) => {
-            let offered: Vec<String> = request.scopes.iter().map(Scope::to_string).collect();
-            Some(format!(
-                "The scope {scope} is not offered for this request. Offered: {}.",
-                offered.join(", ")
-            ))
-        }
-    }
-}
-
-/// Bytes that the agent chose.
-fn text_of(new: &NewRequest) -> usize {
-    let action = match &new.action {
-        Action::Run(command) => {
-            let argv: usize = command.argv.iter().map(|word| word.len() + 1).sum();
-            let environment: usize =
-                command.environment.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-            argv + environment
-                + command.cwd.as_os_str().len()
-                + command.executable.as_os_str().len()
-        }
-        Action::Read { path } | Action::Write { path } => path.as_os_str().len(),
-        Action::Connect { host, .. } => host.len(),
-        Action::Http(request) => request.to_string().len(),
-    };
-    let chain: usize = new.chain.iter().map(String::len).sum();
-    action + chain + new.reported.as_ref().map_or(0, String::len)
 }
