@@ -3,12 +3,10 @@
 
 use crate::Question;
 use crate::dial::{Failure, Way, unreachable};
-use crate::open::{Fetch, Key, Scrub};
+use crate::open::{Fetch, Key, Scrub, basic};
 use crate::outside::Outside;
 use crate::target::Target;
 use crate::trust::Trust;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue, PROXY_AUTHORIZATION, RANGE};
@@ -130,11 +128,7 @@ impl fmt::Debug for Login {
 impl Known {
     fn new(value: Key) -> Option<Self> {
         let colon = value.iter().position(|byte| *byte == b':').filter(|at| *at > 0)?;
-        // Made in one piece, so that nothing of it is left behind.
-        let mut token = Zeroizing::new(vec![0; value.len().div_ceil(3) * 4]);
-        BASE64_STANDARD.encode_slice(&*value, &mut token).ok()?;
-        let field = Zeroizing::new([b"Basic ", &token[..]].concat());
-        let mut field = HeaderValue::from_maybe_shared(Bytes::from_owner(field)).ok()?;
+        let mut field = HeaderValue::from_maybe_shared(Bytes::from_owner(basic(&value))).ok()?;
         field.set_sensitive(true);
         let password = value.get(colon + 1..).filter(|own| own.len() >= SHORTEST);
         let password = password.map(|own| Arc::new(Key::new(own.to_vec())));

@@ -144,19 +144,11 @@ fn told(policy: &Policy, pattern: &HostPattern, decision: &Decision) -> Unlisted
 mod tests {
     use super::*;
     use crate::desk::credentials::bindings;
-    use chaperone_policy::{Layer, Os, built_in};
+    use crate::desk::credentials::tests::{context, policy};
 
     /// What is said of each binding of these policies.
     fn told(managed: &str, user: &str) -> Vec<Option<String>> {
-        let context = Context {
-            home: "/home/ada".into(),
-            workspace: "/home/ada".into(),
-            agent: None,
-            os: Os::Linux,
-        };
-        let managed = Layer::from_toml(SourceKind::ManagedFile, "10.toml", managed);
-        let user = Layer::from_toml(SourceKind::UserFile, "config.toml", user);
-        let policy = merge(vec![built_in(), managed, user], &context);
+        let (context, policy) = (context(), policy(managed, user));
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::from_environment(|_| Some(home.path().into())).unwrap();
         let sessions = Sessions::new(&policy, &context, &paths, Timestamp::UNIX_EPOCH);
@@ -164,7 +156,7 @@ mod tests {
             let Unlisted { what, remedy } = sessions.unlisted(own)?;
             Some(format!("{what} {remedy}"))
         };
-        bindings(&policy, Os::Linux).map(told).collect()
+        bindings(&policy, context.os).map(told).collect()
     }
 
     fn entry(host: &str, rest: &str) -> String {

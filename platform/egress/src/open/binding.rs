@@ -59,12 +59,7 @@ impl Place {
 
     /// What stands there with this key.
     fn with(&self, key: &[u8]) -> Zeroizing<Vec<u8>> {
-        let login = |login: Vec<u8>| {
-            let login = Zeroizing::new(login);
-            let mut value = Zeroizing::new(BASIC.to_owned());
-            BASE64_STANDARD.encode_string(&*login, &mut value);
-            Zeroizing::new(std::mem::take(&mut *value).into_bytes())
-        };
+        let login = |login: Vec<u8>| basic(&Zeroizing::new(login));
         match self {
             Self::Header { name: _, before, after } => {
                 Zeroizing::new([before.as_bytes(), key, after.as_bytes()].concat())
@@ -79,23 +74,34 @@ impl Place {
     /// choose: what is sent is the binding's.
     fn is(&self, value: &[u8], key: &[u8]) -> bool {
         // Schemes are the same in any case (RFC 9110, section 11.1).
-        let past = |value: &'_ [u8], scheme: &str| {
+        let past = |scheme: &str| {
             let (start, rest) = value.split_at_checked(scheme.len())?;
-            start.eq_ignore_ascii_case(scheme.as_bytes()).then(|| rest.to_vec())
+            start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
         };
-        let half = |at: usize| {
-            let login = past(value, BASIC).and_then(|login| BASE64_STANDARD.decode(login).ok());
-            let login = login.unwrap_or_default();
-            login.splitn(2, |byte| *byte == b':').nth(at) == Some(key) && login.contains(&b':')
+        let login = || {
+            let login = BASE64_STANDARD.decode(past(BASIC)?).ok()?;
+            let colon = login.iter().position(|byte| *byte == b':')?;
+            Some((login.get(..colon)?.to_vec(), login.get(colon + 1..)?.to_vec()))
         };
         match self {
-            Self::Header { name: _, before, after } => past(value, before)
-                .is_some_and(|rest| rest.strip_suffix(after.as_bytes()) == Some(key)),
-            Self::Password { .. } => half(1),
-            Self::Name { .. } => half(0),
+            Self::Header { name: _, before, after } => {
+                past(before).is_some_and(|rest| rest.strip_suffix(after.as_bytes()) == Some(key))
+            }
+            Self::Password { .. } => login().is_some_and(|(_, password)| password == key),
+            Self::Name { .. } => login().is_some_and(|(name, _)| name == key),
             Self::Query { .. } => value == key,
         }
     }
+}
+
+/// The field of a login, `NAME:PASSWORD`. Made in one piece, so that nothing of it is left behind.
+pub(crate) fn basic(login: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut field = Zeroizing::new(vec![0; BASIC.len() + login.len().div_ceil(3) * 4]);
+    let (scheme, token) = field.split_at_mut(BASIC.len());
+    scheme.copy_from_slice(BASIC.as_bytes());
+    // There is room for all of it.
+    let _ = BASE64_STANDARD.encode_slice(login, token);
+    field
 }
 
 /// Fetches a key; may take its time. What it fails with is for the agent to read.

@@ -7,8 +7,8 @@ mod binding;
 mod scrub;
 
 pub use authority::OpenError;
-pub(crate) use binding::inject;
 pub use binding::{Binding, Covers, Fetch, Key, Place};
+pub(crate) use binding::{basic, inject};
 pub(crate) use scrub::{Scrub, Scrubbed};
 
 use crate::Question;

@@ -313,21 +313,22 @@ fn failure(error: &dyn std::error::Error) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::credentials::Error;
     use chaperone_policy::{Context, Layer, SourceKind, built_in, merge};
 
-    fn policy(managed: &str, user: &str) -> Policy {
-        let context = Context {
-            home: "/home/ada".into(),
-            workspace: "/home/ada".into(),
-            agent: None,
-            os: Os::Linux,
-        };
+    /// Of no agent, on Linux.
+    pub(crate) fn context() -> Context {
+        let home = "/home/ada";
+        Context { home: home.into(), workspace: home.into(), agent: None, os: Os::Linux }
+    }
+
+    /// What a managed and a user's layer make, there.
+    pub(crate) fn policy(managed: &str, user: &str) -> Policy {
         let managed = Layer::from_toml(SourceKind::ManagedFile, "10.toml", managed);
         let user = Layer::from_toml(SourceKind::UserFile, "config.toml", user);
-        merge(vec![built_in(), managed, user], &context)
+        merge(vec![built_in(), managed, user], &context())
     }
 
     fn entry(name: &str, host: &str, rest: &str) -> String {
