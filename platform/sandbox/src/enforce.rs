@@ -182,7 +182,7 @@ pub enum Excess {
     },
     /// Memory, in bytes.
     Memory {
-        /// What all its processes have together.
+        /// What all its processes have together; `most` where the kernel gave no more.
         used: u64,
         /// `limits.memory`.
         most: u64,
@@ -221,6 +221,14 @@ impl fmt::Display for Excess {
         match self {
             Self::Processes { most } => {
                 write!(f, "it had all of the {most} processes and threads that it may have")
+            }
+            // What the kernel holds is never more.
+            Self::Memory { used, most } if used <= most => {
+                let most = mib(*most);
+                write!(
+                    f,
+                    "it had all of the {most} MiB of memory that it may have, and wanted more"
+                )
             }
             Self::Memory { used, most } => {
                 write!(f, "it had {} MiB of memory, and may have {} MiB", mib(*used), mib(*most))

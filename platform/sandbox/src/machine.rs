@@ -54,6 +54,10 @@ pub struct Machine {
     pub yama: Option<u32>,
     /// The kernel bounds the number of processes for other users only (root's before Linux 6.14).
     pub exempt_from_process_limits: bool,
+    /// Holding a session's memory by a control group of its own.
+    pub memory_group: Status,
+    /// Holding its processes and threads by it.
+    pub process_group: Status,
 }
 
 /// One line about a machine, for `doctor`.
@@ -79,6 +83,14 @@ const PROCESSES_UNBOUNDED: (&str, &str) = (
     "How many processes a session has is looked at a few times a second; the kernel does not bound \
      it in between.",
 );
+
+/// How to get control groups. systemd gives a user's own manager those of memory and processes, and
+/// starts a desktop's programs in them; a login by SSH or on a console is outside.
+const GROUP_FIX: &str = "Start sessions where this user may make control groups: in a terminal of a \
+                         desktop with systemd, or by `systemd-run --user --scope chaperone run -- \
+                         COMMAND`. In a container, mount /sys/fs/cgroup so that it can be written, \
+                         with the container's own processes in a group below it. Beside control \
+                         groups of version 1, boot with systemd.unified_cgroup_hierarchy=1.";
 
 impl Machine {
     /// How strong the sandbox can be here.
@@ -130,19 +142,22 @@ impl Machine {
                 "POSIX shared memory and named semaphores (/dev/shm) are not available, as they \
                  would be shared with this user's other programs.",
             );
-            lose(PROCESSES_UNBOUNDED.0, PROCESSES_UNBOUNDED.1);
             lose(
                 "terminals",
                 "Programs that open a new terminal by its name (tmux, script) do not work, as that \
                  would open this user's other terminals too.",
             );
         }
-        if self.tier() == Tier::Full && self.exempt_from_process_limits {
-            losses.push(Loss {
-                id: PROCESSES_UNBOUNDED.0.into(),
-                detail: format!("{} It bounds other users than root.", PROCESSES_UNBOUNDED.1),
-                fix: "Run sessions as an ordinary user, or use Linux 6.14 or later.".into(),
-            });
+        if !self.process_group.usable() {
+            let (id, detail) = PROCESSES_UNBOUNDED;
+            let lost = |detail: String, fix| Loss { id: id.into(), detail, fix };
+            if self.tier() < Tier::Full {
+                losses.push(lost(detail.into(), GROUP_FIX.into()));
+            } else if self.exempt_from_process_limits {
+                let detail = format!("{detail} It bounds other users than root.");
+                let others = "Run sessions as an ordinary user, or use Linux 6.14 or later. Or:";
+                losses.push(lost(detail, format!("{others} {GROUP_FIX}")));
+            }
         }
         if self.landlock_abi < 5 {
             losses.push(Loss {
@@ -222,6 +237,28 @@ impl Machine {
                 self.terminals,
                 "keeps other terminals out of reach".into(),
                 self.namespace_fix(),
+            ),
+        ]
+    }
+
+    /// What holds a session's limits at every moment, in the same way. No tier needs it.
+    pub fn groups(&self) -> [Capability; 2] {
+        [
+            line(
+                "memory-group",
+                self.memory_group,
+                "a control group that holds limits.memory at every moment; without it each process \
+                 is bounded by itself, and all of them together are looked at a few times a second"
+                    .into(),
+                GROUP_FIX,
+            ),
+            line(
+                "process-group",
+                self.process_group,
+                "a control group that holds limits.processes at every moment; without it they are \
+                 bounded as far as the kernel counts a user's, and looked at a few times a second"
+                    .into(),
+                GROUP_FIX,
             ),
         ]
     }

@@ -69,10 +69,13 @@ pub fn examine(paths: &Paths, question: &Question) -> Examination {
 
 fn machine_checks(machine: &Machine) -> Vec<Check> {
     let lost = if machine.tier() == Tier::None { CheckStatus::Fail } else { CheckStatus::Warn };
+    let groups = machine.groups().map(|group| (group, CheckStatus::Warn));
     let mut checks: Vec<Check> = machine
         .capabilities()
         .into_iter()
-        .map(|capability| {
+        .map(|capability| (capability, lost))
+        .chain(groups)
+        .map(|(capability, lost)| {
             let usable = capability.status.usable();
             let what = match capability.status {
                 Status::Works | Status::Assumed => String::new(),

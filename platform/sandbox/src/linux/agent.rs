@@ -2,6 +2,7 @@
 //! It allocates nothing.
 
 use super::channel::{self, Message};
+use super::group::Held;
 use super::init::{Failure, Streams, at, give_up, on};
 use super::landlock::Ruleset;
 use super::prepare::Prepared;
@@ -22,8 +23,9 @@ pub(super) fn run(
     control: BorrowedFd<'_>,
     streams: Streams,
     terminal: Option<BorrowedFd<'_>>,
+    held: Held,
 ) -> ! {
-    if let Err(failure) = confine(p, control, streams, terminal) {
+    if let Err(failure) = confine(p, control, streams, terminal, held) {
         give_up(control, failure);
     }
     sys::close_all_but(&mut []);
@@ -36,6 +38,7 @@ fn confine(
     control: BorrowedFd<'_>,
     streams: Streams,
     terminal: Option<BorrowedFd<'_>>,
+    held: Held,
 ) -> Result<(), Failure> {
     on(Stage::Process, sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0))?;
     // SAFETY: takes two numbers. A group of its own, so that it can be stopped and resumed: its
@@ -45,7 +48,7 @@ fn confine(
         terminal::foreground(terminal, sys::pid());
     }
     on(Stage::Process, standard_streams(streams, terminal))?;
-    on(Stage::Process, limits(p))?;
+    on(Stage::Process, limits(p, held))?;
     // SAFETY: the path ends with NUL.
     let entered = sys::check(unsafe { libc::chdir(p.workspace.as_ptr()) });
     entered.map_err(|errno| at(Stage::Process, 0, errno))?;
@@ -71,17 +74,19 @@ fn standard_streams(streams: Streams, terminal: Option<BorrowedFd<'_>>) -> sys::
     Ok(())
 }
 
-fn limits(p: &Prepared) -> sys::Result<()> {
+/// What the session's control group does not hold.
+fn limits(p: &Prepared, held: Held) -> sys::Result<()> {
     sys::set_limit(libc::RLIMIT_CORE, 0)?;
     // Counted for this user in this user namespace alone (Linux 5.14); root is exempt. Without one
     // it would count this user's other processes, too.
-    if let Some(processes) = p.limits.processes.filter(|_| p.tier == Tier::Full) {
+    let processes = p.limits.processes.filter(|_| p.tier == Tier::Full && !held.processes);
+    if let Some(processes) = processes {
         sys::set_limit(libc::RLIMIT_NPROC, processes)?;
     }
     if let Some(files) = p.limits.open_files {
         sys::lower_limit(libc::RLIMIT_NOFILE, files)?;
     }
-    if let Some(memory) = p.limits.memory {
+    if let Some(memory) = p.limits.memory.filter(|_| !held.memory) {
         // What a process has written or could write, unlike its address space, of which Node
         // and Go reserve far more than they use.
         sys::set_limit(libc::RLIMIT_DATA, memory)?;

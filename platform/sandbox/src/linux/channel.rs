@@ -9,8 +9,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Message {
     /// Namespaces, mounts and sockets stand. Descriptors: the terminal's master if there is one,
-    /// then the sockets of the relays and the proxy.
-    Ready,
+    /// then the sockets of the relays and the proxy. Whether the agent's process is in the group.
+    Ready { grouped: bool },
     /// The agent's process stands before its exec. Descriptors: the filter's listener, and the
     /// Landlock rules that confine it.
     Listening,
@@ -33,6 +33,9 @@ pub(super) enum Message {
     /// What to do, to a process that was started ahead. Descriptors: a file that says it, then
     /// the agent's standard streams that are not the terminal.
     Order,
+    /// Which limits the session's control group holds. Descriptor: the group's folder, if there is
+    /// one.
+    Group { memory: bool, processes: bool },
 }
 
 type Raw = [i32; 4];
@@ -40,7 +43,7 @@ type Raw = [i32; 4];
 impl Message {
     fn to_raw(self) -> Raw {
         match self {
-            Self::Ready => [1, 0, 0, 0],
+            Self::Ready { grouped } => [1, grouped.into(), 0, 0],
             Self::Listening => [2, 0, 0, 0],
             Self::Failed { stage, errno, item } => [3, stage, errno, item],
             Self::Stopped { signal } => [4, signal, 0, 0],
@@ -51,12 +54,13 @@ impl Message {
             Self::Order => [9, 0, 0, 0],
             Self::Dial { port, version } => [10, port, version, 0],
             Self::Dialled { errno } => [11, errno, 0, 0],
+            Self::Group { memory, processes } => [12, memory.into(), processes.into(), 0],
         }
     }
 
     fn from_raw(raw: Raw) -> Option<Self> {
         Some(match raw {
-            [1, ..] => Self::Ready,
+            [1, grouped, ..] => Self::Ready { grouped: grouped != 0 },
             [2, ..] => Self::Listening,
             [3, stage, errno, item] => Self::Failed { stage, errno, item },
             [4, signal, ..] => Self::Stopped { signal },
@@ -67,6 +71,9 @@ impl Message {
             [9, ..] => Self::Order,
             [10, port, version, _] => Self::Dial { port, version },
             [11, errno, ..] => Self::Dialled { errno },
+            [12, memory, processes, _] => {
+                Self::Group { memory: memory != 0, processes: processes != 0 }
+            }
             _ => return None,
         })
     }

@@ -7,6 +7,7 @@
 
 use super::agent;
 use super::channel::{self, Message};
+use super::group::Held;
 use super::mounts;
 use super::prepare::Prepared;
 use super::sys::{self, Errno};
@@ -111,9 +112,6 @@ fn start(
     if p.tier == Tier::Full {
         mounts::set_up(p)?;
         mounts::processes()?;
-        if let Some(most) = p.limits.processes {
-            mounts::bound_processes(most);
-        }
         mounts::terminals()?;
         if p.own_network {
             listen(p, &mut listeners)?;
@@ -128,12 +126,37 @@ fn start(
         Some(size) => Some(on(Stage::Terminals, terminal::open(size))?),
         None => None,
     };
-    let main = on(Stage::Process, sys::clone_process(0))?;
+    let group = on(Stage::Process, group(control))?;
+    let (main, held) = on(Stage::Process, main_process(group.as_ref()))?;
     if main == 0 {
-        agent::run(p, control, streams, pty.as_ref().map(|pty| pty.slave.as_fd()));
+        agent::run(p, control, streams, pty.as_ref().map(|pty| pty.slave.as_fd()), held);
     }
-    ready(p, control, pty.as_ref(), &listeners)?;
+    if let Some(most) = p.limits.processes.filter(|_| p.tier == Tier::Full && !held.processes) {
+        mounts::bound_processes(most);
+    }
+    ready(p, control, pty.as_ref(), &listeners, held != Held::default())?;
     Ok((main, pty.map(|pty| pty.slave)))
+}
+
+/// Waits for the session's control group, which the supervisor has made meanwhile if it can.
+fn group(control: BorrowedFd<'_>) -> sys::Result<Option<(OwnedFd, Held)>> {
+    match channel::receive(control)? {
+        Some((Message::Group { memory, processes }, fds)) => {
+            Ok(fds.into_iter().next().map(|folder| (folder, Held { memory, processes })))
+        }
+        _ => Err(Errno(libc::ECHILD)),
+    }
+}
+
+/// Clones the agent's process, into the group if there is one, and what the group then holds. Where
+/// the kernel or a container refuses that, the rest holds and watches.
+fn main_process(group: Option<&(OwnedFd, Held)>) -> sys::Result<(i32, Held)> {
+    if let Some((folder, held)) = group
+        && let Ok(main) = sys::clone_into(folder.as_fd())
+    {
+        return Ok((main, *held));
+    }
+    Ok((sys::clone_process(0)?, Held::default()))
 }
 
 /// Passes the terminal and the sockets of the relays and the proxy to the supervisor.
@@ -142,6 +165,7 @@ fn ready(
     control: BorrowedFd<'_>,
     pty: Option<&Pty>,
     listeners: &[RawFd],
+    grouped: bool,
 ) -> Result<(), Failure> {
     let mut passed = [-1; channel::MOST_DESCRIPTORS + 1];
     let mut count = 0;
@@ -154,7 +178,7 @@ fn ready(
         passed[count] = *listener;
         count += 1;
     }
-    on(Stage::Relays, channel::send(control, Message::Ready, &passed[..count]))
+    on(Stage::Relays, channel::send(control, Message::Ready { grouped }, &passed[..count]))
 }
 
 /// The same ids inside as outside (user_namespaces(7)). Group membership beyond the first cannot

@@ -15,6 +15,7 @@ mod control;
 mod cpus;
 mod descendants;
 mod filter;
+mod group;
 mod guard;
 mod image;
 mod init;
@@ -50,6 +51,7 @@ use broker::{Broker, Work};
 use channel::Message;
 use connect::Reach;
 use control::Shared;
+use group::{Group, Held};
 use guard::Guard;
 use lookups::Lookups;
 use notify::Listener;
@@ -80,6 +82,7 @@ pub struct Starting {
 pub struct Session {
     tier: Tier,
     limits: Limits,
+    group: Option<Group>,
     init: i32,
     shared: Arc<Shared>,
     listener: Option<Listener>,
@@ -132,6 +135,12 @@ pub fn launch(
         ahead.and_then(|ahead| ahead.order(plan, &prepared, command, streams.fds(), streams.size));
     let first = ordered.map_or_else(|| first_process(&prepared, &streams), Ok);
     let (init, socket) = first.inspect_err(|_| WAKE.store(NOBODY, Ordering::SeqCst))?;
+    // The first process sets itself up meanwhile, and waits for this at the end.
+    let group = Group::make(&plan.limits).ok();
+    let Held { memory, processes } = group.as_ref().map(Group::held).unwrap_or_default();
+    let folder: Vec<i32> = group.iter().map(|group| group.folder().as_raw_fd()).collect();
+    // Should it have ended, settling says so.
+    let _ = channel::send(socket.as_fd(), Message::Group { memory, processes }, &folder);
     let shared = Shared {
         init,
         socket,
@@ -145,6 +154,7 @@ pub fn launch(
     let session = Session {
         tier: plan.tier,
         limits: plan.limits.clone(),
+        group,
         init,
         shared: Arc::new(shared),
         listener: None,
@@ -189,8 +199,9 @@ impl Starting {
         while !(ready && session.listener.is_some()) {
             let received = channel::receive(session.shared.socket.as_fd());
             match received.map_err(|e| failed(Stage::Process, e))? {
-                Some((Message::Ready, fds)) => {
+                Some((Message::Ready { grouped }, fds)) => {
                     ready = true;
+                    session.group = session.group.take().filter(|_| grouped);
                     let mut fds = fds.into_iter();
                     if has_terminal {
                         session.terminal = fds.next();
@@ -282,6 +293,7 @@ impl Session {
             let source = Errno(libc::EBADF).into();
             return Err(TraceError { what: "it has no filter", source });
         };
+        let rest = self.group.as_ref().map(Group::held).unwrap_or_default().rest(&self.limits);
         let tracer = trace::Tracer {
             tier: self.tier,
             init: self.init,
@@ -291,7 +303,8 @@ impl Session {
             broker: self.broker.take(),
             umasks: calls::Umasks::new(),
             judge,
-            watch: Watch::new(&self.limits, self.init),
+            watch: Watch::new(&rest, self.init),
+            group: self.group.as_ref(),
             seized: BTreeSet::new(),
             waiting: BTreeMap::new(),
             next: 1,

@@ -196,16 +196,17 @@ pub(super) fn processes() -> Result<(), Failure> {
 }
 
 /// Has the kernel give the session's process namespace no more process and thread numbers than it
-/// may have, and two for its first process and for the end of the range (Linux 6.14). It holds for
-/// root as well, unlike RLIMIT_NPROC. Earlier kernels have this setting once for the whole machine,
-/// so there it is left alone; the watch ends what has more.
+/// may have, two for its first process and for the end of the range, and those that are not given
+/// again once all have been (Linux 6.14). It holds for root as well, unlike RLIMIT_NPROC. Earlier
+/// kernels have this setting once for the whole machine, so there it is left alone; the watch ends
+/// what has more.
 pub(super) fn bound_processes(most: u64) {
-    const LEAST: u64 = 301; // RESERVED_PIDS + 1 (kernel/pid.c)
+    const RESERVED: u64 = 300; // RESERVED_PIDS (kernel/pid.c)
     if !sys::kernel_is_at_least(6, 14) {
         return;
     }
     let mut text = [0u8; 24];
-    let most = most.saturating_add(2).max(LEAST);
+    let most = most.saturating_add(RESERVED + 2);
     let length = text.len();
     let mut rest = &mut text[..];
     // The array is longer than the longest number.

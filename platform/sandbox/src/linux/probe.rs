@@ -2,6 +2,7 @@
 
 use super::agent;
 use super::filter::{self, Conditions, Guarding};
+use super::group;
 use super::init;
 use super::landlock;
 use super::mounts;
@@ -12,10 +13,11 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What a machine is taken to give before anything has been tried: asks the kernel for its
-/// Landlock interface (a microsecond) and assumes the rest. A launch that fails for want of one of
+/// Landlock interface (a microsecond), looks where control groups can be made, and assumes the rest. A launch that fails for want of one of
 /// these says so ([`crate::LaunchError::Capability`]); then [`probe`] tells what there is.
 pub fn assume() -> Machine {
     let assumed = Status::Assumed;
+    let [memory_group, process_group] = group::assumed();
     Machine {
         landlock_abi: landlock::abi(),
         seccomp_notify: assumed,
@@ -29,6 +31,8 @@ pub fn assume() -> Machine {
         yama: setting("/proc/sys/kernel/yama/ptrace_scope"),
         exempt_from_process_limits: rustix::process::geteuid().is_root()
             && !sys::kernel_is_at_least(6, 14),
+        memory_group,
+        process_group,
     }
 }
 
@@ -36,6 +40,7 @@ pub fn assume() -> Machine {
 /// What cannot be tried because a child cannot even be made counts as untried.
 pub fn probe() -> Machine {
     let [user_namespaces, mounts, processes, network, terminals] = namespaces();
+    let [memory_group, process_group] = group::tried();
     Machine {
         seccomp_notify: seccomp_notify(),
         exec_trace: exec_trace(),
@@ -44,6 +49,8 @@ pub fn probe() -> Machine {
         processes,
         network,
         terminals,
+        memory_group,
+        process_group,
         ..assume()
     }
 }

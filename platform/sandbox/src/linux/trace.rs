@@ -12,13 +12,16 @@ use super::channel::{self, Message};
 use super::connect::{self, Reach};
 use super::control::Shared;
 use super::filter;
+use super::group::{self, Group};
 use super::image;
 use super::lookups::{self, Lookups};
 use super::notify::{Listener, Question};
 use super::proc;
 use super::sys::{self, Errno, Waited};
 use super::watch::Watch;
-use crate::enforce::{ActionId, Answer, Exit, Judge, LeftOver, ObservedExec, Outcome, TraceError};
+use crate::enforce::{
+    ActionId, Answer, Excess, Exit, Judge, LeftOver, ObservedExec, Outcome, TraceError,
+};
 use crate::plan::Tier;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
@@ -43,6 +46,8 @@ pub(super) struct Tracer<'a> {
     pub(super) judge: &'a mut dyn Judge,
     /// What the session uses; none once it ends.
     pub(super) watch: Option<Watch>,
+    /// What holds some of its limits; none once it ends.
+    pub(super) group: Option<&'a Group>,
     pub(super) seized: BTreeSet<i32>,
     pub(super) waiting: BTreeMap<ActionId, ObservedExec>,
     pub(super) next: u64,
@@ -56,10 +61,13 @@ impl Tracer<'_> {
         let mut questions_come = true;
         let mut messages_come = true;
         loop {
+            let [memory, processes] = group::polled(self.group);
             let mut fds = [
                 sys::readable(self.shared.wake.as_fd()),
                 sys::readable(self.listener.as_fd()),
                 sys::readable(self.shared.socket.as_fd()),
+                memory,
+                processes,
             ];
             // Negative descriptors are passed over: these two hang up for good.
             if !questions_come {
@@ -92,16 +100,26 @@ impl Tracer<'_> {
             if !self.waiting.is_empty() {
                 self.look_for_interrupts();
             }
-            if let Some(excess) = self.watch.as_mut().and_then(Watch::look) {
-                self.watch = None;
-                self.judge.exceeded(&excess);
-                self.end();
+            let told = fds[3].revents != 0 || fds[4].revents != 0;
+            let group = self.group;
+            let excess = group.filter(|_| told).and_then(Group::excess);
+            let seen = || self.watch.as_mut().and_then(|watch| watch.look(group));
+            if let Some(excess) = excess.or_else(seen) {
+                self.exceeded(&excess);
             }
             if stirred && self.children()? {
                 let exit = self.exit.unwrap_or(Exit::Signal(libc::SIGKILL));
                 return Ok(Outcome { exit, ended: self.ended });
             }
         }
+    }
+
+    /// Ends a session that uses more than its limits.
+    fn exceeded(&mut self, excess: &Excess) {
+        (self.watch, self.group) = (None, None);
+        self.exit = Some(Exit::Signal(libc::SIGKILL));
+        self.judge.exceeded(excess);
+        self.end();
     }
 
     /// How long to wait for an event, in milliseconds; -1: as long as it takes.
@@ -243,8 +261,12 @@ impl Tracer<'_> {
                 self.shared.dialled(socket.ok_or_else(|| std::io::Error::from(Errno(errno))));
             }
             Ok(Some((Message::Ended { status }, _))) => {
-                self.exit = Some(exit(status));
-                self.watch = None;
+                // The kernel may have ended it a moment ago.
+                if let Some(excess) = self.group.and_then(Group::excess) {
+                    self.exceeded(&excess);
+                }
+                (self.watch, self.group) = (None, None);
+                self.exit.get_or_insert(exit(status));
                 self.ended = proc::descendants(self.init);
                 self.end();
                 self.judge.ended();

@@ -1,7 +1,8 @@
 //! Watches what a session uses of its machine, as `/proc` tells it, and says when it is more than
-//! its limits. It is the tracing thread that looks, a few times a second, beginning some time after
-//! the start; what the kernel bounds by itself is bounded before.
+//! its limits, of those that no control group holds. It is the tracing thread that looks, a few times
+//! a second, beginning some time after the start; what the kernel bounds by itself is bounded before.
 
+use super::group::Group;
 use super::proc;
 use crate::enforce::Excess;
 use crate::plan::Limits;
@@ -65,8 +66,9 @@ impl Watch {
         i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX)
     }
 
-    /// Looks, if it is time; what there is too much of.
-    pub(super) fn look(&mut self) -> Option<Excess> {
+    /// Looks, if it is time; what there is too much of. A group knows the time on processors of all
+    /// that was ever in it.
+    pub(super) fn look(&mut self, group: Option<&Group>) -> Option<Excess> {
         let now = Instant::now();
         if now < self.next {
             return None;
@@ -76,7 +78,12 @@ impl Watch {
         if let Some(most) = wall_time.filter(|most| lasted >= *most) {
             return Some(Excess::WallTime { most });
         }
-        let own = self.measure(processes.unwrap_or(u64::MAX));
+        let cpu = cpu_time.and(group).and_then(Group::cpu_time);
+        let mut own = Use::default();
+        if memory.is_some() || processes.is_some() || (cpu_time.is_some() && cpu.is_none()) {
+            own = self.measure(processes.unwrap_or(u64::MAX));
+        }
+        own.cpu = cpu.unwrap_or(own.cpu);
         if let Some(most) = processes.filter(|most| own.processes >= *most) {
             return Some(Excess::Processes { most });
         }
@@ -94,7 +101,12 @@ impl Watch {
         let much = processes.is_some_and(|most| own.processes > most / 8)
             || memory.is_some_and(|most| used > most / 2);
         let took = now.elapsed();
-        self.next = now + took + (took * REST).max(if much { OFTEN } else { EVERY });
+        let pause = (took * REST).max(if much { OFTEN } else { EVERY });
+        let looks = memory.is_some() || processes.is_some() || cpu_time.is_some();
+        self.next = match wall_time {
+            Some(most) if !looks => self.began + *most,
+            _ => now + took + pause,
+        };
         None
     }
 

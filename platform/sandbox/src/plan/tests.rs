@@ -55,6 +55,8 @@ fn full() -> Machine {
         apparmor_restricts_namespaces: false,
         yama: None,
         exempt_from_process_limits: false,
+        memory_group: works,
+        process_group: works,
     }
 }
 
@@ -62,6 +64,7 @@ fn reduced() -> Machine {
     let untried = Status::Untried;
     Machine {
         user_namespaces: Status::Fails { errno: 1 },
+        process_group: Status::Fails { errno: 13 },
         mounts: untried,
         processes: untried,
         network: untried,
@@ -155,17 +158,23 @@ fn is_guarded(plan: &Plan, path: &str) -> bool {
 }
 
 #[test]
-fn a_kernel_that_does_not_bound_roots_processes_is_a_loss_in_either_tier_and_told_once() {
+fn processes_that_the_kernel_does_not_bound_are_a_loss_in_either_tier_and_told_once() {
     let lost = |machine: Machine| {
         let lost = machine.losses().into_iter().filter(|loss| loss.id == "processes-unbounded");
         lost.map(|loss| loss.fix).collect::<Vec<_>>()
     };
-    assert_eq!(lost(full()), [""; 0]);
-    let root = Machine { exempt_from_process_limits: true, ..full() };
-    assert_eq!(lost(root), ["Run sessions as an ordinary user, or use Linux 6.14 or later."]);
+    let refused = Status::Fails { errno: 13 };
     for exempt_from_process_limits in [false, true] {
-        let lost = lost(Machine { exempt_from_process_limits, ..reduced() });
-        assert!(lost.len() == 1 && lost[0].contains("user_namespaces"), "{lost:?}");
+        for machine in [full(), reduced()] {
+            // A group of the session's own holds them, whosever they are.
+            let machine = Machine { exempt_from_process_limits, process_group: refused, ..machine };
+            let held = Machine { process_group: Status::Assumed, ..machine.clone() };
+            assert_eq!(lost(held), [""; 0]);
+            let bounded = machine.tier() == Tier::Full && !exempt_from_process_limits;
+            let lost = lost(machine);
+            assert_eq!(lost.len(), usize::from(!bounded), "{lost:?}");
+            assert!(lost.iter().all(|fix| fix.contains("systemd-run --user --scope")), "{lost:?}");
+        }
     }
 }
 
