@@ -114,7 +114,7 @@ impl Stage {
         format!(
             "[filesystem]\nread = [{:?}]\ndeny = [{:?}, \"**/*.pem\", {:?}]\ndeny_write = [{:?}]\n\
              [[commands.rule]]\nprefix = [\"touch\"]\ndecision = \"deny\"\n\
-             [limits]\nprocesses = 64\nmemory = \"256 MiB\"\n\
+             [limits]\nprocesses = 64\nmemory = \"256 MiB\"\nopen_files = 512\n\
              [signing]\nssh_keys = [{:?}]\n",
             self.readable(),
             work.join("denied"),
