@@ -106,6 +106,7 @@ pub(crate) const BENCH: &[Package] = &[
     package("hyperfine", "times whole commands"),
     package("bubblewrap", "the yardstick that Chaperone's start is compared with"),
     package("socat", "the yardstick that the proxy is compared with"),
+    package("python3", "opens and reads files as agents' tools do"),
 ];
 
 /// Installs those of `packages` that are missing, after saying which and why.

@@ -8,9 +8,11 @@
 //! so nothing in the session renames a folder between judgement and call.
 //!
 //! The thread confines itself as the agent is confined: no capabilities, and a Landlock domain
-//! of the same rules on the same files. It sees the agent's files through its root.
+//! of the same rules on the same files. It sees the agent's files through its root. What makes a name
+//! in a folder of the session's own, the tracing thread does itself ([`near`]).
 
 mod acts;
+mod near;
 
 use super::agent;
 use super::attributes::{self, Attribute, Own};
@@ -21,10 +23,12 @@ use super::landlock;
 use super::notify::{Listener, Question};
 use super::paths::{self, Place};
 use super::sys::{self, Errno, Result};
+use near::Near;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -139,10 +143,19 @@ pub(super) enum Word {
     Elsewhere { job: Job, path: PathBuf },
 }
 
-/// The way to the thread, which the first call starts: most sessions of one command make none.
+/// Who carries calls out.
 #[derive(Debug)]
-pub(super) enum Broker {
-    Waiting(Box<Work>),
+pub(super) struct Broker {
+    work: Arc<Work>,
+    /// What the tracing thread does itself; none before the first call, and none where it cannot.
+    near: Option<Option<Near>>,
+    thread: Confined,
+}
+
+/// The way to the thread, which the first call for it starts: most sessions of one command make none.
+#[derive(Debug)]
+enum Confined {
+    Waiting,
     Working(Working),
     /// The thread could not be started, or not be confined: it takes no call.
     Failed(Errno),
@@ -151,7 +164,7 @@ pub(super) enum Broker {
 /// The thread at work. Dropping this waits until it has ended: the process that a later session
 /// begins with is a plain clone, in which whatever another thread holds stays held.
 #[derive(Debug)]
-pub(super) struct Working {
+struct Working {
     jobs: Option<Sender<Job>>,
     /// Whoever hands a job over is about to wait for the next call.
     helper: Helper,
@@ -168,7 +181,7 @@ impl Drop for Working {
     }
 }
 
-/// What the thread works with.
+/// What calls are carried out with.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) guard: Guard,
@@ -183,34 +196,44 @@ pub(super) struct Work {
     pub(super) shared: Arc<Shared>,
     /// Whether it hears also of what no grant covers.
     pub(super) tells: bool,
+    /// Calls that the thread has yet to carry out.
+    pub(super) waiting: AtomicUsize,
 }
 
 impl Broker {
     pub(super) fn new(work: Work) -> Self {
-        Self::Waiting(Box::new(work))
+        Self { work: Arc::new(work), near: None, thread: Confined::Waiting }
     }
 
-    /// Hands a call over. What the thread cannot take fails.
+    /// Carries a call out, or has the thread do so, which then comes after those that it has
+    /// already. What neither can fails.
     pub(super) fn take(&mut self, job: Job) -> Result<()> {
-        if matches!(self, Self::Waiting(_))
-            && let Self::Waiting(work) = std::mem::replace(self, Self::Failed(Errno(libc::EIO)))
+        if self.work.waiting.load(Ordering::Acquire) == 0
+            && let Some(near) = self.near.get_or_insert_with(|| Near::new(&self.work.own))
+            && let Some(outcome) = self.work.carry_out_near(near, &job)
         {
-            *self = start(*work).map_or_else(Self::Failed, Self::Working);
+            self.work.answer(job, outcome, Some(near));
+            return Ok(());
         }
-        match self {
-            Self::Working(Working { jobs, helper, thread: _ }) => {
+        if matches!(self.thread, Confined::Waiting) {
+            let started = start(Arc::clone(&self.work));
+            self.thread = started.map_or_else(Confined::Failed, Confined::Working);
+        }
+        match &mut self.thread {
+            Confined::Working(Working { jobs, helper, thread: _ }) => {
                 helper.bring_here();
+                self.work.waiting.fetch_add(1, Ordering::AcqRel);
                 let sent = jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
                 sent.ok_or(Errno(libc::EIO))
             }
-            Self::Failed(errno) => Err(*errno),
-            Self::Waiting(_) => Err(Errno(libc::EIO)),
+            Confined::Failed(errno) => Err(*errno),
+            Confined::Waiting => Err(Errno(libc::EIO)),
         }
     }
 }
 
 /// Starts the thread, and waits until it has confined itself as the agent is.
-fn start(work: Work) -> Result<Working> {
+fn start(work: Arc<Work>) -> Result<Working> {
     let (sender, jobs) = channel();
     let (report, confined) = channel();
     let run = move || {
@@ -251,6 +274,8 @@ enum Trouble {
     Elsewhere(PathBuf),
     /// A thread answers when it is done.
     Later,
+    /// The tracing thread leaves it to the confined one, with nothing done.
+    NotNear,
 }
 
 impl From<Errno> for Trouble {
@@ -273,81 +298,91 @@ impl Work {
         for job in jobs {
             // SAFETY: takes a number; the mask is this thread's own.
             unsafe { libc::umask(job.umask) };
-            let (outcome, question) = (self.carry_out(&job), job.question);
-            if let Err(Trouble::Elsewhere(path)) = outcome {
-                self.shared.hear(Word::Elsewhere { job, path });
-                continue;
+            let outcome = self.carry_out(&job, None);
+            self.answer(job, outcome, None);
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn answer(&self, job: Job, outcome: Outcome<Done>, near: Option<&Near>) {
+        let question = job.question;
+        if let Err(Trouble::Elsewhere(path)) = outcome {
+            self.shared.hear(Word::Elsewhere { job, path });
+            return;
+        }
+        if self.tells
+            && let Err(Trouble::Error(Errno(libc::EACCES | libc::EROFS))) = outcome
+            && let Some(path) = job.call.changes()
+        {
+            let word = Word::Ungranted { tid: question.tid, path: path.to_owned() };
+            self.shared.hear(word);
+        }
+        let opened = match job.call {
+            Call::Open { flags, .. } | Call::Reopen { flags, .. } => flags,
+            _ => 0,
+        };
+        // Whoever asked may start the program that it has just written: while a copy of its
+        // descriptor is open here, that is refused (ETXTBSY).
+        drop(job);
+        match outcome {
+            Ok(Done::Nothing) => self.listener.answer(&question, Ok(0)),
+            Ok(Done::Number(number)) => self.listener.answer(&question, Ok(number)),
+            Ok(Done::File(file)) => self.give(&question, file, opened, near),
+            Err(Trouble::Error(errno)) => self.listener.answer(&question, Err(errno)),
+            Err(Trouble::Guarded(path)) => {
+                self.shared.hear(Word::Refused { tid: question.tid, path });
+                self.listener.answer(&question, Err(Errno(libc::EACCES)));
             }
-            if self.tells
-                && let Err(Trouble::Error(Errno(libc::EACCES | libc::EROFS))) = outcome
-                && let Some(path) = job.call.changes()
-            {
-                let word = Word::Ungranted { tid: question.tid, path: path.to_owned() };
-                self.shared.hear(word);
-            }
-            let opened = match job.call {
-                Call::Open { flags, .. } | Call::Reopen { flags, .. } => flags,
-                _ => 0,
-            };
-            // Whoever asked may start the program that it has just written: while a copy of its
-            // descriptor is open here, that is refused (ETXTBSY).
-            drop(job);
-            match outcome {
-                Ok(Done::Nothing) => self.listener.answer(&question, Ok(0)),
-                Ok(Done::Number(number)) => self.listener.answer(&question, Ok(number)),
-                Ok(Done::File(file)) => self.give(&question, file, opened),
-                Err(Trouble::Error(errno)) => self.listener.answer(&question, Err(errno)),
-                Err(Trouble::Guarded(path)) => {
-                    self.shared.hear(Word::Refused { tid: question.tid, path });
-                    self.listener.answer(&question, Err(Errno(libc::EACCES)));
-                }
-                Err(Trouble::Elsewhere(_) | Trouble::Later) => {}
-            }
+            Err(Trouble::Elsewhere(_) | Trouble::Later | Trouble::NotNear) => {}
         }
     }
 
     /// Answers with a file. What is open for writing is closed here before the caller goes on.
-    fn give(&self, question: &Question, file: OwnedFd, flags: i32) {
+    fn give(&self, question: &Question, file: OwnedFd, flags: i32, near: Option<&Near>) {
         let cloexec = flags & libc::O_CLOEXEC != 0;
-        if flags & libc::O_ACCMODE == libc::O_RDONLY {
+        if near.is_none() && flags & libc::O_ACCMODE == libc::O_RDONLY {
             return self.listener.answer_with(question, file.as_raw_fd(), cloexec);
         }
+        let beside = near.and_then(|near| near.beside(question.tid));
         let number = self.listener.install(question, file.as_raw_fd(), cloexec);
+        // What the caller starts once it goes on may run wherever it may itself.
+        drop(beside);
         drop(file);
         self.listener.answer(question, number);
     }
 
-    fn carry_out(&self, job: &Job) -> Outcome<Done> {
+    /// Carries a call out; where `near` is given, on the tracing thread.
+    fn carry_out(&self, job: &Job, near: Option<&Near>) -> Outcome<Done> {
         match &job.call {
-            Call::Open { path, flags, mode } => self.open(job, path, *flags, *mode),
+            Call::Open { path, flags, mode } => self.open(job, path, *flags, *mode, near),
             Call::Reopen { file, flags } => self.reopen(job, file, *flags),
             Call::MakeFolder { path, mode } => {
-                let place = self.new_name(path)?;
+                let place = self.new_name(path, near)?;
                 sys::mkdir(place.folder.as_raw_fd(), &place.name, *mode)?;
                 Ok(Done::Nothing)
             }
             Call::MakeNode { path, mode, device } => {
-                let place = self.new_name(path)?;
+                let place = self.new_name(path, near)?;
                 paths::make_node(&place, *mode, *device)?;
                 Ok(Done::Nothing)
             }
             Call::Remove { path, flags } => {
-                let place = self.place(path)?;
+                let place = self.place(path, near)?;
                 self.free(place.path())?;
                 self.keeps_nothing_guarded(&place)?;
                 paths::remove(&place, *flags)?;
                 Ok(Done::Nothing)
             }
-            Call::Rename { from, to, flags } => self.rename(from, to, *flags),
+            Call::Rename { from, to, flags } => self.rename(from, to, *flags, near),
             Call::Link { from, to, follow } => self.link(from, to, *follow),
             Call::LinkFile { file, to } => {
                 self.free(paths::real(file)?)?;
-                let to = self.new_name(to)?;
+                let to = self.new_name(to, near)?;
                 paths::link_file(file, &to)?;
                 Ok(Done::Nothing)
             }
             Call::Symlink { content, at } => {
-                let place = self.new_name(at)?;
+                let place = self.new_name(at, near)?;
                 self.is_no_way_to_guarded(&place)?;
                 paths::make_link(content, &place)?;
                 Ok(Done::Nothing)
@@ -357,7 +392,7 @@ impl Work {
                 self.change(&file, *attribute)
             }
             Call::Change { path, follow: false, attribute } => {
-                let place = self.place(path)?;
+                let place = self.place(path, near)?;
                 let flags = libc::O_PATH | libc::O_NOFOLLOW;
                 let file = sys::open_at(place.folder.as_raw_fd(), &place.name, flags, 0)?;
                 self.change(&file, *attribute)
@@ -387,11 +422,15 @@ impl Work {
     }
 
     /// Resolves all of a path but its last name.
-    fn place(&self, path: &Path) -> Outcome<Place> {
+    fn place(&self, path: &Path, near: Option<&Near>) -> Outcome<Place> {
         if path.starts_with("/proc") {
             return Err(Trouble::Elsewhere(path.to_owned()));
         }
-        Ok(Place::find(&self.root, path)?)
+        let place = Place::find(&self.root, path)?;
+        match near {
+            Some(near) if !near.covers(&self.own, &place) => Err(Trouble::NotNear),
+            _ => Ok(place),
+        }
     }
 
     /// Resolves a path, with a link at its end.
@@ -403,8 +442,8 @@ impl Work {
     }
 
     /// The place of a name that is about to be made.
-    fn new_name(&self, path: &Path) -> Outcome<Place> {
-        let place = self.place(path)?;
+    fn new_name(&self, path: &Path, near: Option<&Near>) -> Outcome<Place> {
+        let place = self.place(path, near)?;
         // What is there is not made again, and programs ask for folders to be sure of them.
         if self.guard.covers(&place.path()) && place.stat().is_ok() {
             return Err(Errno(libc::EEXIST).into());

@@ -242,22 +242,38 @@ fn beneath_descriptor(path: &Path) -> Option<(u32, &Path)> {
     (!rest.as_os_str().is_empty()).then_some((number, rest))
 }
 
-/// A string of the caller's memory, of at most `PATH_MAX` with its end.
+/// A string of the caller's memory, of at most `PATH_MAX` with its end. Most are short and lie on one
+/// page: each page that is read has to be found and held.
 fn string(tid: i32, address: u64) -> Result<CString> {
     let mut bytes = [0u8; libc::PATH_MAX as usize];
-    let got = image::read_memory(tid, address, &mut bytes)?;
-    let read = &bytes[..got];
-    match read.iter().position(|byte| *byte == 0) {
-        Some(end) => CString::new(&read[..end]).map_err(|_| Errno(libc::EINVAL)),
-        None if got == bytes.len() => Err(Errno(libc::ENAMETOOLONG)),
-        None => Err(Errno(libc::EFAULT)),
+    let mut got = 0;
+    while got < bytes.len() {
+        let at = address.wrapping_add(got as u64);
+        let on_page = PAGE - at as usize % PAGE;
+        let end = bytes.len().min(got + on_page);
+        let read = image::read_memory(tid, at, &mut bytes[got..end])?;
+        if let Some(end) = bytes[got..got + read].iter().position(|byte| *byte == 0) {
+            return CString::new(&bytes[..got + end]).map_err(|_| Errno(libc::EINVAL));
+        }
+        got += read;
+        if got < end {
+            return Err(Errno(libc::EFAULT));
+        }
     }
+    Err(Errno(libc::ENAMETOOLONG))
 }
 
-/// What threads take away from modes, known for a moment: writing out a process's status is the
-/// dearest part of carrying out a call, and programs make many files at once.
+/// No machine's pages are smaller.
+const PAGE: usize = 4096;
+
+/// What threads take away from modes: what the session began with, until one of them changes its
+/// own; from then on known for a moment. Writing out a process's status is the dearest part of
+/// carrying out a call, and programs make many files at once.
 #[derive(Debug)]
 pub(super) struct Umasks {
+    /// Everybody's, as long as nobody has changed it.
+    first: Option<u32>,
+    changed: bool,
     known: HashMap<i32, u32>,
     /// Nothing that is known holds longer than this.
     until: Instant,
@@ -270,16 +286,30 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 impl Umasks {
     pub(super) fn new() -> Self {
-        Self { known: HashMap::new(), until: Instant::now(), unsure: Instant::now() }
+        let now = Instant::now();
+        Self { first: None, changed: false, known: HashMap::new(), until: now, unsure: now }
     }
 
-    /// Somebody is about to change one, at some moment after this.
-    pub(super) fn forget(&mut self) {
-        self.known.clear();
-        self.unsure = Instant::now() + MOMENT;
+    /// Somebody is about to change its own to this, at some moment after this.
+    pub(super) fn change(&mut self, tid: i32, to: u32) {
+        if !self.changed && self.first.is_none() {
+            self.first = umask(tid).ok();
+        }
+        // The kernel takes no more than these bits (umask(2)).
+        self.changed |= self.first != Some(to & 0o777);
+        if self.changed {
+            self.known.clear();
+            self.unsure = Instant::now() + MOMENT;
+        }
     }
 
     fn of(&mut self, tid: i32) -> Result<u32> {
+        if !self.changed {
+            return match self.first {
+                Some(first) => Ok(first),
+                None => Ok(*self.first.insert(umask(tid)?)),
+            };
+        }
         let now = Instant::now();
         if now >= self.until {
             self.known.clear();

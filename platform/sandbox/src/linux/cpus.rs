@@ -63,3 +63,39 @@ impl Helper {
         }
     }
 }
+
+/// Another thread and the calling one, kept on the processor that the latter is on until this is
+/// dropped: each wakes the other there in a tenth of what it takes to wake another processor.
+///
+/// The other waits for this one meanwhile, so that it cannot start anything that would inherit it.
+pub(super) struct Beside {
+    other: Pid,
+    /// Where each may run otherwise.
+    others: CpuSet,
+    own: CpuSet,
+}
+
+impl Beside {
+    /// `None` where the other may not run here, or the kernel refuses, which only makes it slower.
+    pub(super) fn keep(other: i32) -> Option<Self> {
+        let other = Pid::from_raw(other)?;
+        let here = sched_getcpu();
+        let (others, own) = (sched_getaffinity(Some(other)).ok()?, sched_getaffinity(None).ok()?);
+        if here >= CpuSet::MAX_CPU || !others.is_set(here) {
+            return None;
+        }
+        let mut only = CpuSet::new();
+        only.set(here);
+        sched_setaffinity(Some(other), &only).ok()?;
+        let _ = sched_setaffinity(None, &only);
+        Some(Self { other, others, own })
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // The other may have ended. Where each may run was allowed a moment ago.
+        let _ = sched_setaffinity(Some(self.other), &self.others);
+        let _ = sched_setaffinity(None, &self.own);
+    }
+}

@@ -236,7 +236,8 @@ impl Starting {
             let listener = listener.share().map_err(|e| failed(Stage::Broker, e))?;
             let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
             let shared = Arc::clone(&session.shared);
-            let work = Work { guard, own, root, ruleset, listener, shared, tells };
+            let waiting = Default::default();
+            let work = Work { guard, own, root, ruleset, listener, shared, tells, waiting };
             session.broker = Some(Broker::new(work));
         }
         Ok(session)

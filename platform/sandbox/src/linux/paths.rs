@@ -4,7 +4,7 @@ use super::sys::{self, Errno, Result};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A folder that is held, and a name in it that may or may not exist.
 #[derive(Debug)]
@@ -30,9 +30,16 @@ impl Place {
             return Err(Errno(libc::EEXIST));
         }
         let folder = Path::new(OsStr::from_bytes(folder));
-        let folder = open_in(root, folder, libc::O_PATH | libc::O_DIRECTORY)?;
-        let real = real(&folder)?;
         let name = CString::new(name).map_err(|_| Errno(libc::EINVAL))?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        // Most paths have no link in them, and are what they say.
+        if let Some(real) = plain(folder)
+            && let Ok(folder) = resolve(root, &real, flags, libc::RESOLVE_NO_SYMLINKS)
+        {
+            return Ok(Self { folder, real, name, slash });
+        }
+        let folder = open_in(root, folder, flags)?;
+        let real = real(&folder)?;
         Ok(Self { folder, real, name, slash })
     }
 
@@ -74,14 +81,24 @@ fn stat_at(folder: &OwnedFd, name: &CStr) -> Result<libc::stat> {
     }
 }
 
+/// The path that this one is where it has no link in it; `None` where it goes up on its way.
+fn plain(path: &Path) -> Option<PathBuf> {
+    let up = path.components().any(|part| part == Component::ParentDir);
+    (!up).then(|| path.components().collect())
+}
+
 /// Opens an absolute path as a process with that root would, but for the magic links of `/proc`,
 /// which would lead to files of this process.
 pub(super) fn open_in(root: &OwnedFd, path: &Path, flags: i32) -> Result<OwnedFd> {
+    resolve(root, path, flags, libc::RESOLVE_NO_MAGICLINKS)
+}
+
+fn resolve(root: &OwnedFd, path: &Path, flags: i32, how_not: u64) -> Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno(libc::ENOENT))?;
     // SAFETY: all zeroes is valid for this structure.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (flags | libc::O_CLOEXEC) as u64;
-    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    how.resolve = libc::RESOLVE_IN_ROOT | how_not;
     // SAFETY: the path ends with NUL, the structure and its size belong together.
     let fd = sys::check(unsafe {
         libc::syscall(

@@ -155,7 +155,7 @@ impl Tracer<'_> {
             // Who is signalled by what happens on a descriptor.
             libc::SYS_fcntl => self.signal(&question, 2),
             libc::SYS_umask => {
-                self.umasks.forget();
+                self.umasks.change(question.tid, question.arguments[0] as u32);
                 self.listener.proceed(&question);
             }
             call if let Some((_, target)) =

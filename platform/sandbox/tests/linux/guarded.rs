@@ -96,6 +96,44 @@ fn what_is_made_gets_the_mode_that_its_maker_says_at_that_moment() {
 }
 
 #[test]
+fn a_name_is_made_where_its_maker_may_make_it_also_by_root_which_has_no_capabilities() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = guarding(tier, &[".envrc"]);
+            world.file("a", "a");
+            let folder = world.workspace.join("folder");
+            fs::create_dir(&folder).unwrap();
+            for script in ["> folder/b", "mkdir folder/b", "ln -s a folder/b", "mv a folder/b"] {
+                let with_mode = |mode| {
+                    fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+                    world.sh(script).exit
+                };
+                assert_ne!(with_mode(0o555), Exit::Code(0), "{tier:?} {script}");
+                assert_eq!(with_mode(0o755), Exit::Code(0), "{tier:?} {script}");
+                assert_eq!(world.sh("mv folder/b gone").exit, Exit::Code(0), "{tier:?} {script}");
+                assert_eq!(world.sh("rm -r gone").exit, Exit::Code(0), "{tier:?} {script}");
+            }
+        }
+    });
+}
+
+#[test]
+fn whoever_makes_names_may_run_on_the_same_processors_as_before() {
+    let of = |status: &str| {
+        let own = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
+        own.unwrap().to_owned()
+    };
+    let outside = of(&fs::read_to_string("/proc/thread-self/status").unwrap());
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = guarding(tier, &[".envrc"])
+                .sh("for i in 1 2 3 4 5 6 7 8 9; do echo > f$i; done; cat /proc/self/status");
+            assert_eq!(of(&ended.stdout), outside, "{tier:?}");
+        }
+    });
+}
+
+#[test]
 fn a_folder_is_not_renamed_into_or_around_something_guarded() {
     as_each_user(|| {
         for tier in BOTH {

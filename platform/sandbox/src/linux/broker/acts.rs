@@ -1,6 +1,6 @@
 //! The calls that take more than one step: opening, renaming, linking, and changing attributes.
 
-use super::{Done, Outcome, Trouble, Work};
+use super::{Done, Near, Outcome, Trouble, Work};
 use super::{Job, attributes, paths, sys};
 use crate::linux::attributes::Attribute;
 use crate::linux::paths::Place;
@@ -13,7 +13,14 @@ use std::sync::Arc;
 const MOST_LINKS: usize = 40;
 
 impl Work {
-    pub(super) fn open(&self, job: &Job, path: &Path, flags: i32, mode: u32) -> Outcome<Done> {
+    pub(super) fn open(
+        &self,
+        job: &Job,
+        path: &Path,
+        flags: i32,
+        mode: u32,
+        near: Option<&Near>,
+    ) -> Outcome<Done> {
         if flags & libc::O_TMPFILE == libc::O_TMPFILE {
             // It has no name yet; linkat gives it one.
             let folder = self.find(path, libc::O_PATH | libc::O_DIRECTORY)?;
@@ -27,11 +34,13 @@ impl Work {
             if path == Path::new("/dev/tty") {
                 return Err(Trouble::Elsewhere(path));
             }
-            let place = match self.place(&path) {
+            let place = match self.place(&path, near) {
                 Err(Trouble::Error(Errno(libc::EEXIST))) => Err(Errno(libc::EISDIR).into()),
                 other => other,
             }?;
-            let there = place.stat();
+            let guarded = self.guard.covers(&place.path());
+            // What has to be new is opened or not, whatever stands there.
+            let there = if exclusive && !guarded { Err(Errno(libc::ENOENT)) } else { place.stat() };
             let kind = there.map(|stat| stat.st_mode & libc::S_IFMT).unwrap_or(0);
             match kind {
                 libc::S_IFLNK if follows => {
@@ -39,14 +48,17 @@ impl Work {
                     continue;
                 }
                 libc::S_IFCHR | libc::S_IFBLK | libc::S_IFIFO if !exclusive => {
+                    if near.is_some() {
+                        return Err(Trouble::NotNear);
+                    }
                     let flags_held = libc::O_PATH | libc::O_NOFOLLOW;
                     let held = sys::open_at(place.folder.as_raw_fd(), &place.name, flags_held, 0)?;
                     return self.reopen(job, &Arc::new(held), flags);
                 }
                 _ => {}
             }
-            if there.is_err() || writes(flags) && !exclusive {
-                self.free(place.path())?;
+            if guarded && (there.is_err() || writes(flags) && !exclusive) {
+                return Err(Trouble::Guarded(place.path()));
             }
             // Not becoming the supervisor's terminal, whatever it is.
             let flags = flags | libc::O_NOFOLLOW | libc::O_NOCTTY;
@@ -84,8 +96,21 @@ impl Work {
         Err(Trouble::Later)
     }
 
-    pub(super) fn rename(&self, from: &Path, to: &Path, flags: u32) -> Outcome<Done> {
-        let (from, to) = (self.place(from)?, self.place(to)?);
+    pub(super) fn rename(
+        &self,
+        from: &Path,
+        to: &Path,
+        flags: u32,
+        near: Option<&Near>,
+    ) -> Outcome<Done> {
+        let (from, to) = (self.place(from, near)?, self.place(to, near)?);
+        // What lies in a folder that moves may have to be looked through.
+        let is_folder = |place: &Place| {
+            place.stat().is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+        };
+        if near.is_some() && (is_folder(&from) || is_folder(&to)) {
+            return Err(Trouble::NotNear);
+        }
         self.free(to.path())?;
         self.free(from.path())?;
         self.keeps_nothing_guarded(&from)?;
@@ -162,13 +187,13 @@ impl Work {
     }
 
     pub(super) fn link(&self, from: &Path, to: &Path, follow: bool) -> Outcome<Done> {
-        let to = self.new_name(to)?;
+        let to = self.new_name(to, None)?;
         if follow {
             let file = self.find(from, libc::O_PATH)?;
             self.free(paths::real(&file)?)?;
             paths::link_file(&file, &to)?;
         } else {
-            let from = self.place(from)?;
+            let from = self.place(from, None)?;
             self.free(from.path())?;
             if from.stat()?.st_mode & libc::S_IFMT == libc::S_IFLNK {
                 self.is_no_way_to_guarded(&to)?;
