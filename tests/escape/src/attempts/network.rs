@@ -55,6 +55,18 @@ pub(crate) fn all() -> Vec<Attempt> {
             read_all(&socket)
         }),
         Attempt::new(
+            "tcp-while-listening",
+            "Serves on loopback itself, where that would lift what holds it.",
+            Secret,
+            |p| {
+                let own = std::net::TcpListener::bind("127.0.0.1:0")?;
+                let socket = stream(0, 0)?;
+                call!(libc::SYS_connect, socket.as_raw_fd(), inet(p)?.as_ptr(), 16)?;
+                drop(own);
+                read_all(&socket)
+            },
+        ),
+        Attempt::new(
             "tcp-again",
             "Dissolves a connection of its own, and connects anew.",
             Secret,
