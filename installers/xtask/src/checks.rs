@@ -10,16 +10,17 @@ use crate::packages::{self, Package};
 use crate::progress::Log;
 use crate::project::{Project, is_root};
 use crate::runner::{self, Lane, Outcome, Step, select};
-use crate::{fuzz, tools, user, wine};
+use crate::{fuzz, groups, tools, user, wine};
 
 const NEXTEST: &str = "^0.9.143";
 const TAURI_DRIVER: &str = "^2";
 
-/// What needs a screen or a real agent has a step of its own, run one test at a time.
+/// What needs a screen, a real agent or another machine has a step of its own, run one test at a
+/// time.
 const WINDOW_TESTS: &str = "package(chaperone-tests) & binary(window)";
 const AGENT_TESTS: &str = "package(chaperone-tests) & binary(agents)";
-const OTHER_TESTS: &str =
-    "not (package(chaperone-tests) & (binary(window) | binary(agents) | binary(mdm)))";
+const OTHER_TESTS: &str = "not (package(chaperone-tests) & \
+                           (binary(window) | binary(agents) | binary(mdm) | binary(groups)))";
 /// What is deployed to fleets has one for the tools that it takes.
 const MDM_TESTS: &str = "package(chaperone-tests) & binary(mdm)";
 
@@ -65,6 +66,13 @@ fn steps() -> Vec<Step> {
             &["build", "nextest"],
             "what fleets run: Jamf, Intune, Ansible, osquery",
             mdm,
+        ),
+        step(
+            "groups",
+            Rust,
+            &["build", "nextest"],
+            "limits by control groups, on an older kernel in a virtual machine",
+            groups::test,
         ),
         step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),
         step("wine", Rust, &[], "the Windows registry, and what cmd starts, under Wine", wine),
@@ -144,6 +152,7 @@ fn needed(steps: &[Step]) -> Vec<Package> {
             "tests" => packages::TESTS,
             "window" => packages::WINDOW_TEST,
             "mdm" => packages::MDM_TEST,
+            "groups" => packages::GROUPS_TEST,
             "windows" | "macos" => packages::CROSS,
             "wine" => packages::WINE,
             "agents" | "ui-pages" => packages::browser_package(),

@@ -6,6 +6,7 @@ mod bench;
 mod checks;
 mod cross;
 mod fuzz;
+mod groups;
 mod packages;
 mod profiles;
 mod progress;

@@ -63,6 +63,10 @@ pub(crate) const MDM_TEST: &[Package] = &[
     package("sqlite3", "writes the table that osquery reads"),
 ];
 
+/// To try control groups, which no test may change on this machine.
+pub(crate) const GROUPS_TEST: &[Package] =
+    &[package("qemu-system-x86", "a virtual machine with control groups as systemd lays them out")];
+
 /// To type-check for other systems. What only one of the two ways needs is added by `cross`.
 pub(crate) const CROSS: &[Package] = &[
     package("gcc-mingw-w64-x86-64", "compiles the bundled SQLite for Windows"),

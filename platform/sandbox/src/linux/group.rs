@@ -129,12 +129,12 @@ fn see(folder: &Path) -> Option<Seen> {
 impl Group {
     /// Makes a group that holds what of these limits it can; `ENOENT` where that is nothing.
     pub(super) fn make(limits: &Limits) -> sys::Result<Self> {
+        if (limits.memory, limits.processes) == (None, None) {
+            return Err(Errno(libc::ENOENT));
+        }
         let Chosen { folder, controllers } = place().as_ref().map_err(|n| Errno(errno(*n)))?;
         let memory = limits.memory.filter(|_| controllers.memory);
         let processes = limits.processes.filter(|_| controllers.pids);
-        if memory.is_none() && processes.is_none() {
-            return Err(Errno(libc::ENOENT));
-        }
         // More than one at a time where one is planned anew.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -222,6 +222,7 @@ impl Starting {
                 Some((Message::Failed { stage, errno, item }, _)) => {
                     return Err(explained(&prepared, channel::stage(stage), errno, item));
                 }
+                Some((Message::Ended { .. }, _)) => return Err(ended_early(&session)),
                 Some(_) => {}
                 None => return Err(failed(Stage::Process, Errno(libc::ECHILD))),
             }
@@ -407,6 +408,15 @@ impl Streams {
 
 fn failed(stage: Stage, errno: Errno) -> LaunchError {
     LaunchError::Setup { stage, what: "the session".into(), source: errno.into() }
+}
+
+/// The agent's process was ended before its first program.
+fn ended_early(session: &Session) -> LaunchError {
+    let excess = session.group.as_ref().and_then(Group::excess);
+    excess.map_or_else(
+        || failed(Stage::Process, Errno(libc::ECHILD)),
+        |excess| LaunchError::Invalid(format!("{} is too low: {excess}", excess.key())),
+    )
 }
 
 /// A failure of the child in words: the machine's, unless it is about something that was named.
