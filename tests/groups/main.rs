@@ -231,7 +231,7 @@ mod held {
     #[test]
     fn doctor_says_that_both_are_held() -> Result<()> {
         let place = Place::limited("")?;
-        for id in ["memory-group", "process-group"] {
+        for id in ["memory-limit", "process-limit"] {
             let (status, fix) = place.check(id)?;
             ensure!((status.as_str(), fix.as_str()) == ("ok", ""), "{id}: {status}, {fix}");
         }
@@ -257,7 +257,7 @@ mod watched {
     #[test]
     fn doctor_says_that_neither_is_held_and_how_to_get_it() -> Result<()> {
         let place = Place::limited("")?;
-        for id in ["memory-group", "process-group"] {
+        for id in ["memory-limit", "process-limit"] {
             let (status, fix) = place.check(id)?;
             ensure!(status == "warn" && fix.contains("systemd-run --user --scope"), "{id}: {fix}");
         }

@@ -55,9 +55,9 @@ pub struct Machine {
     /// The kernel bounds the number of processes for other users only (root's before Linux 6.14).
     pub exempt_from_process_limits: bool,
     /// Holding a session's memory by a control group of its own.
-    pub memory_group: Status,
+    pub memory_limit: Status,
     /// Holding its processes and threads by it.
-    pub process_group: Status,
+    pub process_limit: Status,
 }
 
 /// One line about a machine, for `doctor`.
@@ -148,7 +148,7 @@ impl Machine {
                  would open this user's other terminals too.",
             );
         }
-        if !self.process_group.usable() {
+        if !self.process_limit.usable() {
             let (id, detail) = PROCESSES_UNBOUNDED;
             let lost = |detail: String, fix| Loss { id: id.into(), detail, fix };
             if self.tier() < Tier::Full {
@@ -245,16 +245,16 @@ impl Machine {
     pub fn groups(&self) -> [Capability; 2] {
         [
             line(
-                "memory-group",
-                self.memory_group,
+                "memory-limit",
+                self.memory_limit,
                 "a control group that holds limits.memory at every moment; without it each process \
                  is bounded by itself, and all of them together are looked at a few times a second"
                     .into(),
                 GROUP_FIX,
             ),
             line(
-                "process-group",
-                self.process_group,
+                "process-limit",
+                self.process_limit,
                 "a control group that holds limits.processes at every moment; without it they are \
                  bounded as far as the kernel counts a user's, and looked at a few times a second"
                     .into(),

@@ -78,8 +78,8 @@ pub fn probe() -> Machine {
         apparmor_restricts_namespaces: false,
         yama: None,
         exempt_from_process_limits: false,
-        memory_group: Status::Untried,
-        process_group: Status::Untried,
+        memory_limit: Status::Untried,
+        process_limit: Status::Untried,
     }
 }
 

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd};
 /// these says so ([`crate::LaunchError::Capability`]); then [`probe`] tells what there is.
 pub fn assume() -> Machine {
     let assumed = Status::Assumed;
-    let [memory_group, process_group] = group::assumed();
+    let [memory_limit, process_limit] = group::assumed();
     Machine {
         landlock_abi: landlock::abi(),
         seccomp_notify: assumed,
@@ -31,8 +31,8 @@ pub fn assume() -> Machine {
         yama: setting("/proc/sys/kernel/yama/ptrace_scope"),
         exempt_from_process_limits: rustix::process::geteuid().is_root()
             && !sys::kernel_is_at_least(6, 14),
-        memory_group,
-        process_group,
+        memory_limit,
+        process_limit,
     }
 }
 
@@ -40,7 +40,7 @@ pub fn assume() -> Machine {
 /// What cannot be tried because a child cannot even be made counts as untried.
 pub fn probe() -> Machine {
     let [user_namespaces, mounts, processes, network, terminals] = namespaces();
-    let [memory_group, process_group] = group::tried();
+    let [memory_limit, process_limit] = group::tried();
     Machine {
         seccomp_notify: seccomp_notify(),
         exec_trace: exec_trace(),
@@ -49,8 +49,8 @@ pub fn probe() -> Machine {
         processes,
         network,
         terminals,
-        memory_group,
-        process_group,
+        memory_limit,
+        process_limit,
         ..assume()
     }
 }

@@ -55,8 +55,8 @@ fn full() -> Machine {
         apparmor_restricts_namespaces: false,
         yama: None,
         exempt_from_process_limits: false,
-        memory_group: works,
-        process_group: works,
+        memory_limit: works,
+        process_limit: works,
     }
 }
 
@@ -64,7 +64,7 @@ fn reduced() -> Machine {
     let untried = Status::Untried;
     Machine {
         user_namespaces: Status::Fails { errno: 1 },
-        process_group: Status::Fails { errno: 13 },
+        process_limit: Status::Fails { errno: 13 },
         mounts: untried,
         processes: untried,
         network: untried,
@@ -167,8 +167,8 @@ fn processes_that_the_kernel_does_not_bound_are_a_loss_in_either_tier_and_told_o
     for exempt_from_process_limits in [false, true] {
         for machine in [full(), reduced()] {
             // A group of the session's own holds them, whosever they are.
-            let machine = Machine { exempt_from_process_limits, process_group: refused, ..machine };
-            let held = Machine { process_group: Status::Assumed, ..machine.clone() };
+            let machine = Machine { exempt_from_process_limits, process_limit: refused, ..machine };
+            let held = Machine { process_limit: Status::Assumed, ..machine.clone() };
             assert_eq!(lost(held), [""; 0]);
             let bounded = machine.tier() == Tier::Full && !exempt_from_process_limits;
             let lost = lost(machine);
