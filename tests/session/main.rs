@@ -392,6 +392,24 @@ fn an_agent_on_a_terminal_has_its_own_and_sees_its_size_and_ctrl_c() -> Result<(
     Ok(())
 }
 
+#[test]
+fn a_session_starts_where_nobody_of_its_namespace_leads_its_group() -> Result<()> {
+    let place = Place::new()?;
+    let mut session = place.on_terminal_with(["run", "--", "echo", "it ran"], |command| {
+        // As in a container that a command was started in from outside.
+        let mut inside = Command::new("unshare");
+        inside.args(["--user", "--map-current-user", "--pid", "--fork", "--mount-proc"]);
+        inside.arg(command.get_program()).args(command.get_args()).env_clear();
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        inside.current_dir(place.work());
+        inside
+    })?;
+    let status = eventually("the end", || session.child.try_wait().ok().flatten())?;
+    assert_eq!(status.code(), Some(0), "{}", session.screen());
+    assert!(session.shows("it ran"), "{}", session.screen());
+    Ok(())
+}
+
 fn worktrees(place: &Place) -> Result<[String; 2]> {
     let mut paths = Vec::new();
     for name in ["left", "right"] {

@@ -711,6 +711,5 @@ fn supervise(
 /// The controlling terminal, if this process may read it.
 fn foreground_terminal() -> Option<File> {
     let tty = File::options().read(true).write(true).open("/dev/tty").ok()?;
-    let foreground = rustix::termios::tcgetpgrp(&tty).ok()?;
-    (foreground == rustix::process::getpgrp()).then_some(tty)
+    terminal::is_foreground_of(&tty).then_some(tty)
 }

@@ -4,7 +4,6 @@
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
-use rustix::process::getpgrp;
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
     LocalModes, OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize,
@@ -13,6 +12,15 @@ use rustix::termios::{
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+
+/// Whether this process is in the foreground of a terminal.
+pub(crate) fn is_foreground_of(terminal: impl AsFd) -> bool {
+    // 0 where the group's leader is outside of this namespace of processes (pid_namespaces(7)), for
+    // which rustix has no value.
+    // SAFETY: takes nothing and cannot fail.
+    let own = unsafe { libc::getpgrp() };
+    tcgetpgrp(terminal).is_ok_and(|group| group.as_raw_nonzero().get() == own)
+}
 
 /// Which of the three standard streams are a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +99,7 @@ impl Terminal {
 
     /// Takes the terminal: every key goes to the agent's terminal, which makes signals of them.
     pub(crate) fn raw(&self) {
-        if !self.streams.stdin || tcgetpgrp(stdin()).ok() != Some(getpgrp()) {
+        if !self.streams.stdin || !is_foreground_of(stdin()) {
             return; // In the background: the terminal is somebody else's.
         }
         let Ok(current) = tcgetattr(stdin()) else { return };
