@@ -263,6 +263,10 @@ fn an_install_of_forty_hosts_costs_two_cards() -> Result<()> {
     let doubtful = format!("x7.duckdns.org:{port}");
     let waits = |request: &Value| names(request).contains(&doubtful.as_str());
     let second = eventually("the doubtful host to be asked about and allowed", || {
+        // Where it was among the first, it has been answered with them.
+        if waits(&first) {
+            return Some(first.clone());
+        }
         let list = place.chaperone(["approvals", "list", "--json"]).ok()?.output().ok()?;
         let all = text(&list.stdout);
         let mut all = all.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
