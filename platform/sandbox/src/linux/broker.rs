@@ -4,12 +4,13 @@
 //! The agent's own call never runs: between a look at its path and the kernel's, another thread
 //! could change the path, a link or a folder's name. Here the folder is resolved to a descriptor,
 //! its real path and the last name are judged, and the call is made relative to that descriptor
-//! without following a link. All such calls of a session pass through this one thread, in order,
-//! so nothing in the session renames a folder between judgement and call.
+//! without following a link. All such calls of a session are carried out one after the other, so
+//! nothing in the session renames a folder between judgement and call.
 //!
-//! The thread confines itself as the agent is confined: no capabilities, and a Landlock domain
-//! of the same rules on the same files. It sees the agent's files through its root. What makes a name
-//! in a folder of the session's own, the tracing thread does itself ([`near`]).
+//! What makes, renames or removes a name in a folder of the session's own, the tracing thread does
+//! itself, while the other has nothing to do ([`near`]). That one does the rest, confined as the
+//! agent is: no capabilities, and a Landlock domain of the same rules on the same files. Both see the
+//! agent's files through its root.
 
 mod acts;
 mod near;
@@ -296,8 +297,7 @@ enum Done {
 impl Work {
     fn run(&self, jobs: &Receiver<Job>) {
         for job in jobs {
-            // SAFETY: takes a number; the mask is this thread's own.
-            unsafe { libc::umask(job.umask) };
+            sys::set_umask(job.umask);
             let outcome = self.carry_out(&job, None);
             self.answer(job, outcome, None);
             self.waiting.fetch_sub(1, Ordering::AcqRel);

@@ -13,8 +13,9 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What a machine is taken to give before anything has been tried: asks the kernel for its
-/// Landlock interface (a microsecond), looks where control groups can be made, and assumes the rest. A launch that fails for want of one of
-/// these says so ([`crate::LaunchError::Capability`]); then [`probe`] tells what there is.
+/// Landlock interface (a microsecond), looks where control groups can be made, and assumes the
+/// rest. A launch that fails for want of one of these says so
+/// ([`crate::LaunchError::Capability`]); then [`probe`] tells what there is.
 pub fn assume() -> Machine {
     let assumed = Status::Assumed;
     let [memory_limit, process_limit] = group::assumed();

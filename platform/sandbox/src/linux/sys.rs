@@ -112,6 +112,13 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
+/// Sets what the calling thread takes away from modes; what it was. The threads that do this share
+/// it with no other (`CLONE_FS`).
+pub(super) fn set_umask(umask: u32) -> u32 {
+    // SAFETY: takes a number and cannot fail.
+    unsafe { libc::umask(umask) }
+}
+
 pub(super) fn unshare(namespaces: i32) -> Result<()> {
     // SAFETY: takes a number.
     check(unsafe { libc::unshare(namespaces) }).map(drop)
@@ -277,7 +284,6 @@ pub(super) fn readable(fd: BorrowedFd<'_>) -> libc::pollfd {
     libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }
 }
 
-/// A counter that wakes a poll.
 /// A file that is nowhere but in memory.
 pub(super) fn memory_file(name: &CStr) -> Result<OwnedFd> {
     // SAFETY: the name ends with NUL.
@@ -286,6 +292,7 @@ pub(super) fn memory_file(name: &CStr) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A counter that wakes a poll.
 pub(super) fn event_fd() -> Result<OwnedFd> {
     // SAFETY: takes two numbers.
     owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into())

@@ -1,6 +1,6 @@
 //! Guarded paths: what must not come into being, be changed or be moved, by any name.
 
-use crate::world::{BOTH, Ended, World, as_each_user};
+use crate::world::{BOTH, Ended, World, as_each_user, processors};
 use chaperone_sandbox::{Exit, GuardedBut, Tier};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -119,16 +119,12 @@ fn a_name_is_made_where_its_maker_may_make_it_also_by_root_which_has_no_capabili
 
 #[test]
 fn whoever_makes_names_may_run_on_the_same_processors_as_before() {
-    let of = |status: &str| {
-        let own = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
-        own.unwrap().to_owned()
-    };
-    let outside = of(&fs::read_to_string("/proc/thread-self/status").unwrap());
+    let outside = processors(&fs::read_to_string("/proc/thread-self/status").unwrap());
     as_each_user(|| {
         for tier in BOTH {
             let ended = guarding(tier, &[".envrc"])
                 .sh("for i in 1 2 3 4 5 6 7 8 9; do echo > f$i; done; cat /proc/self/status");
-            assert_eq!(of(&ended.stdout), outside, "{tier:?}");
+            assert_eq!(processors(&ended.stdout), outside, "{tier:?}");
         }
     });
 }

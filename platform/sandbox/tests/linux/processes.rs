@@ -1,6 +1,6 @@
 //! Other processes, and the kernel's own doors.
 
-use crate::world::{BOTH, World, as_each_user, outside};
+use crate::world::{BOTH, World, as_each_user, outside, processors};
 use chaperone_sandbox::Tier;
 use std::process::{Child, Command};
 
@@ -164,15 +164,11 @@ fn root_inside_has_no_capability() {
 
 #[test]
 fn a_session_runs_on_the_processors_that_its_supervisor_may_use() {
-    let of = |status: &str| {
-        let own = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
-        own.unwrap().to_owned()
-    };
-    let outside = of(&std::fs::read_to_string("/proc/thread-self/status").unwrap());
+    let outside = processors(&std::fs::read_to_string("/proc/thread-self/status").unwrap());
     as_each_user(|| {
         for tier in BOTH {
             let ended = World::new(tier).sh("cat /proc/self/status");
-            assert_eq!(of(&ended.stdout), outside, "{tier:?}");
+            assert_eq!(processors(&ended.stdout), outside, "{tier:?}");
         }
     });
 }

@@ -51,6 +51,12 @@ pub(crate) fn as_each_user(body: impl FnOnce()) {
     );
 }
 
+/// Where a process may run, as its status says it (proc_pid_status(5)).
+pub(crate) fn processors(status: &str) -> String {
+    let own = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
+    own.unwrap().to_owned()
+}
+
 /// Folders and a plan over them.
 pub(crate) struct World {
     _base: tempfile::TempDir,

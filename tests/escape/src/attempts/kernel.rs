@@ -343,9 +343,7 @@ pub(crate) fn all() -> Vec<Attempt> {
         })
         .needs(Needs::Machine("such a file, and a privileged user")),
         Attempt::new("control-group", "Makes a control group.", Answer, |p| {
-            let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
-            let root = roots.into_iter().find(|root| root.join("cgroup.procs").exists());
-            let group = root.ok_or_else(|| refused("no control groups"))?.join(p.mark());
+            let group = super::limits::groups()?.join(p.mark());
             fs::create_dir(&group)?;
             fs::remove_dir(group).and(NOTHING)
         })

@@ -209,9 +209,14 @@ fn own_group() -> io::Result<PathBuf> {
     let text = fs::read_to_string("/proc/self/cgroup")?;
     let own = text.lines().find_map(|line| line.strip_prefix("0::/"));
     let own = own.filter(|own| !own.is_empty()).ok_or_else(|| refused("no group of its own"))?;
+    Ok(groups()?.join(own))
+}
+
+/// Where control groups of version 2 are mounted.
+pub(super) fn groups() -> io::Result<&'static Path> {
     let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
     let root = roots.into_iter().find(|root| root.join("cgroup.procs").exists());
-    Ok(root.ok_or_else(|| refused("no control groups"))?.join(own))
+    root.ok_or_else(|| refused("no control groups"))
 }
 
 /// The group above, and those beside.

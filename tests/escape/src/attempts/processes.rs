@@ -277,9 +277,7 @@ pub(crate) fn all() -> Vec<Attempt> {
         })
         .needs(Needs::Root),
         Attempt::new("cgroup-moved", "Moves it to another control group.", Answer, |_| {
-            let root = ["/sys/fs/cgroup/unified/cgroup.procs", "/sys/fs/cgroup/cgroup.procs"];
-            let file = root.iter().find(|file| fs::exists(file).unwrap_or(false));
-            open(file.ok_or_else(|| refused("no control groups"))?, libc::O_WRONLY).and(NOTHING)
+            open(super::limits::groups()?.join("cgroup.procs"), libc::O_WRONLY).and(NOTHING)
         })
         .needs(Needs::Root),
         Attempt::new("watch-events", "Counts its events (`perf_event_open`).", Answer, |p| {

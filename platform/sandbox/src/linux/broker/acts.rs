@@ -105,9 +105,7 @@ impl Work {
     ) -> Outcome<Done> {
         let (from, to) = (self.place(from, near)?, self.place(to, near)?);
         // What lies in a folder that moves may have to be looked through.
-        let is_folder = |place: &Place| {
-            place.stat().is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
-        };
+        let is_folder = |place: &Place| place.stat().is_ok_and(|stat| sys::is_dir(&stat));
         if near.is_some() && (is_folder(&from) || is_folder(&to)) {
             return Err(Trouble::NotNear);
         }

@@ -8,11 +8,11 @@ use super::{Call, Done, Job, Outcome, Trouble, Work};
 use crate::linux::attributes::Own;
 use crate::linux::cpus::Beside;
 use crate::linux::paths::Place;
-use crate::linux::sys::{self, Result};
+use crate::linux::sys;
+use rustix::fs::{stat, statfs};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::cell::RefCell;
-use std::ffi::CString;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// File systems that answer at once, by their magic numbers (statfs(2), linux/magic.h). One that
@@ -36,7 +36,8 @@ pub(super) struct Near {
     last: RefCell<PathBuf>,
     /// What this thread takes away from modes when it does not act for somebody.
     umask: u32,
-    capabilities: Capabilities,
+    /// What it may do then.
+    capabilities: CapabilitySets,
     /// Whoever asks wakes this thread where it runs, and is woken by nothing else but its death
     /// (Linux 6.6).
     wakes_here: bool,
@@ -47,9 +48,9 @@ impl Near {
     pub(super) fn new(own: &Own) -> Option<Self> {
         // Its umask changes with each call, and must not be the whole process's.
         sys::unshare(libc::CLONE_FS).ok()?;
-        let capabilities = Capabilities::of_this_thread().ok()?;
-        let umask = set_umask(0o077);
-        set_umask(umask);
+        let capabilities = capabilities(None).ok()?;
+        let umask = sys::set_umask(0o077);
+        sys::set_umask(umask);
         let mut devices: Vec<_> = own.0.iter().filter_map(|path| local_device(path)).collect();
         devices.dedup();
         let wakes_here = sys::kernel_is_at_least(6, 6);
@@ -76,12 +77,13 @@ impl Near {
     }
 
     /// Acts as somebody with this umask, until what is returned is dropped.
-    fn act(&self, umask: u32) -> Result<Acting<'_>> {
-        if self.capabilities.any() {
-            Capabilities::NONE.held_by(&self.capabilities).put_on()?;
+    fn act(&self, umask: u32) -> rustix::io::Result<Acting<'_>> {
+        if !self.capabilities.effective.is_empty() {
+            let none = CapabilitySets { effective: CapabilitySet::empty(), ..self.capabilities };
+            set_capabilities(None, none)?;
         }
         if umask != self.umask {
-            set_umask(umask);
+            sys::set_umask(umask);
         }
         Ok(Acting { near: self, umask })
     }
@@ -95,11 +97,11 @@ struct Acting<'n> {
 impl Drop for Acting<'_> {
     fn drop(&mut self) {
         if self.umask != self.near.umask {
-            set_umask(self.near.umask);
+            sys::set_umask(self.near.umask);
         }
-        if self.near.capabilities.any() {
+        if !self.near.capabilities.effective.is_empty() {
             // What is permitted may be put on again (capabilities(7)).
-            let _ = self.near.capabilities.put_on();
+            let _ = set_capabilities(None, self.near.capabilities);
         }
     }
 }
@@ -129,68 +131,7 @@ impl Work {
     }
 }
 
-fn set_umask(umask: u32) -> u32 {
-    // SAFETY: takes a number; the mask is this thread's own.
-    unsafe { libc::umask(umask) }
-}
-
+/// The device that a path lies on, if that is local.
 fn local_device(path: &Path) -> Option<u64> {
-    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
-    let file = sys::open(&name, libc::O_PATH).ok()?;
-    let mut about = std::mem::MaybeUninit::uninit();
-    // SAFETY: fstatfs fills the structure when it succeeds.
-    let about = unsafe {
-        sys::check(libc::fstatfs(file.as_raw_fd(), about.as_mut_ptr())).ok()?;
-        about.assume_init()
-    };
-    LOCAL.contains(&about.f_type).then_some(sys::stat(file.as_raw_fd()).ok()?.st_dev)
-}
-
-/// The three sets of a thread, in two halves of 32 (capset(2), version 3).
-#[derive(Debug, Clone, Copy)]
-struct Capabilities([Half; 2]);
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-struct Half {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-const VERSION_3: u32 = 0x2008_0522;
-
-impl Capabilities {
-    const NONE: Self = Self([Half { effective: 0, permitted: 0, inheritable: 0 }; 2]);
-
-    fn of_this_thread() -> Result<Self> {
-        let header: [u32; 2] = [VERSION_3, 0];
-        let mut sets = Self::NONE;
-        // SAFETY: the header and the two triples of masks are what version 3 reads and fills.
-        sys::check(unsafe {
-            libc::syscall(libc::SYS_capget, header.as_ptr(), sets.0.as_mut_ptr())
-        })?;
-        Ok(sets)
-    }
-
-    /// Whether any is in effect.
-    fn any(&self) -> bool {
-        self.0.iter().any(|half| half.effective != 0)
-    }
-
-    /// These in effect, of those that another holds.
-    fn held_by(mut self, other: &Self) -> Self {
-        for (half, held) in self.0.iter_mut().zip(&other.0) {
-            half.permitted = held.permitted;
-            half.inheritable = held.inheritable;
-        }
-        self
-    }
-
-    fn put_on(&self) -> Result<()> {
-        let header: [u32; 2] = [VERSION_3, 0];
-        // SAFETY: the header and the two triples of masks are what version 3 reads.
-        sys::check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), self.0.as_ptr()) })
-            .map(drop)
-    }
+    LOCAL.contains(&statfs(path).ok()?.f_type).then_some(stat(path).ok()?.st_dev)
 }
