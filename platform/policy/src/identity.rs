@@ -26,10 +26,37 @@ const DEEPEST: usize = 4;
 /// Whether a variable of this name can change what a command means, and so belongs in
 /// [`Command::environment`].
 pub fn changes_meaning(name: &str) -> bool {
-    ["GIT_", "LD_", "DYLD_", "PYTHON", "NODE_", "RUBY", "PERL5", "npm_config_", "NPM_CONFIG_"]
+    ["GIT_", "LD_", "DYLD_", "BASH_FUNC_", "PERL5", "npm_config_", "NPM_CONFIG_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
-        || matches!(name, "BASH_ENV" | "ENV" | "RUSTC_WRAPPER" | "RUSTC" | "GH_REPO" | "GH_HOST")
+        || matches!(
+            name,
+            "BASH_ENV"
+                | "BASHOPTS"
+                | "CLASSPATH"
+                | "EDITOR"
+                | "ENV"
+                | "GH_HOST"
+                | "GH_REPO"
+                | "JAVA_TOOL_OPTIONS"
+                | "LESSOPEN"
+                | "MAKEFLAGS"
+                | "NODE_OPTIONS"
+                | "NODE_PATH"
+                | "PAGER"
+                | "PROMPT_COMMAND"
+                | "PYTHONHOME"
+                | "PYTHONPATH"
+                | "PYTHONSTARTUP"
+                | "RUBYLIB"
+                | "RUBYOPT"
+                | "RUSTC"
+                | "RUSTC_WORKSPACE_WRAPPER"
+                | "RUSTC_WRAPPER"
+                | "SHELLOPTS"
+                | "SSH_ASKPASS"
+                | "VISUAL"
+        )
 }
 
 /// Every reading of the command, the proven ones first.

@@ -137,11 +137,19 @@ impl Redactor {
             }));
         }
         tokens::find_tokens(text, &mut spans);
-        tokens::find_private_keys(text, &mut spans);
-        tokens::find_in_addresses(text, &mut spans);
-        places::find(text, &mut spans);
+        if !is_path(text) {
+            tokens::find_private_keys(text, &mut spans);
+            tokens::find_in_addresses(text, &mut spans);
+            places::find(text, &mut spans);
+        }
         spans
     }
+}
+
+/// Whether a text is one plain path or name, as most are: nothing in it stands after a name that
+/// calls it secret.
+fn is_path(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+,~%".contains(&byte))
 }
 
 /// Where the value begins in `--password=…`, which may have blanks in it.

@@ -15,17 +15,20 @@ pub(super) fn is_secret_variable(name: &str, value: &str) -> bool {
 /// Whether a name, of a variable, an option or a field, says that its value is secret:
 /// `GITHUB_TOKEN`, `--client-secret`, `apiKey`, but not `TOKEN_LIMIT`, `SSH_ASKPASS`, `PWD`.
 pub(super) fn is_secret_name(name: &str) -> bool {
-    let words = words(name);
-    let Some(last) = words.last() else { return false };
-    let before = words.len().checked_sub(2).map_or("", |index| words[index].as_str());
-    match last.as_str() {
-        "auth" | "credential" | "credentials" | "pass" | "pat" | "sshpass" => true,
-        // `PWD` and `OLDPWD` are the working directory.
-        "pwd" => words.len() > 1,
-        "key" => KEYS.contains(&before),
-        last => ENDINGS.iter().any(|ending| last.ends_with(ending)),
+    let (before, last) = last_word(name);
+    let is = |word: &str| last.eq_ignore_ascii_case(word);
+    // `PWD` and `OLDPWD` are the working directory.
+    if is("pwd") {
+        return !last_word(before).1.is_empty();
     }
+    if is("key") {
+        let before = last_word(before).1;
+        return KEYS.iter().any(|key| before.eq_ignore_ascii_case(key));
+    }
+    WORDS.iter().any(|word| is(word)) || ENDINGS.iter().any(|ending| ends_with(last, ending))
 }
+
+const WORDS: [&str; 6] = ["auth", "credential", "credentials", "pass", "pat", "sshpass"];
 
 const KEYS: [&str; 9] =
     ["access", "account", "api", "auth", "encryption", "private", "secret", "session", "signing"];
@@ -33,25 +36,26 @@ const KEYS: [&str; 9] =
 const ENDINGS: [&str; 8] =
     ["apikey", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey", "token"];
 
-/// The words of a name, in lower case: split at `_`, `-`, `.` and where lower case meets upper.
-fn words(name: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut lower_before = false;
-    for c in name.chars() {
-        let boundary = matches!(c, '_' | '-' | '.');
-        if (boundary || (lower_before && c.is_uppercase())) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
+/// The last word of a name, and what stands before it: words end at `_`, `-`, `.` and where lower
+/// case meets upper. A name has no last word where it has none.
+fn last_word(name: &str) -> (&str, &str) {
+    let name = name.trim_end_matches(['_', '-', '.']);
+    let mut start = name.len();
+    let mut after_upper = false;
+    for (at, c) in name.char_indices().rev() {
+        if matches!(c, '_' | '-' | '.') || (after_upper && c.is_lowercase()) {
+            break;
         }
-        if !boundary {
-            word.extend(c.to_lowercase());
-        }
-        lower_before = c.is_lowercase();
+        after_upper = c.is_uppercase();
+        start = at;
     }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
+    name.split_at(start)
+}
+
+/// Whether a word ends with this one of ASCII, in whichever case.
+fn ends_with(word: &str, ending: &str) -> bool {
+    let from = word.len().checked_sub(ending.len());
+    from.and_then(|from| word.get(from..)).is_some_and(|end| end.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]

@@ -37,6 +37,10 @@ fn table() -> Vec<(String, String)> {
         same("the bearer of good news"),
         same("basic authentication is off"),
         same("-H 'Accept: text/plain'"),
+        // In a path, too, what is known or has the look of a token.
+        case("/tmp/hunter2hunter2/a", "/tmp/[redacted:GITHUB_TOKEN]/a"),
+        case(&format!("/srv/ghp_{letters}/x"), "/srv/[redacted:github-token]/x"),
+        same("/usr/lib/passwd-token/api-key.so.1"),
         // Issued tokens.
         case("sk-ant-api03-AbCdEfGhIjKlMnOpQr", "[redacted:api-key]"),
         case(&format!("ghp_{letters}"), "[redacted:github-token]"),

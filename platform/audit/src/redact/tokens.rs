@@ -90,7 +90,9 @@ pub(super) fn find_tokens(text: &str, spans: &mut Vec<Span>) {
         let rest = &bytes[at..];
         let mut found = None;
         for (form, tried) in FORMS.iter().zip(&mut tried) {
-            if at < *tried || !rest.starts_with(form.prefix.as_bytes()) {
+            let prefix = form.prefix.as_bytes();
+            // Hardly any word begins like one of these.
+            if prefix.first() != rest.first() || at < *tried || !rest.starts_with(prefix) {
                 continue;
             }
             let start = at + form.prefix.len();

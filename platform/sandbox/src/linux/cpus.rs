@@ -54,9 +54,9 @@ impl Helper {
     /// Has it run on the processor that the calling thread is on.
     pub(super) fn bring_here(&mut self) {
         let here = sched_getcpu();
-        if self.at != Some(here) && here < CpuSet::MAX_CPU {
-            let mut only = CpuSet::new();
-            only.set(here);
+        if self.at != Some(here)
+            && let Some(only) = only(here)
+        {
             // What the kernel refuses only makes it slower.
             let _ = sched_setaffinity(Some(self.thread), &only);
             self.at = Some(here);
@@ -64,38 +64,66 @@ impl Helper {
     }
 }
 
+/// The calling thread, kept on the processor that it is on until this is dropped: whoever else is
+/// there wakes it in a tenth of what it takes to wake another processor.
+#[derive(Debug)]
+pub(super) struct Here {
+    this: usize,
+    /// Where it may run otherwise.
+    own: CpuSet,
+}
+
+impl Here {
+    /// `None` where the kernel refuses, which only makes it slower.
+    pub(super) fn keep() -> Option<Self> {
+        let own = sched_getaffinity(None).ok()?;
+        let this = sched_getcpu();
+        sched_setaffinity(None, &only(this)?).ok()?;
+        Some(Self { this, own })
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        // Where it may run was allowed a moment ago.
+        let _ = sched_setaffinity(None, &self.own);
+    }
+}
+
 /// Another thread and the calling one, kept on the processor that the latter is on until this is
-/// dropped: each wakes the other there in a tenth of what it takes to wake another processor.
+/// dropped.
 ///
 /// The other waits for this one meanwhile, so that it cannot start anything that would inherit it.
+#[derive(Debug)]
 pub(super) struct Beside {
     other: Pid,
-    /// Where each may run otherwise.
+    /// Where it may run otherwise.
     others: CpuSet,
-    own: CpuSet,
+    _here: Here,
 }
 
 impl Beside {
     /// `None` where the other may not run here, or the kernel refuses, which only makes it slower.
     pub(super) fn keep(other: i32) -> Option<Self> {
         let other = Pid::from_raw(other)?;
-        let here = sched_getcpu();
-        let (others, own) = (sched_getaffinity(Some(other)).ok()?, sched_getaffinity(None).ok()?);
-        if here >= CpuSet::MAX_CPU || !others.is_set(here) {
-            return None;
-        }
-        let mut only = CpuSet::new();
-        only.set(here);
-        sched_setaffinity(Some(other), &only).ok()?;
-        let _ = sched_setaffinity(None, &only);
-        Some(Self { other, others, own })
+        let others = sched_getaffinity(Some(other)).ok()?;
+        let here = Here::keep().filter(|here| others.is_set(here.this))?;
+        sched_setaffinity(Some(other), &only(here.this)?).ok()?;
+        Some(Self { other, others, _here: here })
     }
 }
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // The other may have ended. Where each may run was allowed a moment ago.
+        // The other may have ended.
         let _ = sched_setaffinity(Some(self.other), &self.others);
-        let _ = sched_setaffinity(None, &self.own);
     }
+}
+
+fn only(processor: usize) -> Option<CpuSet> {
+    (processor < CpuSet::MAX_CPU).then(|| {
+        let mut only = CpuSet::new();
+        only.set(processor);
+        only
+    })
 }

@@ -6,8 +6,8 @@
 //! is therefore what will run.
 
 use super::sys::{self, Errno, Result};
-use chaperone_policy::Command;
-use std::ffi::OsString;
+use chaperone_policy::{Command, changes_meaning};
+use std::ffi::{CStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -22,67 +22,23 @@ const WORD: usize = size_of::<u64>();
 const AT_EXECFN: u64 = 31;
 const AT_NULL: u64 = 0;
 
-/// Names (or, ending with `*`, their beginnings) of variables that change what a command means.
-const MEANINGFUL: &[&str] = &[
-    "GIT_*",
-    "LD_*",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "PERL5LIB",
-    "PERL5OPT",
-    "PERL5DB",
-    "RUBYLIB",
-    "RUBYOPT",
-    "BASH_ENV",
-    "ENV",
-    "BASH_FUNC_*",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "PROMPT_COMMAND",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "LESSOPEN",
-    "RUSTC_WRAPPER",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "MAKEFLAGS",
-    "JAVA_TOOL_OPTIONS",
-    "CLASSPATH",
-    "SSH_ASKPASS",
-    "npm_config_*",
-    "NPM_CONFIG_*",
-];
-
-/// What is about to run.
-pub(super) fn read(pid: i32) -> Result<Command> {
-    let stack = Stack::read(pid)?;
+/// What is about to run; `bytes` is what its stack is read into.
+pub(super) fn read(pid: i32, bytes: &mut Vec<u8>) -> Result<Command> {
+    let stack = Stack::read(pid, bytes);
+    // Few are longer, and what those took is not kept.
+    bytes.truncate(FIRST_READ);
+    bytes.shrink_to_fit();
+    let stack = stack?;
     let link = |name: &str| {
         fs::read_link(format!("/proc/{pid}/{name}"))
             .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::EIO)))
     };
-    let environment = stack
-        .environment
-        .iter()
-        .filter_map(|entry| entry.split_once('='))
-        .filter(|(name, _)| meaningful(name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
     Ok(Command {
         executable: link("exe")?,
         exec_name: stack.exec_name,
         argv: stack.argv,
-        environment,
+        environment: stack.environment,
         cwd: link("cwd")?,
-    })
-}
-
-fn meaningful(name: &str) -> bool {
-    MEANINGFUL.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == *pattern,
     })
 }
 
@@ -90,14 +46,15 @@ fn meaningful(name: &str) -> bool {
 /// null; pointers to the environment, a null; the auxiliary vector; then the strings.
 struct Stack {
     argv: Vec<String>,
-    environment: Vec<String>,
+    /// The variables that change what a command means, with their values.
+    environment: Vec<(String, String)>,
     exec_name: PathBuf,
 }
 
 impl Stack {
-    fn read(pid: i32) -> Result<Self> {
+    fn read(pid: i32, bytes: &mut Vec<u8>) -> Result<Self> {
         let base = registers(pid)?.stack_pointer;
-        let mut memory = Memory { pid, base, bytes: Vec::new() };
+        let mut memory = Memory { pid, base, bytes, length: 0 };
         memory.extend(FIRST_READ)?;
         let count = usize::try_from(memory.word(0)?).map_err(|_| Errno(libc::EFAULT))?;
         let mut at = 1;
@@ -126,43 +83,57 @@ impl Stack {
                 _ => {}
             }
         };
-        let lossy = |memory: &mut Memory, pointers: Vec<u64>| {
-            pointers
-                .into_iter()
-                .map(|pointer| Ok(String::from_utf8_lossy(memory.string(pointer)?).into_owned()))
-                .collect::<Result<Vec<_>>>()
-        };
+        let argv = argv
+            .into_iter()
+            .map(|pointer| Ok(String::from_utf8_lossy(memory.string(pointer)?).into_owned()))
+            .collect::<Result<_>>()?;
+        let environment = environment
+            .into_iter()
+            .filter_map(|pointer| memory.string(pointer).map(variable).transpose())
+            .collect::<Result<_>>()?;
         Ok(Self {
-            argv: lossy(&mut memory, argv)?,
-            environment: lossy(&mut memory, environment)?,
+            argv,
+            environment,
             exec_name: PathBuf::from(OsString::from_vec(memory.string(exec_name)?.to_vec())),
         })
     }
 }
 
-/// A part of a process's memory, read once from `base` upwards.
-struct Memory {
-    pid: i32,
-    base: u64,
-    bytes: Vec<u8>,
+/// A variable that changes what a command means, and its value.
+fn variable(entry: &[u8]) -> Option<(String, String)> {
+    let at = entry.iter().position(|byte| *byte == b'=')?;
+    let name = String::from_utf8_lossy(&entry[..at]);
+    let value = || String::from_utf8_lossy(&entry[at + 1..]).into_owned();
+    changes_meaning(&name).then(|| (name.clone().into_owned(), value()))
 }
 
-impl Memory {
-    /// Reads on until `length` bytes are there, or until the stack ends.
-    fn extend(&mut self, length: usize) -> Result<()> {
-        let have = self.bytes.len();
-        if length > LONGEST || length <= have {
+/// A part of a process's memory, read once from `base` upwards.
+struct Memory<'b> {
+    pid: i32,
+    base: u64,
+    bytes: &'b mut Vec<u8>,
+    /// So many of the bytes are this process's.
+    length: usize,
+}
+
+impl Memory<'_> {
+    /// Reads on until so many bytes are there, or until the stack ends.
+    fn extend(&mut self, wanted: usize) -> Result<()> {
+        let have = self.length;
+        if wanted > LONGEST || wanted <= have {
             return Err(Errno(libc::EFAULT));
         }
-        self.bytes.resize(length, 0);
-        let got = read_memory(self.pid, self.base + have as u64, &mut self.bytes[have..])?;
-        self.bytes.truncate(have + got);
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        }
+        let more = &mut self.bytes[have..wanted];
+        self.length += read_memory(self.pid, self.base + have as u64, more)?;
         Ok(())
     }
 
     fn need(&mut self, length: usize) -> Result<()> {
-        while self.bytes.len() < length {
-            self.extend(length.max(self.bytes.len() * 2).min(LONGEST))?;
+        while self.length < length {
+            self.extend(length.max(self.length * 2).min(LONGEST))?;
         }
         Ok(())
     }
@@ -182,9 +153,9 @@ impl Memory {
             .ok_or(Errno(libc::EFAULT))?;
         self.need(from + 1)?;
         let end = loop {
-            match self.bytes[from..].iter().position(|byte| *byte == 0) {
-                Some(length) => break from + length,
-                None => self.need(self.bytes.len() + 1)?,
+            match CStr::from_bytes_until_nul(&self.bytes[from..self.length]) {
+                Ok(string) => break from + string.count_bytes(),
+                Err(_) => self.need(self.length + 1)?,
             }
         };
         Ok(&self.bytes[from..end])

@@ -310,6 +310,8 @@ impl Session {
             seized: BTreeSet::new(),
             waiting: BTreeMap::new(),
             next: 1,
+            here: None,
+            stack: Vec::new(),
             exit: None,
             ended: Vec::new(),
         };

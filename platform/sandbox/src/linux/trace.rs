@@ -11,6 +11,7 @@ use super::calls::{self, Umasks};
 use super::channel::{self, Message};
 use super::connect::{self, Reach};
 use super::control::Shared;
+use super::cpus::Here;
 use super::filter;
 use super::group::{self, Group};
 use super::image;
@@ -51,6 +52,10 @@ pub(super) struct Tracer<'a> {
     pub(super) seized: BTreeSet<i32>,
     pub(super) waiting: BTreeMap<ActionId, ObservedExec>,
     pub(super) next: u64,
+    /// Kept where a thread was told to go on that is about to stop.
+    pub(super) here: Option<Here>,
+    /// What the stacks of new programs are read into.
+    pub(super) stack: Vec<u8>,
     pub(super) exit: Option<Exit>,
     pub(super) ended: Vec<LeftOver>,
 }
@@ -133,6 +138,7 @@ impl Tracer<'_> {
     }
 
     fn question(&mut self) -> Result<(), TraceError> {
+        self.here = None;
         let received = self.listener.receive();
         let Some(question) = received.map_err(|e| fault("its questions cannot be read", e))? else {
             return Ok(());
@@ -239,6 +245,7 @@ impl Tracer<'_> {
             };
         }
         if self.listener.valid(question) {
+            self.here = Here::keep();
             self.listener.proceed(question);
         } else {
             // The thread died before it was seized, and its number may be somebody else's now.
@@ -332,13 +339,14 @@ impl Tracer<'_> {
     }
 
     fn exec_stop(&mut self, pid: i32) {
+        self.here = None;
         let mut former: libc::c_ulong = 0;
         // SAFETY: the kernel stores an unsigned long.
         unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut former) };
         // A thread that execs takes over the number of its process.
         self.seized.remove(&(former as i32));
         self.seized.insert(pid);
-        let command = match image::read(pid) {
+        let command = match image::read(pid, &mut self.stack) {
             Ok(command) => command,
             Err(errno) => return self.unreadable(pid, errno),
         };
@@ -377,7 +385,7 @@ impl Tracer<'_> {
         for (id, answer) in self.shared.take_answers() {
             let Some(exec) = self.waiting.remove(&id) else { continue };
             match answer {
-                Answer::Allow => match image::read(exec.pid) {
+                Answer::Allow => match image::read(exec.pid, &mut self.stack) {
                     Ok(command) if command == exec.command => self.let_go(exec.pid, 0),
                     Ok(_) => {
                         self.judge.unreadable(exec.pid, "it changed while it waited");

@@ -172,3 +172,17 @@ fn a_session_runs_on_the_processors_that_its_supervisor_may_use() {
         }
     });
 }
+
+#[test]
+fn what_programs_start_at_once_runs_on_every_processor_too() {
+    let outside = processors(&std::fs::read_to_string("/proc/thread-self/status").unwrap());
+    let starts = "sh -c 'cat /proc/self/status & wait'";
+    let script = format!("i=0; while [ $i -lt 200 ]; do {starts}; i=$((i+1)); done");
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended =
+                World::new(tier).sh(&format!("{script} | grep ^Cpus_allowed_list | uniq -c"));
+            assert_eq!(ended.stdout.trim(), format!("200 {outside}"), "{tier:?}");
+        }
+    });
+}

@@ -195,9 +195,15 @@ fn may_start_more(command: &Command) -> bool {
         && matches!(subject(command).as_slice(), [git, push, ..] if git == "git" && push == "push")
 }
 
-/// Variables of git's that the session sets for all of its programs: with these values they change no
-/// command's meaning, and are no reason to be asked about it each time.
-const OF_EVERY_COMMAND: [&str; 3] = ["GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO"];
+/// Variables that the session sets for all of its programs: with these values they change no command's
+/// meaning, and are no reason to be asked about it each time.
+const OF_EVERY_COMMAND: [&str; 5] = [
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_SSL_CAINFO",
+    "JAVA_TOOL_OPTIONS",
+    "npm_config_cache",
+];
 
 impl Judge for Supervision<'_> {
     fn exec(&mut self, id: ActionId, exec: &ObservedExec) -> Answer {
