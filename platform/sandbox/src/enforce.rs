@@ -168,6 +168,9 @@ pub trait Judge {
     /// The session uses more than its limits. It is being ended.
     fn exceeded(&mut self, excess: &Excess);
 
+    /// Something that is denied appeared, and could not be covered. The session is being ended.
+    fn uncovered(&mut self, _error: &std::io::Error) {}
+
     /// The agent's main process has ended. What is left of the session is being ended.
     fn ended(&mut self);
 }

@@ -216,6 +216,10 @@ pub struct Plan {
     pub guarded: Vec<String>,
     /// Globs that are guarded in the same way, but for what their exceptions cover.
     pub guarded_but: Vec<GuardedBut>,
+    /// Globs of what is denied within a grant, but for what their exceptions cover: covered, too, where
+    /// it appears while the session runs, in the full tier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<GuardedBut>,
     /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
     pub temp: PathBuf,
     /// Socket files of the supervisor's own, inside a grant, that the session may connect to. They

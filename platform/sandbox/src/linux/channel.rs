@@ -33,6 +33,8 @@ pub(super) enum Message {
     /// What to do, to a process that was started ahead. Descriptors: a file that says it, then
     /// the agent's standard streams that are not the terminal.
     Order,
+    /// Cover what is denied and has appeared. Descriptor: a file that holds its path.
+    Cover,
     /// Which limits the session's control group holds. Descriptor: the group's folder, if there is
     /// one.
     Group { memory: bool, processes: bool },
@@ -54,6 +56,7 @@ impl Message {
             Self::Order => [9, 0, 0, 0],
             Self::Dial { port, version } => [10, port, version, 0],
             Self::Dialled { errno } => [11, errno, 0, 0],
+            Self::Cover => [13, 0, 0, 0],
             Self::Group { memory, processes } => [12, memory.into(), processes.into(), 0],
         }
     }
@@ -74,6 +77,7 @@ impl Message {
             [12, memory, processes, _] => {
                 Self::Group { memory: memory != 0, processes: processes != 0 }
             }
+            [13, ..] => Self::Cover,
             _ => return None,
         })
     }

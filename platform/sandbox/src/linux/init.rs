@@ -14,6 +14,7 @@ use super::sys::{self, Errno};
 use super::terminal::{self, Pty};
 use crate::enforce::{Stage, TerminalSize};
 use crate::plan::Tier;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// What failed and on which item of its stage (-1: none).
@@ -89,17 +90,26 @@ pub(super) fn go(
     size: Option<TerminalSize>,
 ) -> ! {
     let started = start(p, control.as_fd(), streams, size);
-    let (main, terminal) = match started {
+    let Started { main, terminal, scratch } = match started {
         Ok(started) => started,
         Err(failure) => give_up(control.as_fd(), failure),
     };
-    let mut kept = [control.as_raw_fd(), terminal.as_ref().map_or(-1, AsRawFd::as_raw_fd)];
+    let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    let mut kept = [control.as_raw_fd(), number(&terminal), number(&scratch)];
     sys::close_all_but(&mut kept);
     for standard in 0..3 {
         // SAFETY: closing; nothing in this process uses its standard streams.
         unsafe { libc::close(standard) };
     }
-    watch(p.tier, main, control.as_fd(), terminal.as_ref())
+    watch(p, main, control.as_fd(), terminal.as_ref(), scratch.as_ref())
+}
+
+/// The agent's process, and what is kept open for as long as it runs.
+struct Started {
+    main: i32,
+    terminal: Option<OwnedFd>,
+    /// Where what covers others is made, in the full tier.
+    scratch: Option<OwnedFd>,
 }
 
 fn start(
@@ -107,10 +117,11 @@ fn start(
     control: BorrowedFd<'_>,
     streams: Streams,
     size: Option<TerminalSize>,
-) -> Result<(i32, Option<OwnedFd>), Failure> {
+) -> Result<Started, Failure> {
     let mut listeners = [-1; channel::MOST_DESCRIPTORS];
+    let mut scratch = None;
     if p.tier == Tier::Full {
-        mounts::set_up(p)?;
+        scratch = Some(mounts::set_up(p)?);
         mounts::processes()?;
         mounts::terminals()?;
         if p.own_network {
@@ -135,7 +146,7 @@ fn start(
         mounts::bound_processes(most);
     }
     ready(p, control, pty.as_ref(), &listeners, held != Held::default())?;
-    Ok((main, pty.map(|pty| pty.slave)))
+    Ok(Started { main, terminal: pty.map(|pty| pty.slave), scratch })
 }
 
 /// Waits for the session's control group, which the supervisor has made meanwhile if it can.
@@ -234,8 +245,16 @@ fn bound(kind: i32, address: &libc::sockaddr_in) -> sys::Result<RawFd> {
 }
 
 /// Reaps, reports, and obeys, until the end.
-fn watch(tier: Tier, main: i32, control: BorrowedFd<'_>, terminal: Option<&OwnedFd>) -> ! {
+fn watch(
+    p: &Prepared,
+    main: i32,
+    control: BorrowedFd<'_>,
+    terminal: Option<&OwnedFd>,
+    scratch: Option<&OwnedFd>,
+) -> ! {
+    let tier = p.tier;
     let Ok(children) = sys::child_signals() else { end(tier) };
+    let mut covers = p.mounts.len();
     let mut running = Some(main);
     loop {
         let mut fds = [sys::readable(control), sys::readable(children.as_fd())];
@@ -257,11 +276,32 @@ fn watch(tier: Tier, main: i32, control: BorrowedFd<'_>, terminal: Option<&Owned
                 (Ok(Some((Message::Dial { port, version }, _))), _) => {
                     dialled(dial(port, version), control);
                 }
+                (Ok(Some((Message::Cover, fds))), _) => {
+                    covers += 1;
+                    if let Err(Errno(errno)) = cover(scratch, &fds, covers) {
+                        // The supervisor ends the session.
+                        let message =
+                            Message::Failed { stage: Stage::Paths as i32, errno, item: -1 };
+                        let _ = channel::send(control, message, &[]);
+                    }
+                }
                 // The supervisor says so, or has gone.
                 _ => end(tier),
             }
         }
     }
+}
+
+/// Covers the path that a file holds.
+fn cover(scratch: Option<&OwnedFd>, fds: &[OwnedFd], number: usize) -> sys::Result<()> {
+    let (Some(scratch), [file]) = (scratch, fds) else { return Err(Errno(libc::EBADF)) };
+    let mut path = [0u8; libc::PATH_MAX as usize + 1];
+    let longest = path.len() - 1;
+    // SAFETY: the buffer is as long as is said, and one byte longer.
+    let got = unsafe { libc::pread(file.as_raw_fd(), path.as_mut_ptr().cast(), longest, 0) };
+    sys::check(got as libc::c_long)?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno(libc::ENAMETOOLONG))?;
+    mounts::cover(scratch, path, number)
 }
 
 fn reap(running: &mut Option<i32>, control: BorrowedFd<'_>) {

@@ -6,6 +6,7 @@
 
 mod agent;
 mod ahead;
+mod appearing;
 mod attributes;
 mod broker;
 mod calls;
@@ -46,6 +47,7 @@ pub(crate) use tree::walk;
 use crate::carried::{Carried, Names};
 use crate::enforce::{Judge, LaunchError, Outcome, Stage, Stdio, Stream, TraceError};
 use crate::plan::{Limits, Network, Plan, Relay, Tier};
+use appearing::Appearing;
 use attributes::Own;
 use broker::{Broker, Work};
 use channel::Message;
@@ -88,6 +90,7 @@ pub struct Session {
     listener: Option<Listener>,
     reach: Option<Reach>,
     broker: Option<Broker>,
+    appearing: Option<Appearing>,
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
     proxy: Option<OwnedFd>,
@@ -122,6 +125,7 @@ pub fn launch(
     let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
     let guard = Guard::new(&plan.guarded, &plan.guarded_but)?;
     let brokered = (guard, Own(own), plan.tells_refusals);
+    let appearing = Appearing::watch(plan)?;
     let listens = lookups::has_to_stand_in(plan).then(Lookups::listen).transpose();
     let (lookups, asked) = listens.map_err(|e| failed(Stage::Process, e))?.unzip();
     let streams = Streams::new(stdio)?;
@@ -161,6 +165,7 @@ pub fn launch(
         // Name resolution, where it is needed, goes on while the child sets things up.
         reach: Some(Reach::new(plan, init, &carried, lookups)),
         broker: None,
+        appearing,
         terminal: None,
         listeners: Vec::new(),
         proxy: None,
@@ -303,6 +308,7 @@ impl Session {
             listener,
             reach,
             broker: self.broker.take(),
+            appearing: self.appearing.take(),
             umasks: calls::Umasks::new(),
             judge,
             watch: Watch::new(&rest, self.init),

@@ -16,6 +16,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// Where the empty things that cover others are made; `/proc` is covered for good afterwards.
 const SCRATCH: &CStr = c"/proc";
 const EMPTY_FOLDER: &CStr = c"/proc/folder";
+/// The same, in scratch.
+const EMPTY: &CStr = c"folder";
 const HOSTS: &CStr = c"/proc/hosts";
 const RESOLVER: &CStr = c"/proc/resolver";
 /// A resolver's configuration that names what answers inside (resolv.conf(5)).
@@ -26,25 +28,21 @@ const SAFE: u64 = libc::MS_NOSUID | libc::MS_NODEV;
 /// More paths than this are refused rather than lost.
 const MOST_TREES: usize = 256;
 
-/// Sets up every mount that the plan asks for, but the session's own `/proc` and terminals.
-pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
+/// Sets up every mount that the plan asks for, but the session's own `/proc` and terminals. Returns
+/// the folder that covers are made in.
+pub(super) fn set_up(p: &Prepared) -> Result<OwnedFd, Failure> {
     trees(p)?;
     on(Stage::Mounts, sys::mount(c"tmpfs", SCRATCH, SAFE, c"mode=0755"))?;
     on(Stage::Mounts, sys::mkdir(libc::AT_FDCWD, EMPTY_FOLDER, 0))?;
+    let scratch = on(Stage::Mounts, sys::open(SCRATCH, libc::O_PATH | libc::O_DIRECTORY))?;
     for (index, mount) in p.mounts.iter().enumerate() {
         let item = p.kept.len() + p.writable.len() + index;
-        let mut name = [0u8; 32];
-        let source = match mount.how {
-            How::Pin | How::ReadOnly => Ok(mount.path.as_c_str()),
-            How::HideFolder => Ok(EMPTY_FOLDER),
-            How::HideFile => stand_in(&mount.path, index, &mut name),
+        let covered = match mount.how {
+            How::Pin => over(&mount.path, &mount.path, false, Follow::Nothing),
+            How::ReadOnly => over(&mount.path, &mount.path, true, Follow::Nothing),
+            How::Hide => cover(&scratch, &mount.path, index),
         };
-        let source = match source {
-            Ok(source) => source,
-            Err(Errno(libc::ENOENT)) => continue,
-            Err(errno) => return Err(at(Stage::Paths, item, errno)),
-        };
-        match over(source, &mount.path, mount.how != How::Pin, Follow::Nothing) {
+        match covered {
             // What has gone since the plan was made needs no cover; the broker keeps it away.
             Ok(()) | Err(Errno(libc::ENOENT)) => {}
             Err(errno) => return Err(at(Stage::Paths, item, errno)),
@@ -64,8 +62,32 @@ pub(super) fn set_up(p: &Prepared) -> Result<(), Failure> {
     // the kernel waiting for longer than everything above.
     // Message queues stay outside, too, where the machine shows them at all.
     match sys::mount(c"mqueue", c"/dev/mqueue", SAFE | libc::MS_NOEXEC, c"") {
-        Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
+        Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(scratch),
         Err(errno) => Err(at(Stage::Mounts, usize::MAX, errno)),
+    }
+}
+
+/// Covers what a path leads to now, unless it is covered: a folder by an empty one, all else by a file
+/// that nobody reads. `number` is no other's of this session. The name of a link is denied for what it
+/// leads to, and stays.
+pub(super) fn cover(scratch: &OwnedFd, path: &CStr, number: usize) -> sys::Result<()> {
+    let hidden = match sys::open(path, libc::O_PATH | libc::O_NOFOLLOW) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        opened => opened?,
+    };
+    let stat = sys::stat(hidden.as_raw_fd())?;
+    let mut name = [0u8; 32];
+    let source = match stat.st_mode & libc::S_IFMT {
+        _ if stat.st_dev == sys::stat(scratch.as_raw_fd())?.st_dev => return Ok(()),
+        libc::S_IFLNK => return Ok(()),
+        libc::S_IFDIR => EMPTY,
+        _ => stand_in(scratch, &stat, number, &mut name)?,
+    };
+    let tree = sys::copy_mounts_at(scratch.as_raw_fd(), source)?;
+    sys::make_read_only(&tree)?;
+    match sys::attach(&tree, path, Follow::Nothing) {
+        Err(Errno(libc::ENOENT)) => Ok(()),
+        attached => attached,
     }
 }
 
@@ -80,14 +102,17 @@ fn text_over(scratch: &CStr, text: &[u8], path: &CStr) -> sys::Result<()> {
 /// Makes an unreadable file with the size, the time of change and the executable bit of another:
 /// git, which is told to compare no more than that, then sees no change in a hidden file that it
 /// tracks, and has no reason to read it (git-config(1), `core.checkStat`).
-fn stand_in<'n>(path: &CStr, index: usize, name: &'n mut [u8; 32]) -> sys::Result<&'n CStr> {
-    let hidden = sys::open(path, libc::O_PATH | libc::O_NOFOLLOW)?;
-    let stat = sys::stat(hidden.as_raw_fd())?;
+fn stand_in<'n>(
+    scratch: &OwnedFd,
+    stat: &libc::stat,
+    number: usize,
+    name: &'n mut [u8; 32],
+) -> sys::Result<&'n CStr> {
     // The array is longer than the longest such name, and its rest is NUL.
-    let _ = write!(&mut name[..31], "/proc/{index}");
+    let _ = write!(&mut name[..31], "{number}");
     let Ok(name) = CStr::from_bytes_until_nul(name) else { return Err(Errno(libc::EINVAL)) };
-    let create = libc::O_CREAT | libc::O_WRONLY;
-    let file = sys::open_at(libc::AT_FDCWD, name, create, stat.st_mode & 0o111)?;
+    let create = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY;
+    let file = sys::open_at(scratch.as_raw_fd(), name, create, stat.st_mode & 0o111)?;
     let times = [libc::timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec }; 2];
     // SAFETY: the descriptor is open, and the two times are only read.
     unsafe {

@@ -87,10 +87,8 @@ pub(super) enum How {
     Pin,
     /// The same, read-only.
     ReadOnly,
-    /// An empty unreadable folder.
-    HideFolder,
-    /// An empty unreadable file.
-    HideFile,
+    /// Something empty and unreadable.
+    Hide,
 }
 
 /// The command, ready for `execve`.
@@ -300,8 +298,7 @@ fn mounts(plan: &Plan) -> Result<Vec<Mount>, LaunchError> {
         }
     }
     for path in &plan.hidden {
-        let hide = if path.is_dir() { How::HideFolder } else { How::HideFile };
-        ordered.insert(path, hide);
+        ordered.insert(path, How::Hide);
     }
     // What lies below a hidden path is out of reach already, and below a protected one only
     // hiding adds something. Paths sort before what is below them.
@@ -310,7 +307,7 @@ fn mounts(plan: &Plan) -> Result<Vec<Mount>, LaunchError> {
         let settled = chosen.iter().any(|(above, done)| {
             path.starts_with(above)
                 && match done {
-                    How::HideFolder | How::HideFile => true,
+                    How::Hide => true,
                     How::ReadOnly => matches!(how, How::Pin | How::ReadOnly),
                     How::Pin => false,
                 }

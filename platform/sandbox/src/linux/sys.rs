@@ -169,9 +169,14 @@ pub(super) fn make_private() -> Result<()> {
 
 /// A copy of the mounts at `path` and below, not yet attached anywhere.
 pub(super) fn copy_mounts(path: &CStr) -> Result<OwnedFd> {
+    copy_mounts_at(libc::AT_FDCWD, path)
+}
+
+/// The same, of a path that begins in a folder.
+pub(super) fn copy_mounts_at(folder: RawFd, path: &CStr) -> Result<OwnedFd> {
     let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as u32;
     // SAFETY: `path` ends with NUL.
-    owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, folder, path.as_ptr(), flags) })
 }
 
 /// Whether the last component of a mount's target may be a symbolic link.
@@ -279,6 +284,9 @@ pub(super) fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> Result<()> {
         Err(errno) => Err(errno),
     }
 }
+
+/// Stands for no descriptor: poll passes it over.
+pub(super) const NOTHING: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
 
 pub(super) fn readable(fd: BorrowedFd<'_>) -> libc::pollfd {
     libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }

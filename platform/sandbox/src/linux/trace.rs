@@ -6,6 +6,7 @@
 //! There it is judged, and let go. An exec that fails gives no stop: its thread stays seized
 //! until it execs again, gets a signal or ends.
 
+use super::appearing::Appearing;
 use super::broker::{Broker, Job, Word};
 use super::calls::{self, Umasks};
 use super::channel::{self, Message};
@@ -43,6 +44,7 @@ pub(super) struct Tracer<'a> {
     pub(super) listener: Listener,
     pub(super) reach: Reach,
     pub(super) broker: Option<Broker>,
+    pub(super) appearing: Option<Appearing>,
     pub(super) umasks: Umasks,
     pub(super) judge: &'a mut dyn Judge,
     /// What the session uses; none once it ends.
@@ -73,7 +75,11 @@ impl Tracer<'_> {
                 sys::readable(self.shared.socket.as_fd()),
                 memory,
                 processes,
+                sys::NOTHING,
             ];
+            if let Some(appearing) = &self.appearing {
+                fds[5] = sys::readable(appearing.as_fd());
+            }
             // Negative descriptors are passed over: these two hang up for good.
             if !questions_come {
                 fds[1].fd = -1;
@@ -94,6 +100,12 @@ impl Tracer<'_> {
                 self.question()?;
             } else if fds[1].revents != 0 {
                 questions_come = false;
+            }
+            // Before what else is asked: it may be about what appeared.
+            if fds[5].revents != 0
+                && let Some(appearing) = &self.appearing
+            {
+                appearing.cover(&self.shared);
             }
             if fds[2].revents != 0 {
                 messages_come = self.message();
@@ -277,6 +289,11 @@ impl Tracer<'_> {
                 self.ended = proc::descendants(self.init);
                 self.end();
                 self.judge.ended();
+            }
+            Ok(Some((Message::Failed { errno, .. }, _))) => {
+                self.exit.get_or_insert(Exit::Signal(libc::SIGKILL));
+                self.judge.uncovered(&std::io::Error::from(Errno(errno)));
+                self.end();
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return false,

@@ -177,6 +177,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         read_only: files.read_only,
         guarded: files.guarded,
         guarded_but: files.guarded_but,
+        denied: files.denied,
         temp: temp.to_owned(),
         sockets: Vec::new(),
         network,

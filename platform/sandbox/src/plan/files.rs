@@ -17,6 +17,7 @@ pub(super) struct Files<'a> {
     pub(super) read_only: Vec<PathBuf>,
     pub(super) guarded: Vec<String>,
     pub(super) guarded_but: Vec<GuardedBut>,
+    pub(super) denied: Vec<GuardedBut>,
     pub(super) losses: Vec<Loss>,
     /// The paths of all grants, once they are settled.
     granted: HashSet<OsString>,
@@ -36,6 +37,7 @@ impl<'a> Files<'a> {
             read_only: Vec::new(),
             guarded: Vec::new(),
             guarded_but: Vec::new(),
+            denied: Vec::new(),
             losses: Vec::new(),
             granted: HashSet::new(),
             writable: Vec::new(),
@@ -177,6 +179,13 @@ impl<'a> Files<'a> {
                 }
                 (None, but) => self.guard_pattern(value.as_str(), texts(but)?),
             }
+            let (glob, begins) = match value.as_literal() {
+                Some(path) => (globset::escape(&path.to_string_lossy()), path.to_owned()),
+                None => (value.as_str().to_owned(), super::walk::literal_prefix(value.as_str())),
+            };
+            if self.grants.iter().any(|grant| meets(&grant.path, &begins)) {
+                self.denied.push(GuardedBut { glob, but: texts(value.exceptions())? });
+            }
         }
         Ok(())
     }
@@ -238,8 +247,7 @@ impl<'a> Files<'a> {
     /// Keeps whatever a pattern names from being created or changed, but for these.
     pub(super) fn guard_pattern(&mut self, text: &str, but: Vec<String>) {
         let prefix = super::walk::literal_prefix(text);
-        let meets = |grant: &PathBuf| grant.starts_with(&prefix) || prefix.starts_with(grant);
-        if !self.writable.iter().any(meets) {
+        if !self.writable.iter().any(|grant| meets(grant, &prefix)) {
             return;
         }
         match but.is_empty() {
@@ -264,13 +272,16 @@ impl<'a> Files<'a> {
         self.read_only.retain(|path| !hidden.iter().any(|hidden| path.starts_with(hidden)));
         self.guarded.sort();
         self.guarded.dedup();
-        self.guarded_but.sort();
-        self.guarded_but.dedup();
+        for list in [&mut self.guarded_but, &mut self.denied] {
+            list.sort();
+            list.dedup();
+        }
     }
 
     /// Says with grants alone what would otherwise take mounts, and names what that cannot say.
     pub(super) fn without_namespaces(&mut self) {
         let hidden = std::mem::take(&mut self.hidden);
+        self.denied.clear();
         let mut grants = Vec::with_capacity(self.grants.len());
         for grant in self.grants.drain(..) {
             match grant.access {
@@ -326,6 +337,11 @@ fn exceptions(
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Whether one of these holds the other.
+fn meets(grant: &Path, beginning: &Path) -> bool {
+    grant.starts_with(beginning) || beginning.starts_with(grant)
 }
 
 /// Patterns as globs.

@@ -1,7 +1,7 @@
 //! Files: what lies outside the grants, what is hidden or protected inside them.
 
-use crate::world::{BOTH, World, as_each_user, outside};
-use chaperone_sandbox::{Access, Exit, PathGrant, Tier};
+use crate::world::{BOTH, World, as_each_user, outside, session};
+use chaperone_sandbox::{Access, Answer, Exit, GuardedBut, PathGrant, Session, Tier};
 use std::fs;
 use std::path::Path;
 
@@ -111,6 +111,47 @@ fn a_hidden_path_shows_nothing_under_any_name() {
         assert_eq!(
             world.attempt("read", &[world.workspace.join("beside").to_str().unwrap()]),
             "ok"
+        );
+    });
+}
+
+#[test]
+fn what_is_denied_and_appears_from_outside_is_hidden_too() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        let env = world.file(".env", "KEY=1");
+        world.plan.hidden = vec![env.clone()];
+        let top = world.workspace.display();
+        let but = vec![format!("{top}/**/.env.example")];
+        world.plan.denied = vec![GuardedBut { glob: format!("{top}/**/.env*"), but }];
+        let at = |name: &str| world.workspace.join(name);
+        let [ready, done, saved, new] = ["ready", "done", "saved", ".env.local"].map(at);
+        let [example, folder] = [".env.example", ".env.d"].map(at);
+        let outside = move || {
+            while !ready.exists() {
+                std::thread::yield_now();
+            }
+            // As an editor saves, and as a person copies what is to be filled in.
+            fs::write(&saved, "KEY=2").unwrap();
+            fs::rename(&saved, &env).unwrap();
+            fs::write(new, "KEY=3").unwrap();
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("key"), "KEY=4").unwrap();
+            fs::write(example, "KEY=").unwrap();
+            fs::write(done, "").unwrap();
+        };
+        // The moment that it takes is waited for, and no longer than a thousand programs.
+        let script = "! cat .env && touch ready && until [ -e done ]; do :; done
+            gone() { i=0; while cat $1 > seen && [ $i -lt 1000 ]; do i=$((i+1)); done; ! cat $1; }
+            gone .env && gone .env.local && gone .env.d/key && gone .env && cat .env.example";
+        let meanwhile = |_: &mut Session, _| drop(std::thread::spawn(outside));
+        let command = ["sh", "-c", script];
+        let ended = session(&world.plan, &command, meanwhile, |_, _| Answer::Allow);
+        assert_eq!(
+            (ended.exit, ended.stdout.as_str()),
+            (Exit::Code(0), "KEY="),
+            "{}",
+            ended.stderr
         );
     });
 }

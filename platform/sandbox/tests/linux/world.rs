@@ -105,6 +105,7 @@ impl World {
             read_only: Vec::new(),
             guarded: Vec::new(),
             guarded_but: Vec::new(),
+            denied: Vec::new(),
             temp,
             network: Network::None { relays: Vec::new() },
             environment,

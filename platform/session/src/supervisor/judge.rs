@@ -21,6 +21,7 @@ use chaperone_sandbox::{
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -313,6 +314,14 @@ impl Judge for Supervision<'_> {
         let event = NewEvent::finding(&format!("The session was ended: {said}."));
         // There is nothing to hold back: it ends, recorded or not.
         let _ = self.segment.append(event.detail("limit", excess.key()));
+        self.segment.hasten();
+        self.excess = Some(said);
+    }
+
+    fn uncovered(&mut self, error: &io::Error) {
+        let said = format!("something that is denied appeared, and could not be hidden: {error}");
+        // There is nothing to hold back: it ends, recorded or not.
+        let _ = self.segment.append(NewEvent::finding(&format!("The session was ended: {said}.")));
         self.segment.hasten();
         self.excess = Some(said);
     }
