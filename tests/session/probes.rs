@@ -2,10 +2,14 @@
 //! has configured anything: each works outside, and is denied, stripped or limited inside.
 
 use crate::place::{Place, text};
+use crate::self_test::with_none;
 use anyhow::{Context, Result, ensure};
+use chaperone_tests::eventually;
+use rustix::process::{getegid, geteuid};
 use std::fs;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 /// What the agent's user has in the environment.
 const KEYS: [&str; 2] = ["OPENAI_API_KEY", "GITHUB_TOKEN"];
@@ -105,6 +109,47 @@ fn an_environment_file_is_neither_read_nor_made_and_its_template_is_both() -> Re
     let why = place.chaperone(["why", "apps/web/.env.local"])?.output()?;
     let why = text(&why.stdout);
     assert!(why.contains("filesystem.read = [") && why.contains("built-in defaults"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn an_environment_file_that_somebody_makes_meanwhile_is_hidden_too() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("")?;
+    let at = |name: &str| place.work().join(name);
+    // The moment that it takes is waited for, and no longer than a thousand programs.
+    let script = "touch ready; until [ -e .env.example ]; do :; done; \
+                  i=0; while cat .env && [ $i -lt 1000 ]; do i=$((i+1)); done > seen; \
+                  cat .env.example .env";
+    let mut command = place.chaperone(["run", "--", "sh", "-c", script])?;
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    eventually("the agent", || at("ready").exists().then_some(()))?;
+    fs::write(at(".env"), "hush")?;
+    fs::write(at(".env.example"), "KEY=")?;
+    let done = child.wait_with_output()?;
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert_eq!(out, "KEY=", "{err}");
+    assert!(err.contains(".env: Permission denied"), "{err}");
+    Ok(())
+}
+
+#[test]
+fn where_nothing_can_be_watched_the_history_says_what_is_not_hidden() -> Result<()> {
+    let place = Place::new()?;
+    let told = || -> Result<usize> {
+        let events = place.events([])?;
+        let reasons = events.iter().filter_map(|event| event["reason"].as_str());
+        Ok(reasons.filter(|reason| reason.contains("is not hidden before the next")).count())
+    };
+    place.run("true")?;
+    assert_eq!(told()?, 0);
+    let mut command = place.chaperone(["run", "--", "true"])?;
+    let ids = [geteuid().as_raw(), getegid().as_raw()];
+    // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
+    unsafe { command.pre_exec(move || with_none("max_inotify_instances", ids)) };
+    let done = command.output()?;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(told()?, 1);
     Ok(())
 }
 

@@ -160,13 +160,18 @@ fn in_the_reduced_tier_the_named_losses_show_and_nothing_else() -> Result<()> {
 }
 
 /// A user namespace in which there are no others: what a machine without them gives.
-pub(crate) fn without_namespaces([user, group]: [u32; 2]) -> std::io::Result<()> {
+pub(crate) fn without_namespaces(ids: [u32; 2]) -> std::io::Result<()> {
+    with_none("max_user_namespaces", ids)
+}
+
+/// A user namespace in which there are none of these (namespaces(7), inotify(7)).
+pub(crate) fn with_none(limit: &str, [user, group]: [u32; 2]) -> std::io::Result<()> {
     // SAFETY: it changes this process alone, which has one thread.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUSER)? };
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
-    fs::write("/proc/sys/user/max_user_namespaces", "0")
+    fs::write(format!("/proc/sys/user/{limit}"), "0")
 }
 
 #[test]

@@ -168,6 +168,10 @@ pub trait Judge {
     /// The session uses more than its limits. It is being ended.
     fn exceeded(&mut self, excess: &Excess);
 
+    /// What is denied and appears while the session runs will not be covered, as it cannot be
+    /// watched for.
+    fn unwatched(&mut self, _error: &std::io::Error) {}
+
     /// Something that is denied appeared, and could not be covered. The session is being ended.
     fn uncovered(&mut self, _error: &std::io::Error) {}
 

@@ -11,6 +11,7 @@ use super::sys;
 use crate::enforce::LaunchError;
 use crate::plan::{Plan, Tier};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
@@ -32,26 +33,32 @@ pub(super) struct Appearing {
 }
 
 impl Appearing {
-    /// `None` where nothing is hidden, and where the kernel watches nothing more for this user.
-    pub(super) fn watch(plan: &Plan) -> Result<Option<Self>, LaunchError> {
+    /// `None` where nothing is hidden; an error where the kernel watches no more for this user
+    /// (`fs.inotify`, inotify(7)).
+    pub(super) fn watch(plan: &Plan) -> Result<Option<rustix::io::Result<Self>>, LaunchError> {
         if plan.tier != Tier::Full || plan.hidden.is_empty() && plan.denied.is_empty() {
             return Ok(None);
         }
         let denied = Guard::new(&[], &plan.denied)?;
+        Ok(Some(Self::of(plan, denied)))
+    }
+
+    fn of(plan: &Plan, denied: Guard) -> rustix::io::Result<Self> {
         let hidden: BTreeSet<PathBuf> = plan.hidden.iter().cloned().collect();
-        let Ok(queue) = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) else {
-            return Ok(None);
-        };
+        let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let events = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
         let above = hidden.iter().filter_map(|path| path.parent());
         let all: BTreeSet<&Path> = above.chain([plan.workspace.as_path()]).collect();
-        let folders = all
-            .into_iter()
-            .filter_map(|folder| {
-                Some((inotify::add_watch(&queue, folder, events).ok()?, folder.to_owned()))
-            })
-            .collect();
-        Ok(Some(Self { queue, folders, hidden, denied }))
+        let mut folders = BTreeMap::new();
+        for folder in all {
+            match inotify::add_watch(&queue, folder, events) {
+                Ok(number) => drop(folders.insert(number, folder.to_owned())),
+                // It has gone, or whoever makes something there is no one of this user's.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(Self { queue, folders, hidden, denied })
     }
 
     /// Has what appeared covered by the session's first process.

@@ -90,7 +90,7 @@ pub struct Session {
     listener: Option<Listener>,
     reach: Option<Reach>,
     broker: Option<Broker>,
-    appearing: Option<Appearing>,
+    appearing: Option<rustix::io::Result<Appearing>>,
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
     proxy: Option<OwnedFd>,
@@ -301,6 +301,10 @@ impl Session {
             return Err(TraceError { what: "it has no filter", source });
         };
         let rest = self.group.as_ref().map(Group::held).unwrap_or_default().rest(&self.limits);
+        let appearing = self
+            .appearing
+            .take()
+            .and_then(|watched| watched.map_err(|errno| judge.unwatched(&errno.into())).ok());
         let tracer = trace::Tracer {
             tier: self.tier,
             init: self.init,
@@ -308,7 +312,7 @@ impl Session {
             listener,
             reach,
             broker: self.broker.take(),
-            appearing: self.appearing.take(),
+            appearing,
             umasks: calls::Umasks::new(),
             judge,
             watch: Watch::new(&rest, self.init),

@@ -318,6 +318,14 @@ impl Judge for Supervision<'_> {
         self.excess = Some(said);
     }
 
+    fn unwatched(&mut self, error: &io::Error) {
+        let text = format!(
+            "What is denied and appears in this session is not hidden before the next: it cannot be \
+             watched for ({error})."
+        );
+        let _ = self.segment.append(NewEvent::finding(&text));
+    }
+
     fn uncovered(&mut self, error: &io::Error) {
         let said = format!("something that is denied appeared, and could not be hidden: {error}");
         // There is nothing to hold back: it ends, recorded or not.
