@@ -141,15 +141,18 @@ fn where_nothing_can_be_watched_the_history_says_what_is_not_hidden() -> Result<
         let reasons = events.iter().filter_map(|event| event["reason"].as_str());
         Ok(reasons.filter(|reason| reason.contains("is not hidden before the next")).count())
     };
-    place.run("true")?;
+    place.run("sleep 1")?;
     assert_eq!(told()?, 0);
-    let mut command = place.chaperone(["run", "--", "true"])?;
+    let script = "until [ -e told ]; do sleep 0.05; done";
+    let mut command = place.chaperone(["run", "--", "sh", "-c", script])?;
     let ids = [geteuid().as_raw(), getegid().as_raw()];
     // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
     unsafe { command.pre_exec(move || with_none("max_inotify_instances", ids)) };
-    let done = command.output()?;
+    let child = command.stderr(Stdio::piped()).spawn()?;
+    eventually("the finding", || told().ok().filter(|times| *times == 1))?;
+    fs::write(place.work().join("told"), "")?;
+    let done = child.wait_with_output()?;
     assert!(done.status.success(), "{}", text(&done.stderr));
-    assert_eq!(told()?, 1);
     Ok(())
 }
 

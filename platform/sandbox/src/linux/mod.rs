@@ -90,7 +90,7 @@ pub struct Session {
     listener: Option<Listener>,
     reach: Option<Reach>,
     broker: Option<Broker>,
-    appearing: Option<rustix::io::Result<Appearing>>,
+    appearing: Option<Appearing>,
     terminal: Option<OwnedFd>,
     listeners: Vec<(Relay, OwnedFd)>,
     proxy: Option<OwnedFd>,
@@ -125,7 +125,7 @@ pub fn launch(
     let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
     let guard = Guard::new(&plan.guarded, &plan.guarded_but)?;
     let brokered = (guard, Own(own), plan.tells_refusals);
-    let appearing = Appearing::watch(plan)?;
+    let appearing = Appearing::of(plan)?;
     let listens = lookups::has_to_stand_in(plan).then(Lookups::listen).transpose();
     let (lookups, asked) = listens.map_err(|e| failed(Stage::Process, e))?.unzip();
     let streams = Streams::new(stdio)?;
@@ -301,10 +301,6 @@ impl Session {
             return Err(TraceError { what: "it has no filter", source });
         };
         let rest = self.group.as_ref().map(Group::held).unwrap_or_default().rest(&self.limits);
-        let appearing = self
-            .appearing
-            .take()
-            .and_then(|watched| watched.map_err(|errno| judge.unwatched(&errno.into())).ok());
         let tracer = trace::Tracer {
             tier: self.tier,
             init: self.init,
@@ -312,7 +308,7 @@ impl Session {
             listener,
             reach,
             broker: self.broker.take(),
-            appearing,
+            appearing: self.appearing.take(),
             umasks: calls::Umasks::new(),
             judge,
             watch: Watch::new(&rest, self.init),

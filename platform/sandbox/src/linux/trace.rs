@@ -75,11 +75,8 @@ impl Tracer<'_> {
                 sys::readable(self.shared.socket.as_fd()),
                 memory,
                 processes,
-                sys::NOTHING,
+                Appearing::polled(self.appearing.as_ref()),
             ];
-            if let Some(appearing) = &self.appearing {
-                fds[5] = sys::readable(appearing.as_fd());
-            }
             // Negative descriptors are passed over: these two hang up for good.
             if !questions_come {
                 fds[1].fd = -1;
@@ -117,6 +114,12 @@ impl Tracer<'_> {
             if !self.waiting.is_empty() {
                 self.look_for_interrupts();
             }
+            if let Some(appearing) = &mut self.appearing
+                && let Err(errno) = appearing.begin(&self.shared)
+            {
+                self.appearing = None;
+                self.judge.unwatched(&errno.into());
+            }
             let told = fds[3].revents != 0 || fds[4].revents != 0;
             let group = self.group;
             let excess = group.filter(|_| told).and_then(Group::excess);
@@ -143,7 +146,8 @@ impl Tracer<'_> {
     fn timeout(&self) -> i32 {
         let interrupts = if self.waiting.is_empty() { i32::MAX } else { LOOK_MS };
         let watch = self.watch.as_ref().map_or(i32::MAX, Watch::wait);
-        match interrupts.min(watch) {
+        let appearing = self.appearing.as_ref().map_or(i32::MAX, Appearing::wait);
+        match interrupts.min(watch).min(appearing) {
             i32::MAX => -1,
             milliseconds => milliseconds,
         }
