@@ -134,25 +134,33 @@ fn an_environment_file_that_somebody_makes_meanwhile_is_hidden_too() -> Result<(
 }
 
 #[test]
-fn where_nothing_can_be_watched_the_history_says_what_is_not_hidden() -> Result<()> {
+fn where_nothing_can_be_watched_what_appears_is_looked_for_and_the_history_says_so() -> Result<()> {
     let place = Place::new()?;
     let told = || -> Result<usize> {
         let events = place.events([])?;
         let reasons = events.iter().filter_map(|event| event["reason"].as_str());
-        Ok(reasons.filter(|reason| reason.contains("is not hidden before the next")).count())
+        Ok(reasons.filter(|reason| reason.contains("is looked for once a second")).count())
     };
     place.run("sleep 1")?;
     assert_eq!(told()?, 0);
-    let script = "until [ -e told ]; do sleep 0.05; done";
+    let script = "until [ -e .env ]; do sleep 0.05; done; while cat .env; do sleep 0.05; done";
     let mut command = place.chaperone(["run", "--", "sh", "-c", script])?;
     let ids = [geteuid().as_raw(), getegid().as_raw()];
     // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
     unsafe { command.pre_exec(move || with_none("max_inotify_instances", ids)) };
     let child = command.stderr(Stdio::piped()).spawn()?;
     eventually("the finding", || told().ok().filter(|times| *times == 1))?;
-    fs::write(place.work().join("told"), "")?;
+    fs::write(place.work().join(".env"), "KEY=1")?;
     let done = child.wait_with_output()?;
     assert!(done.status.success(), "{}", text(&done.stderr));
+    Ok(())
+}
+
+#[test]
+fn what_stops_itself_where_no_shell_would_continue_it_goes_on() -> Result<()> {
+    let place = Place::new()?;
+    let done = place.run("kill -STOP $$; echo on")?;
+    assert_eq!(text(&done.stdout), "on\n", "{}", text(&done.stderr));
     Ok(())
 }
 

@@ -39,6 +39,7 @@ pub fn changes_meaning(name: &str) -> bool {
                 | "GH_HOST"
                 | "GH_REPO"
                 | "JAVA_TOOL_OPTIONS"
+                | "JDK_JAVA_OPTIONS"
                 | "LESSOPEN"
                 | "MAKEFLAGS"
                 | "NODE_OPTIONS"
@@ -48,6 +49,7 @@ pub fn changes_meaning(name: &str) -> bool {
                 | "PYTHONHOME"
                 | "PYTHONPATH"
                 | "PYTHONSTARTUP"
+                | "PYTHONUSERBASE"
                 | "RUBYLIB"
                 | "RUBYOPT"
                 | "RUSTC"
@@ -56,6 +58,7 @@ pub fn changes_meaning(name: &str) -> bool {
                 | "SHELLOPTS"
                 | "SSH_ASKPASS"
                 | "VISUAL"
+                | "_JAVA_OPTIONS"
         )
 }
 

@@ -168,12 +168,15 @@ pub trait Judge {
     /// The session uses more than its limits. It is being ended.
     fn exceeded(&mut self, excess: &Excess);
 
-    /// What is denied and appears while the session runs will not be covered, as it cannot be
-    /// watched for.
+    /// The kernel does not tell of everything that is denied and appears while the session runs, so
+    /// that it is looked for about once a second, and covered that much later.
     fn unwatched(&mut self, _error: &std::io::Error) {}
 
+    /// Something that is denied appeared, and is covered now.
+    fn covered(&mut self, _path: &Path) {}
+
     /// Something that is denied appeared, and could not be covered. The session is being ended.
-    fn uncovered(&mut self, _error: &std::io::Error) {}
+    fn uncovered(&mut self, _path: &Path, _error: &std::io::Error) {}
 
     /// The agent's main process has ended. What is left of the session is being ended.
     fn ended(&mut self);

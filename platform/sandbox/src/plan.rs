@@ -220,6 +220,10 @@ pub struct Plan {
     /// it appears while the session runs, in the full tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<GuardedBut>,
+    /// Existing paths within folders that are denied, which are seen: what else lies in those folders
+    /// is hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<PathBuf>,
     /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
     pub temp: PathBuf,
     /// Socket files of the supervisor's own, inside a grant, that the session may connect to. They

@@ -136,9 +136,15 @@ impl Paths {
         self.cache.join("tmp")
     }
 
-    /// The supervisor's own folders, which no session reaches.
+    /// The supervisor's own folders, which no session reaches but for its agent's state.
     pub fn own(&self) -> Vec<PathBuf> {
         vec![self.config.clone(), self.state.clone(), self.runtime.clone()]
+    }
+
+    /// The same, and the folder with every session's caches and temporary files, of which each
+    /// reaches its own.
+    pub fn own_and_shared(&self) -> Vec<PathBuf> {
+        [self.own(), vec![self.cache.clone()]].concat()
     }
 }
 

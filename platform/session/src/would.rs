@@ -67,7 +67,7 @@ fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decis
         workspace: &loaded.workspace,
         temp: &temp,
         cache: &cache,
-        control: &paths.own(),
+        control: &paths.own_and_shared(),
         agent: &AgentAccess::default(),
         environment: &environment(),
         disk: &RealDisk,

@@ -1,7 +1,7 @@
 //! What an approval of a command or a connection covers that reaches further than this once.
 
 use super::{Approval, Facts};
-use crate::identity::{git_aliases, identities, subject};
+use crate::identity::{changes_meaning, git_aliases, identities, subject};
 use crate::{Class, Command, HttpRequest, Origin, Policy, Scope, Sourced};
 
 /// Options of `git push` that neither widen nor change what it does to the other side.
@@ -32,9 +32,8 @@ pub fn command_scope(policy: &Policy, command: &Command) -> Option<Vec<String>> 
     // What is not proven, or means something else through its environment, is asked each time.
     let tokens = subject(command);
     let proven = identities(command).iter().any(|own| own.proven && own.tokens == tokens);
-    let changed = command.environment.iter().any(|(name, _)| {
-        (name.starts_with("GIT_") && !is_personal(name)) || name.starts_with("NODE_OPTIONS")
-    });
+    let changed =
+        command.environment.iter().any(|(name, _)| changes_meaning(name) && !is_personal(name));
     if !proven || changed || !git_aliases(command).is_empty() {
         return None;
     }
@@ -71,7 +70,16 @@ pub fn http_scope(policy: &Policy, request: &HttpRequest) -> Option<Vec<String>>
 fn is_personal(name: &str) -> bool {
     name.starts_with("GIT_AUTHOR_")
         || name.starts_with("GIT_COMMITTER_")
-        || matches!(name, "GIT_PAGER" | "GIT_EDITOR" | "GIT_TERMINAL_PROMPT" | "GIT_OPTIONAL_LOCKS")
+        || matches!(
+            name,
+            "EDITOR"
+                | "GIT_EDITOR"
+                | "GIT_OPTIONAL_LOCKS"
+                | "GIT_PAGER"
+                | "GIT_TERMINAL_PROMPT"
+                | "PAGER"
+                | "VISUAL"
+        )
 }
 
 fn push_scope(arguments: &[String], retargeted: bool, whole: &[String]) -> Option<Vec<String>> {

@@ -158,6 +158,11 @@ fn a_session_approval_answers_what_has_the_same_scope() {
     assert_eq!(scope("git push origin +main"), None);
     assert_eq!(scope("git -C /x push origin"), None);
     assert_eq!(scope("npm publish"), Some("npm publish".into()));
+    for (variable, further) in [("GH_REPO", false), ("PYTHONPATH", false), ("EDITOR", true)] {
+        let environment = vec![(variable.to_owned(), "other".to_owned())];
+        let command = Command { environment, ..line("gh release create v1") };
+        assert_eq!(command_scope(&policy, &command).is_some(), further, "{variable}");
+    }
 
     let now = jiff::Timestamp::UNIX_EPOCH;
     let mut facts = Facts::at(now);

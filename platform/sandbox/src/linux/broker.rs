@@ -199,6 +199,8 @@ pub(super) struct Work {
     pub(super) tells: bool,
     /// Calls that the thread has yet to carry out.
     pub(super) waiting: AtomicUsize,
+    /// Threads that open a pipe and wait for its other end.
+    pub(super) opening: Arc<AtomicUsize>,
 }
 
 impl Broker {

@@ -35,6 +35,8 @@ pub(super) enum Message {
     Order,
     /// Cover what is denied and has appeared. Descriptor: a file that holds its path.
     Cover,
+    /// What came of it: whether something was there that was not covered yet, or why it is not covered.
+    Covered { errno: i32, done: bool },
     /// Which limits the session's control group holds. Descriptor: the group's folder, if there is
     /// one.
     Group { memory: bool, processes: bool },
@@ -57,6 +59,7 @@ impl Message {
             Self::Dial { port, version } => [10, port, version, 0],
             Self::Dialled { errno } => [11, errno, 0, 0],
             Self::Cover => [13, 0, 0, 0],
+            Self::Covered { errno, done } => [14, errno, done.into(), 0],
             Self::Group { memory, processes } => [12, memory.into(), processes.into(), 0],
         }
     }
@@ -78,6 +81,7 @@ impl Message {
                 Self::Group { memory: memory != 0, processes: processes != 0 }
             }
             [13, ..] => Self::Cover,
+            [14, errno, done, _] => Self::Covered { errno, done: done != 0 },
             _ => return None,
         })
     }

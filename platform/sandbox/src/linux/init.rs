@@ -145,6 +145,9 @@ fn start(
     if let Some(most) = p.limits.processes.filter(|_| p.tier == Tier::Full && !held.processes) {
         mounts::bound_processes(most);
     }
+    if p.tier == Tier::Full {
+        mounts::bound_watches();
+    }
     ready(p, control, pty.as_ref(), &listeners, held != Held::default())?;
     Ok(Started { main, terminal: pty.map(|pty| pty.slave), scratch })
 }
@@ -278,12 +281,11 @@ fn watch(
                 }
                 (Ok(Some((Message::Cover, fds))), _) => {
                     covers += 1;
-                    if let Err(Errno(errno)) = cover(scratch, &fds, covers) {
-                        // The supervisor ends the session.
-                        let message =
-                            Message::Failed { stage: Stage::Paths as i32, errno, item: -1 };
-                        let _ = channel::send(control, message, &[]);
-                    }
+                    let (errno, done) = match cover(scratch, &fds, covers) {
+                        Ok(done) => (0, done),
+                        Err(Errno(errno)) => (errno, false),
+                    };
+                    let _ = channel::send(control, Message::Covered { errno, done }, &[]);
                 }
                 // The supervisor says so, or has gone.
                 _ => end(tier),
@@ -292,8 +294,8 @@ fn watch(
     }
 }
 
-/// Covers the path that a file holds.
-fn cover(scratch: Option<&OwnedFd>, fds: &[OwnedFd], number: usize) -> sys::Result<()> {
+/// Covers the path that a file holds; whether there was something to cover.
+fn cover(scratch: Option<&OwnedFd>, fds: &[OwnedFd], number: usize) -> sys::Result<bool> {
     let (Some(scratch), [file]) = (scratch, fds) else { return Err(Errno(libc::EBADF)) };
     let mut path = [0u8; libc::PATH_MAX as usize + 1];
     let longest = path.len() - 1;
@@ -301,7 +303,13 @@ fn cover(scratch: Option<&OwnedFd>, fds: &[OwnedFd], number: usize) -> sys::Resu
     let got = unsafe { libc::pread(file.as_raw_fd(), path.as_mut_ptr().cast(), longest, 0) };
     sys::check(got as libc::c_long)?;
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno(libc::ENAMETOOLONG))?;
-    mounts::cover(scratch, path, number)
+    match mounts::cover(scratch, path, number) {
+        // It was replaced in between.
+        Err(Errno(libc::EINVAL | libc::ELOOP | libc::ESTALE | libc::EEXIST)) => {
+            mounts::cover(scratch, path, number)
+        }
+        covered => covered,
+    }
 }
 
 fn reap(running: &mut Option<i32>, control: BorrowedFd<'_>) {

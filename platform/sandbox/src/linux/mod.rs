@@ -243,7 +243,9 @@ impl Starting {
             let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
             let shared = Arc::clone(&session.shared);
             let waiting = Default::default();
-            let work = Work { guard, own, root, ruleset, listener, shared, tells, waiting };
+            let opening = Arc::default();
+            let work =
+                Work { guard, own, root, ruleset, listener, shared, tells, waiting, opening };
             session.broker = Some(Broker::new(work));
         }
         Ok(session)

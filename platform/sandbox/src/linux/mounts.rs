@@ -11,7 +11,7 @@ use super::sys::{self, Errno, Follow};
 use crate::enforce::Stage;
 use std::ffi::CStr;
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Where the empty things that cover others are made; `/proc` is covered for good afterwards.
 const SCRATCH: &CStr = c"/proc";
@@ -40,7 +40,7 @@ pub(super) fn set_up(p: &Prepared) -> Result<OwnedFd, Failure> {
         let covered = match mount.how {
             How::Pin => over(&mount.path, &mount.path, false, Follow::Nothing),
             How::ReadOnly => over(&mount.path, &mount.path, true, Follow::Nothing),
-            How::Hide => cover(&scratch, &mount.path, index),
+            How::Hide => cover(&scratch, &mount.path, index).map(drop),
         };
         match covered {
             // What has gone since the plan was made needs no cover; the broker keeps it away.
@@ -69,25 +69,25 @@ pub(super) fn set_up(p: &Prepared) -> Result<OwnedFd, Failure> {
 
 /// Covers what a path leads to now, unless it is covered: a folder by an empty one, all else by a file
 /// that nobody reads. `number` is no other's of this session. The name of a link is denied for what it
-/// leads to, and stays.
-pub(super) fn cover(scratch: &OwnedFd, path: &CStr, number: usize) -> sys::Result<()> {
+/// leads to, and stays. Whether there was something to cover.
+pub(super) fn cover(scratch: &OwnedFd, path: &CStr, number: usize) -> sys::Result<bool> {
     let hidden = match sys::open(path, libc::O_PATH | libc::O_NOFOLLOW) {
-        Err(Errno(libc::ENOENT)) => return Ok(()),
+        Err(Errno(libc::ENOENT | libc::ENOTDIR)) => return Ok(false),
         opened => opened?,
     };
     let stat = sys::stat(hidden.as_raw_fd())?;
     let mut name = [0u8; 32];
     let source = match stat.st_mode & libc::S_IFMT {
-        _ if stat.st_dev == sys::stat(scratch.as_raw_fd())?.st_dev => return Ok(()),
-        libc::S_IFLNK => return Ok(()),
+        _ if stat.st_dev == sys::stat(scratch.as_raw_fd())?.st_dev => return Ok(false),
+        libc::S_IFLNK => return Ok(false),
         libc::S_IFDIR => EMPTY,
         _ => stand_in(scratch, &stat, number, &mut name)?,
     };
     let tree = sys::copy_mounts_at(scratch.as_raw_fd(), source)?;
     sys::make_read_only(&tree)?;
     match sys::attach(&tree, path, Follow::Nothing) {
-        Err(Errno(libc::ENOENT)) => Ok(()),
-        attached => attached,
+        Err(Errno(libc::ENOENT | libc::ENOTDIR)) => Ok(false),
+        attached => attached.map(|()| true),
     }
 }
 
@@ -230,15 +230,36 @@ pub(super) fn bound_processes(most: u64) {
     if !sys::kernel_is_at_least(6, 14) {
         return;
     }
+    // More than the kernel takes is no bound.
+    let _ = write_number(c"/proc/sys/kernel/pid_max", most.saturating_add(RESERVED + 2));
+}
+
+fn write_number(setting: &CStr, number: u64) -> sys::Result<()> {
     let mut text = [0u8; 24];
-    let most = most.saturating_add(RESERVED + 2);
     let length = text.len();
     let mut rest = &mut text[..];
     // The array is longer than the longest number.
-    let _ = write!(rest, "{most}");
+    let _ = write!(rest, "{number}");
     let length = length - rest.len();
-    // More than the kernel takes is no bound.
-    let _ = sys::write_file(c"/proc/sys/kernel/pid_max", &text[..length]);
+    sys::write_file(setting, &text[..length])
+}
+
+/// Leaves half of what may be watched on this machine to its user's other programs, whatever the
+/// session's namespace watches (user_namespaces(7), inotify(7)).
+pub(super) fn bound_watches() {
+    for (whole, own) in [
+        (c"/proc/sys/fs/inotify/max_user_instances", c"/proc/sys/user/max_inotify_instances"),
+        (c"/proc/sys/fs/inotify/max_user_watches", c"/proc/sys/user/max_inotify_watches"),
+    ] {
+        let mut text = [0u8; 24];
+        let read = sys::open(whole, libc::O_RDONLY)
+            .and_then(|file| sys::read(file.as_fd(), &mut text))
+            .ok()
+            .and_then(|length| str::from_utf8(&text[..length]).ok()?.trim().parse::<u64>().ok());
+        // Where the kernel does not say, there is nothing to share.
+        let Some(whole) = read else { continue };
+        let _ = write_number(own, whole / 2);
+    }
 }
 
 /// The session's own terminals: nobody else's has a name inside.

@@ -1,6 +1,7 @@
 //! Names in the agent's file system, reached through its root and held by descriptors.
 
 use super::sys::{self, Errno, Result};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -154,6 +155,12 @@ pub(super) fn watch(queue: &OwnedFd, file: &OwnedFd, events: u32) -> Result<i64>
 pub(super) fn truncate(file: &OwnedFd, length: i64) -> Result<()> {
     // SAFETY: the path ends with NUL.
     sys::check(unsafe { libc::truncate(by_descriptor(file).as_ptr(), length) }).map(drop)
+}
+
+/// Has whoever holds this open file wait in its calls where there is something to wait for.
+pub(super) fn wait_from_now_on(file: &OwnedFd) -> Result<()> {
+    let wait = fcntl_getfl(file).and_then(|flags| fcntl_setfl(file, flags - OFlags::NONBLOCK));
+    wait.map_err(|errno| Errno(errno.raw_os_error()))
 }
 
 pub(super) fn make_node(place: &Place, mode: u32, device: u64) -> Result<()> {

@@ -295,9 +295,12 @@ pub(super) fn readable(fd: BorrowedFd<'_>) -> libc::pollfd {
 /// A file that is nowhere but in memory.
 pub(super) fn memory_file(name: &CStr) -> Result<OwnedFd> {
     // SAFETY: the name ends with NUL.
-    let fd = check(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
-    // SAFETY: the kernel just returned this descriptor to us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let make = |flags| owned(unsafe { libc::memfd_create(name.as_ptr(), flags) }.into());
+    // Some machines want it said that nobody executes it (`vm.memfd_noexec`, Linux 6.3).
+    match make(libc::MFD_CLOEXEC | libc::MFD_NOEXEC_SEAL) {
+        Err(Errno(libc::EINVAL)) => make(libc::MFD_CLOEXEC),
+        made => made,
+    }
 }
 
 /// A counter that wakes a poll.

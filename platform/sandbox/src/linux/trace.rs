@@ -6,7 +6,7 @@
 //! There it is judged, and let go. An exec that fails gives no stop: its thread stays seized
 //! until it execs again, gets a signal or ends.
 
-use super::appearing::Appearing;
+use super::appearing::{Appearing, Uncovered};
 use super::broker::{Broker, Job, Word};
 use super::calls::{self, Umasks};
 use super::channel::{self, Message};
@@ -99,10 +99,10 @@ impl Tracer<'_> {
                 questions_come = false;
             }
             // Before what else is asked: it may be about what appeared.
-            if fds[5].revents != 0
-                && let Some(appearing) = &self.appearing
+            if let Some(appearing) = &mut self.appearing
+                && let Err(what) = appearing.go_on(fds[5].revents != 0, &self.shared, self.judge)
             {
-                appearing.cover(&self.shared);
+                self.uncovered(&what);
             }
             if fds[2].revents != 0 {
                 messages_come = self.message();
@@ -113,12 +113,6 @@ impl Tracer<'_> {
             }
             if !self.waiting.is_empty() {
                 self.look_for_interrupts();
-            }
-            if let Some(appearing) = &mut self.appearing
-                && let Err(errno) = appearing.begin(&self.shared)
-            {
-                self.appearing = None;
-                self.judge.unwatched(&errno.into());
             }
             let told = fds[3].revents != 0 || fds[4].revents != 0;
             let group = self.group;
@@ -139,6 +133,14 @@ impl Tracer<'_> {
         (self.watch, self.group) = (None, None);
         self.exit = Some(Exit::Signal(libc::SIGKILL));
         self.judge.exceeded(excess);
+        self.end();
+    }
+
+    /// Ends a session that would see what is denied.
+    fn uncovered(&mut self, (path, error): &Uncovered) {
+        self.appearing = None;
+        self.exit.get_or_insert(Exit::Signal(libc::SIGKILL));
+        self.judge.uncovered(path, error);
         self.end();
     }
 
@@ -294,10 +296,13 @@ impl Tracer<'_> {
                 self.end();
                 self.judge.ended();
             }
-            Ok(Some((Message::Failed { errno, .. }, _))) => {
-                self.exit.get_or_insert(Exit::Signal(libc::SIGKILL));
-                self.judge.uncovered(&std::io::Error::from(Errno(errno)));
-                self.end();
+            Ok(Some((Message::Covered { errno, done }, _))) => {
+                let appearing = self.appearing.as_mut();
+                match appearing.map(|appearing| appearing.covered(errno, done)) {
+                    Some(Ok(Some(path))) => self.judge.covered(&path),
+                    Some(Err(what)) => self.uncovered(&what),
+                    Some(Ok(None)) | None => {}
+                }
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return false,

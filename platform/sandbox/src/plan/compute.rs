@@ -118,7 +118,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         files.hide(&secret);
     }
     for folder in input.control {
-        files.hide_but(folder, &own);
+        files.hide_all_but(folder, &own);
     }
 
     for path in git.protect.iter().chain(&input.agent.read_only) {
@@ -178,6 +178,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         guarded: files.guarded,
         guarded_but: files.guarded_but,
         denied: files.denied,
+        shown: files.shown,
         temp: temp.to_owned(),
         sockets: Vec::new(),
         network,

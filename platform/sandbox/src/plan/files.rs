@@ -18,6 +18,7 @@ pub(super) struct Files<'a> {
     pub(super) guarded: Vec<String>,
     pub(super) guarded_but: Vec<GuardedBut>,
     pub(super) denied: Vec<GuardedBut>,
+    pub(super) shown: Vec<PathBuf>,
     pub(super) losses: Vec<Loss>,
     /// The paths of all grants, once they are settled.
     granted: HashSet<OsString>,
@@ -38,6 +39,7 @@ impl<'a> Files<'a> {
             guarded: Vec::new(),
             guarded_but: Vec::new(),
             denied: Vec::new(),
+            shown: Vec::new(),
             losses: Vec::new(),
             granted: HashSet::new(),
             writable: Vec::new(),
@@ -190,6 +192,17 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
+    /// Hides all of a folder but these paths, also what will appear there.
+    pub(super) fn hide_all_but(&mut self, folder: &Path, kept: &[PathBuf]) {
+        let Some(folder) = self.disk.canonical(folder) else { return };
+        if self.grants.iter().any(|grant| folder.starts_with(&grant.path)) {
+            self.hide_but(&folder, kept);
+            let text = |path: &Path| globset::escape(&path.to_string_lossy());
+            let but = kept.iter().filter(|kept| kept.starts_with(&folder)).map(|kept| text(kept));
+            self.denied.push(GuardedBut { glob: text(&folder), but: but.collect() });
+        }
+    }
+
     /// Hides an existing path without links in it, where a grant would show it.
     pub(super) fn hide(&mut self, path: &Path) {
         if self.shows(path) && self.disk.kind(path).is_some_and(|kind| kind != Kind::Link) {
@@ -202,10 +215,11 @@ impl<'a> Files<'a> {
         path.ancestors().skip(1).any(|above| self.granted.contains(above.as_os_str()))
     }
 
-    /// Hides all of a folder but these paths beneath it.
-    pub(super) fn hide_but(&mut self, folder: &Path, kept: &[PathBuf]) {
+    /// Hides what is in a folder, but for these paths.
+    fn hide_but(&mut self, folder: &Path, kept: &[PathBuf]) {
         let Some(folder) = self.disk.canonical(folder) else { return };
         if self.grants.iter().any(|grant| folder.starts_with(&grant.path)) {
+            self.shown.extend(kept.iter().filter(|kept| kept.starts_with(&folder)).cloned());
             for path in carve::carve(&folder, kept, self.disk) {
                 self.hide(&path);
             }
@@ -276,12 +290,15 @@ impl<'a> Files<'a> {
             list.sort();
             list.dedup();
         }
+        self.shown.sort();
+        self.shown.dedup();
     }
 
     /// Says with grants alone what would otherwise take mounts, and names what that cannot say.
     pub(super) fn without_namespaces(&mut self) {
         let hidden = std::mem::take(&mut self.hidden);
         self.denied.clear();
+        self.shown.clear();
         let mut grants = Vec::with_capacity(self.grants.len());
         for grant in self.grants.drain(..) {
             match grant.access {

@@ -629,8 +629,23 @@ mod denied {
                 assert_eq!(reach("known_hosts"), Reach::Read, "{wide}");
                 assert_eq!(reach("id_ed25519"), Reach::Nothing, "{wide}");
                 assert_eq!(reach("config"), Reach::Nothing, "{wide}");
+                let shown = plan.shown.iter().any(|path| path.ends_with("known_hosts"));
+                assert_eq!(shown, machine == full() && !wide.is_empty(), "{wide}");
             }
         }
+    }
+
+    #[test]
+    fn what_appears_among_the_supervisors_own_files_is_hidden_but_for_what_is_the_agents() {
+        let plan = Given::says("[filesystem]\nread = [\"~\"]\n").plan().unwrap();
+        let own = GuardedBut {
+            glob: "/h/.state".into(),
+            but: ["/h/.state/temp", "/h/.state/cache"].map(String::from).into(),
+        };
+        assert!(plan.denied.contains(&own), "{:?}", plan.denied);
+        assert_eq!(plan.shown, ["/h/.state/cache", "/h/.state/temp"].map(PathBuf::from));
+        let narrow = Given::says("").plan().unwrap();
+        assert!(!narrow.denied.contains(&own));
     }
 
     #[test]

@@ -63,6 +63,57 @@ fn attempt(name: &str, arguments: &[&str]) -> io::Result<()> {
             "rename" => std::fs::rename(first(), arguments[1]),
             "remove" => std::fs::remove_file(first()),
             "hard-link" => std::fs::hard_link(first(), arguments[1]),
+            "queues" => {
+                let mut count = 0;
+                while libc::inotify_init1(0) >= 0 {
+                    count += 1;
+                }
+                Err(io::Error::other(count.to_string()))
+            }
+            "lease" => {
+                let file = std::fs::File::open(first())?;
+                libc::signal(libc::SIGIO, libc::SIG_IGN);
+                check(libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK).into())?;
+                let path = first().to_owned();
+                let writes = std::thread::spawn(move || {
+                    std::fs::OpenOptions::new().create(true).append(true).open(path).map(drop)
+                });
+                // F_GETLEASE says what the lease is about to become while somebody waits for it.
+                while libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) == libc::F_RDLCK {
+                    std::thread::yield_now();
+                }
+                let started = std::process::Command::new("true").status()?;
+                assert!(started.success() && !writes.is_finished());
+                check(libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK).into())?;
+                writes.join().unwrap()
+            }
+            // Three hundred open a pipe, of whom so many are to be refused; the rest are let go then.
+            "pipes" => {
+                let (path, expected) = (first(), arguments[1].parse::<usize>().unwrap());
+                let name = CString::new(path).unwrap();
+                libc::unlink(name.as_ptr());
+                check(libc::mkfifo(name.as_ptr(), 0o600).into())?;
+                let opens = || {
+                    let name = name.clone();
+                    let flags = libc::O_CREAT | libc::O_RDONLY;
+                    std::thread::spawn(move || libc::open(name.as_ptr(), flags, 0o600) < 0)
+                };
+                let mut threads: Vec<_> = (0..300).map(|_| opens()).collect();
+                let mut refused = 0;
+                while !threads.is_empty() {
+                    if refused >= expected {
+                        drop(std::fs::OpenOptions::new().write(true).open(path)?);
+                    }
+                    let ended;
+                    (ended, threads) = threads.into_iter().partition(|one| one.is_finished());
+                    refused += ended
+                        .into_iter()
+                        .filter_map(|one| one.join().ok())
+                        .filter(|it| *it)
+                        .count();
+                }
+                Err(io::Error::other(refused.to_string()))
+            }
             "openat2" => {
                 let path = CString::new(first()).unwrap();
                 let how: libc::open_how = std::mem::zeroed();

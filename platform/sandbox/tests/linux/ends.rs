@@ -177,6 +177,7 @@ pub(crate) fn supervise(tier: Tier) -> std::io::Result<()> {
         refused: vec![],
         withdrawn: vec![],
         exceeded: None,
+        covered: vec![],
     };
     session.run(&mut judge).map(drop).map_err(|error| error.source)
 }

@@ -1,7 +1,8 @@
 //! Files: what lies outside the grants, what is hidden or protected inside them.
 
-use crate::world::{BOTH, World, as_each_user, outside, session};
-use chaperone_sandbox::{Access, Answer, Exit, GuardedBut, PathGrant, Session, Tier};
+use crate::world::{BOTH, Ended, World, as_each_user, outside, session};
+use chaperone_sandbox::{Access, Answer, Exit, GuardedBut, PathGrant, Plan, Session, Tier};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -115,44 +116,130 @@ fn a_hidden_path_shows_nothing_under_any_name() {
     });
 }
 
+/// What a session of the full tier sees of what `outside` does once the session has begun. The script
+/// waits for that, and then for a path to be `gone`, no longer than a thousand programs.
+fn while_it_runs(
+    plan: &Plan,
+    begin: &str,
+    outside: impl FnOnce(&Path) + Send + 'static,
+    then: &str,
+) -> Ended {
+    let workspace = plan.workspace.clone();
+    let act = move || {
+        let [ready, done] = ["ready", "done"].map(|name| workspace.join(name));
+        while !ready.exists() {
+            std::thread::yield_now();
+        }
+        outside(&workspace);
+        fs::write(done, "").unwrap();
+    };
+    let script = format!(
+        "{begin} && touch ready && until [ -e done ]; do :; done
+        gone() {{ i=0; while cat $1 > seen && [ $i -lt 1000 ]; do i=$((i+1)); done; ! cat $1; }}
+        {then}"
+    );
+    let meanwhile = |_: &mut Session, _| drop(std::thread::spawn(act));
+    session(plan, &["sh", "-c", &script], meanwhile, |_, _| Answer::Allow)
+}
+
 #[test]
 fn what_is_denied_and_appears_from_outside_is_hidden_too() {
     as_each_user(|| {
         let mut world = World::new(Tier::Full);
         let env = world.file(".env", "KEY=1");
+        world.file("settings", "KEY=5");
         world.plan.hidden = vec![env.clone()];
         let top = world.workspace.display();
         let but = vec![format!("{top}/**/.env.example")];
         world.plan.denied = vec![GuardedBut { glob: format!("{top}/**/.env*"), but }];
-        let at = |name: &str| world.workspace.join(name);
-        let [ready, done, saved, new] = ["ready", "done", "saved", ".env.local"].map(at);
-        let [example, folder] = [".env.example", ".env.d"].map(at);
-        let outside = move || {
-            while !ready.exists() {
-                std::thread::yield_now();
-            }
+        let outside = |workspace: &Path| {
+            let at = |name: &str| workspace.join(name);
             // As an editor saves, and as a person copies what is to be filled in.
-            fs::write(&saved, "KEY=2").unwrap();
-            fs::rename(&saved, &env).unwrap();
-            fs::write(new, "KEY=3").unwrap();
-            fs::create_dir(&folder).unwrap();
-            fs::write(folder.join("key"), "KEY=4").unwrap();
-            fs::write(example, "KEY=").unwrap();
-            fs::write(done, "").unwrap();
+            fs::write(at("saved"), "KEY=2").unwrap();
+            fs::rename(at("saved"), at(".env")).unwrap();
+            fs::write(at(".env.local"), "KEY=3").unwrap();
+            fs::create_dir(at(".env.d")).unwrap();
+            fs::write(at(".env.d/key"), "KEY=4").unwrap();
+            fs::write(at(".env.example"), "KEY=").unwrap();
+            // The name of a link is denied for what it leads to.
+            std::os::unix::fs::symlink("settings", at(".env.link")).unwrap();
+            std::os::unix::fs::symlink("..", at(".env.above")).unwrap();
         };
-        // The moment that it takes is waited for, and no longer than a thousand programs.
-        let script = "! cat .env && touch ready && until [ -e done ]; do :; done
-            gone() { i=0; while cat $1 > seen && [ $i -lt 1000 ]; do i=$((i+1)); done; ! cat $1; }
-            gone .env && gone .env.local && gone .env.d/key && gone .env && cat .env.example";
-        let meanwhile = |_: &mut Session, _| drop(std::thread::spawn(outside));
-        let command = ["sh", "-c", script];
-        let ended = session(&world.plan, &command, meanwhile, |_, _| Answer::Allow);
-        assert_eq!(
-            (ended.exit, ended.stdout.as_str()),
-            (Exit::Code(0), "KEY="),
-            "{}",
-            ended.stderr
-        );
+        let then =
+            "gone .env && gone .env.local && gone .env.d/key && gone settings && gone .env &&
+            cat .env.example && ls .env.above > list";
+        let ended = while_it_runs(&world.plan, "! cat .env && cat settings", outside, then);
+        let out = (ended.exit, ended.stdout.as_str());
+        assert_eq!(out, (Exit::Code(0), "KEY=5KEY="), "{}", ended.stderr);
+        let covered: BTreeSet<_> = ended.covered.into_iter().collect();
+        let expected = [".env", ".env.d", ".env.local", "settings"];
+        assert_eq!(covered, expected.map(|name| world.workspace.join(name)).into());
+    });
+}
+
+#[test]
+fn what_is_seen_in_a_denied_folder_is_seen_on_when_more_appears_there() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        let secret = world.file("config/deep/secret", "1");
+        let shown = world.file("config/deep/seen", "2");
+        world.file("config/deep/too", "2");
+        let top = world.workspace.display();
+        let but = vec![format!("{top}/config/deep/seen")];
+        world.plan.denied = vec![GuardedBut { glob: format!("{top}/config"), but }];
+        world.plan.hidden = vec![secret, world.workspace.join("config/deep/too")];
+        world.plan.shown = vec![shown];
+        let outside = |workspace: &Path| {
+            let config = workspace.join("config");
+            fs::write(config.join("deep/new"), "3").unwrap();
+            fs::write(config.join("beside"), "4").unwrap();
+        };
+        let then = "gone config/beside && gone config/deep/new && cat config/deep/seen";
+        let ended = while_it_runs(&world.plan, "cat config/deep/seen", outside, then);
+        let out = (ended.exit, ended.stdout.as_str());
+        assert_eq!(out, (Exit::Code(0), "22"), "{}", ended.stderr);
+
+        // As a build does, or git, which make a folder anew.
+        let outside = |workspace: &Path| {
+            fs::rename(workspace.join("config"), workspace.join("before")).unwrap();
+            fs::create_dir_all(workspace.join("config/deep")).unwrap();
+            for name in ["secret", "seen", "third"] {
+                fs::write(workspace.join("config/deep").join(name), name).unwrap();
+            }
+        };
+        for name in ["ready", "done"] {
+            fs::remove_file(world.workspace.join(name)).unwrap();
+        }
+        let then = "gone config/deep/secret && gone config/deep/third && cat config/deep/seen";
+        let ended = while_it_runs(&world.plan, "! cat config/deep/secret", outside, then);
+        let out = (ended.exit, ended.stdout.as_str());
+        assert_eq!(out, (Exit::Code(0), "seen"), "{}", ended.stderr);
+    });
+}
+
+#[test]
+fn half_of_what_may_be_watched_is_left_to_others() {
+    as_each_user(|| {
+        let whole = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap();
+        let most: usize = whole.trim().parse().unwrap();
+        let count = |text: &str| text.parse::<usize>().unwrap();
+        let inside = count(&World::new(Tier::Full).attempt("queues", &[]));
+        assert!(inside <= most / 2, "{inside} of {most}");
+        assert!(count(&outside("queues", &[])) > most / 2);
+    });
+}
+
+#[test]
+fn who_waits_for_a_lease_or_a_pipe_keeps_nobody_else_waiting() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        world.plan.guarded = vec![world.workspace.join("guarded").display().to_string()];
+        let leased = world.file("leased", "x");
+        assert_eq!(outside("lease", &[leased.to_str().unwrap()]), "ok");
+        assert_eq!(world.attempt("lease", &[leased.to_str().unwrap()]), "ok");
+        let pipe = world.workspace.join("pipe");
+        assert_eq!(outside("pipes", &[pipe.to_str().unwrap(), "0"]), "0");
+        assert_eq!(world.attempt("pipes", &[pipe.to_str().unwrap(), "44"]), "44");
     });
 }
 

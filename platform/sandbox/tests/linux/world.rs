@@ -106,6 +106,7 @@ impl World {
             guarded: Vec::new(),
             guarded_but: Vec::new(),
             denied: Vec::new(),
+            shown: Vec::new(),
             temp,
             network: Network::None { relays: Vec::new() },
             environment,
@@ -178,7 +179,8 @@ pub(crate) fn session(
     let mut session = launch(ahead(), plan, &arguments(command), stdio).unwrap().settle().unwrap();
     let control = session.control();
     meanwhile(&mut session, control);
-    let mut judge = Log { rule, execs: vec![], refused: vec![], withdrawn: vec![], exceeded: None };
+    let (execs, refused, withdrawn, covered) = (vec![], vec![], vec![], vec![]);
+    let mut judge = Log { rule, execs, refused, withdrawn, exceeded: None, covered };
     let Outcome { exit, ended } = session.run(&mut judge).unwrap();
     let read = |file: &mut fs::File| {
         let mut text = Vec::new();
@@ -195,6 +197,7 @@ pub(crate) fn session(
         refused: judge.refused,
         withdrawn: judge.withdrawn,
         exceeded: judge.exceeded,
+        covered: judge.covered,
     }
 }
 
@@ -231,6 +234,7 @@ pub(crate) struct Ended {
     pub(crate) refused: Vec<String>,
     pub(crate) withdrawn: Vec<ActionId>,
     pub(crate) exceeded: Option<Excess>,
+    pub(crate) covered: Vec<PathBuf>,
 }
 
 /// A judge that follows one rule and keeps a log.
@@ -240,6 +244,7 @@ pub(crate) struct Log<F> {
     pub(crate) refused: Vec<String>,
     pub(crate) withdrawn: Vec<ActionId>,
     pub(crate) exceeded: Option<Excess>,
+    pub(crate) covered: Vec<PathBuf>,
 }
 
 impl<F: FnMut(ActionId, &ObservedExec) -> Answer> Judge for Log<F> {
@@ -260,6 +265,9 @@ impl<F: FnMut(ActionId, &ObservedExec) -> Answer> Judge for Log<F> {
         self.withdrawn.push(id);
     }
     fn stopped(&mut self) {}
+    fn covered(&mut self, path: &Path) {
+        self.covered.push(path.to_owned());
+    }
     fn exceeded(&mut self, excess: &Excess) {
         self.exceeded = Some(excess.clone());
     }

@@ -19,10 +19,10 @@ use chaperone_sandbox::{
     ActionId, Answer, Control, Excess, Judge, Network, ObservedExec, Target, started,
 };
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why what no grant covers is refused.
@@ -45,6 +45,8 @@ pub(crate) struct Supervision<'a> {
     pub(crate) given: Given,
     /// Why the session was ended before its time.
     pub(crate) excess: Option<String>,
+    /// What is denied, has appeared and was hidden.
+    pub(crate) covered: HashSet<PathBuf>,
     /// What was refused so far, where that is to be learned from.
     pub(crate) learned: Option<Learned>,
 }
@@ -320,14 +322,23 @@ impl Judge for Supervision<'_> {
 
     fn unwatched(&mut self, error: &io::Error) {
         let text = format!(
-            "What is denied and appears in this session is not hidden before the next: it cannot be \
-             watched for ({error})."
+            "What is denied and appears in this session is looked for once a second, as the kernel \
+             does not tell of it ({error}). Until it is found, the session can read it."
         );
         let _ = self.segment.append(NewEvent::finding(&text));
     }
 
-    fn uncovered(&mut self, error: &io::Error) {
-        let said = format!("something that is denied appeared, and could not be hidden: {error}");
+    fn covered(&mut self, path: &Path) {
+        // Editors that save again and again would fill the history.
+        if self.covered.insert(path.to_owned()) {
+            let text = format!("`{}` appeared, and is hidden: it is denied.", path.display());
+            let _ = self.segment.append(NewEvent::finding(&text));
+        }
+    }
+
+    fn uncovered(&mut self, path: &Path, error: &io::Error) {
+        let path = path.display();
+        let said = format!("`{path}` is denied and appeared, and could not be hidden: {error}");
         // There is nothing to hold back: it ends, recorded or not.
         let _ = self.segment.append(NewEvent::finding(&format!("The session was ended: {said}.")));
         self.segment.hasten();
@@ -340,9 +351,12 @@ impl Judge for Supervision<'_> {
     }
 
     fn stopped(&mut self) {
-        let _ = self.segment.append(NewEvent::new(EventKind::Stopped));
-        signals::stop_with(self.terminal.as_ref());
-        let _ = self.segment.append(NewEvent::new(EventKind::Continued));
+        // Where it is no shell's job, nobody would continue it, and others may be in this group.
+        if let Some(terminal) = self.terminal.as_ref().filter(|own| own.is_in_foreground()) {
+            let _ = self.segment.append(NewEvent::new(EventKind::Stopped));
+            signals::stop_with(Some(terminal));
+            let _ = self.segment.append(NewEvent::new(EventKind::Continued));
+        }
         self.control.resume();
     }
 }

@@ -59,7 +59,7 @@ use network::Gate;
 use pages::Pages;
 use signatures::Signatures;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -300,7 +300,7 @@ impl<'a> Prepared<'a> {
             }
             None => AgentAccess::default(),
         };
-        let control = paths.own();
+        let control = paths.own_and_shared();
         let is_own = |path: &PathBuf| {
             let resolved = control.iter().filter_map(|own| own.canonicalize().ok());
             control.iter().cloned().chain(resolved).any(|own| path.starts_with(own))
@@ -681,6 +681,7 @@ fn supervise(
         given,
         learned: plan.tells_refusals.then(Learned::default),
         excess: None,
+        covered: HashSet::new(),
     };
     segment.begun()?;
     let outcome = session.run(&mut supervision);

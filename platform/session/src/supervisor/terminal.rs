@@ -97,6 +97,15 @@ impl Terminal {
         Ok(terminal)
     }
 
+    /// Whether this process is in the foreground of the person's terminal.
+    pub(crate) fn is_in_foreground(&self) -> bool {
+        match self.streams {
+            Streams { stdin: true, .. } => is_foreground_of(stdin()),
+            Streams { stdout: true, .. } => is_foreground_of(stdout()),
+            _ => is_foreground_of(rustix::stdio::stderr()),
+        }
+    }
+
     /// Takes the terminal: every key goes to the agent's terminal, which makes signals of them.
     pub(crate) fn raw(&self) {
         if !self.streams.stdin || !is_foreground_of(stdin()) {

@@ -8,9 +8,13 @@ use crate::linux::sys::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
+
+/// So many threads wait for the other end of a pipe: each holds descriptors of the supervisor's.
+const MOST_OPENING: usize = 256;
 
 impl Work {
     pub(super) fn open(
@@ -61,9 +65,20 @@ impl Work {
                 return Err(Trouble::Guarded(place.path()));
             }
             // Not becoming the supervisor's terminal, whatever it is.
-            let flags = flags | libc::O_NOFOLLOW | libc::O_NOCTTY;
-            match sys::open_at(place.folder.as_raw_fd(), &place.opened_name(), flags, mode) {
-                Ok(file) => return Ok(Done::File(file)),
+            let mut held = flags | libc::O_NOFOLLOW | libc::O_NOCTTY;
+            // Nor does the tracing thread wait until somebody gives a lease back (fcntl(2)).
+            let hurried = near.is_some() && !exclusive && flags & libc::O_NONBLOCK == 0;
+            if hurried {
+                held |= libc::O_NONBLOCK;
+            }
+            match sys::open_at(place.folder.as_raw_fd(), &place.opened_name(), held, mode) {
+                Ok(file) => {
+                    if hurried {
+                        paths::wait_from_now_on(&file)?;
+                    }
+                    return Ok(Done::File(file));
+                }
+                Err(Errno(libc::EWOULDBLOCK)) if hurried => return Err(Trouble::NotNear),
                 // Something outside the session made a link of it in between.
                 Err(Errno(libc::ELOOP)) if follows => {}
                 Err(errno) => return Err(errno.into()),
@@ -87,12 +102,24 @@ impl Work {
         }
         let (file, question, listener) = (Arc::clone(file), job.question, self.listener.share()?);
         let cloexec = flags & libc::O_CLOEXEC != 0;
-        let opener = move || match paths::reopen(&file, flags) {
-            Ok(opened) => listener.answer_with(&question, opened.as_raw_fd(), cloexec),
-            Err(errno) => listener.answer(&question, Err(errno)),
+        // Also whose asker has died waits on.
+        let place = Arc::clone(&self.opening);
+        if place.fetch_add(1, Ordering::AcqRel) >= MOST_OPENING {
+            place.fetch_sub(1, Ordering::AcqRel);
+            return Err(Errno(libc::EAGAIN).into());
+        }
+        let opener = move || {
+            match paths::reopen(&file, flags) {
+                Ok(opened) => listener.answer_with(&question, opened.as_raw_fd(), cloexec),
+                Err(errno) => listener.answer(&question, Err(errno)),
+            }
+            place.fetch_sub(1, Ordering::AcqRel);
         };
         // The thread inherits this one's confinement.
-        std::thread::Builder::new().spawn(opener).map_err(|_| Errno(libc::EAGAIN))?;
+        if std::thread::Builder::new().spawn(opener).is_err() {
+            self.opening.fetch_sub(1, Ordering::AcqRel);
+            return Err(Errno(libc::EAGAIN).into());
+        }
         Err(Trouble::Later)
     }
 
