@@ -1,5 +1,6 @@
 //! Where one test plays: a home, a repository with a remote, and the `chaperone` command in it.
 
+use crate::self_test::without_namespaces;
 use anyhow::{Context, Result, ensure};
 use chaperone_tests::chaperone;
 use rustix::fd::OwnedFd;
@@ -94,6 +95,16 @@ impl Place {
     /// `chaperone run -- sh -c SCRIPT`, to its end.
     pub(crate) fn run(&self, script: &str) -> Result<Output> {
         Ok(self.chaperone(["run", "--", "sh", "-c", script])?.output()?)
+    }
+
+    /// Sessions that run a script, one in each tier.
+    pub(crate) fn in_each_tier(&self, script: &str) -> Result<[(&'static str, Command); 2]> {
+        let session = || self.chaperone(["run", "--", "bash", "-c", script]);
+        let mut reduced = session()?;
+        let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+        // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
+        unsafe { reduced.pre_exec(move || without_namespaces(ids)) };
+        Ok([("full", session()?), ("reduced", reduced)])
     }
 
     /// What the history lists, the latest first.

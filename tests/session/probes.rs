@@ -157,6 +157,57 @@ fn where_nothing_can_be_watched_what_appears_is_looked_for_and_the_history_says_
 }
 
 #[test]
+fn repositories_that_are_made_inside_are_named_when_the_session_ends() -> Result<()> {
+    let place = Place::new()?;
+    let said = |line: &str| -> Result<usize> {
+        let events = place.events([])?;
+        let reasons = events.iter().filter_map(|event| event["reason"].as_str());
+        Ok(reasons.filter(|reason| reason.contains(line)).count())
+    };
+    let made = "epositories were made in this session: ";
+    for (tier, mut nothing) in place.in_each_tier("git status && git log")? {
+        let err = text(&nothing.output()?.stderr);
+        assert!(!err.contains(made), "{tier}: {err}");
+    }
+    assert_eq!(said(made)?, 0);
+    let script = "git init -q sub && git clone -q . copy && mv copy moved && git init -q gone && \
+                  rm -rf gone && git init -q \"$TMPDIR/elsewhere\"";
+    for (at, (tier, mut session)) in place.in_each_tier(script)?.into_iter().enumerate() {
+        let done = session.output()?;
+        let err = text(&done.stderr);
+        ensure!(done.status.success(), "{tier}: {err}");
+        assert!(err.contains(&format!("{made}`moved`, `sub`. Their hooks")), "{tier}: {err}");
+        assert_eq!(said(made)?, at + 1, "{tier}");
+        for folder in ["moved", "sub"] {
+            fs::remove_dir_all(place.work().join(folder))?;
+        }
+    }
+    let script = "echo x > file && git add file && git commit -q -m second && \
+                  GIT_SEQUENCE_EDITOR='sed -i s/pick/edit/' git rebase -q -i HEAD~1";
+    let done = place.run(script)?;
+    let err = text(&done.stderr);
+    assert!(err.contains("A rebase is under way in `.git`: `git rebase --continue` runs"), "{err}");
+    assert_eq!(said("rebase is under way")?, 1);
+    Ok(())
+}
+
+#[test]
+fn what_a_plan_loses_is_said_before_the_agent_starts() -> Result<()> {
+    let place = Place::new()?;
+    let below = place.work().join("below");
+    fs::create_dir(&below)?;
+    let above = place.run("true")?;
+    assert_eq!(text(&above.stderr), "");
+    let mut command = place.chaperone(["run", "--", "true"])?;
+    let done = command.current_dir(&below).output()?;
+    let err = text(&done.stderr);
+    let said = "chaperone: The workspace lies inside the repository ";
+    assert!(done.status.success() && err.starts_with(said), "{err}");
+    assert!(err.contains("Start with `--workspace "), "{err}");
+    Ok(())
+}
+
+#[test]
 fn what_stops_itself_where_no_shell_would_continue_it_goes_on() -> Result<()> {
     let place = Place::new()?;
     let done = place.run("kill -STOP $$; echo on")?;

@@ -167,6 +167,25 @@ fn a_host_that_the_policy_names_is_reached_by_every_way_in_and_no_other_is() -> 
 }
 
 #[test]
+fn after_three_identical_refusals_of_a_host_the_agent_is_told_to_stop() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[network]\nmode = \"proxy\"\ndeny = [\"*.acme.example\"]\n")?;
+    let get = |host: &str| {
+        let request = format!("GET http://{host}/ HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n");
+        format!(
+            "exec 3<>/dev/tcp/127.63.0.1/3128; printf '{request}' >&3; cat <&3; echo; echo END;"
+        )
+    };
+    let script = ["a", "a", "a", "b"].map(|name| get(&format!("{name}.acme.example"))).concat();
+    let done = place.chaperone(["run", "--unattended", "--", "bash", "-c", &script])?.output()?;
+    let said = text(&done.stdout);
+    let stop = |text: &str| text.contains("refused 3 times in this session");
+    let answers: Vec<bool> = said.split("END\n").take(4).map(stop).collect();
+    assert_eq!(answers, [false, false, true, false], "{said}{}", text(&done.stderr));
+    Ok(())
+}
+
+#[test]
 fn a_refusal_says_in_words_who_decided_and_why_and_the_policy_says_the_same_when_asked()
 -> Result<()> {
     let place = Place::new()?;

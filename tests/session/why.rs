@@ -1,13 +1,11 @@
 //! `chaperone why` inside a session: what it says is what doing it comes to, in both tiers.
 
 use crate::place::{Place, text};
-use crate::self_test::without_namespaces;
 use crate::{Attendant, attended};
 use anyhow::{Context, Result};
 use chaperone_tests::chaperone;
 use serde_json::Value;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 const POLICY: &str = r#"
@@ -28,13 +26,7 @@ reason = "Not here."
 
 /// A session that runs a script, in which `$why` is the command, in each tier.
 fn in_each_tier(place: &Place, script: &str) -> Result<[(&'static str, Command); 2]> {
-    let script = format!("why='{} why'; {script}", chaperone()?.display());
-    let session = || place.chaperone(["run", "--", "bash", "-c", &script]);
-    let mut reduced = session()?;
-    let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-    // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-    unsafe { reduced.pre_exec(move || without_namespaces(ids)) };
-    Ok([("full", session()?), ("reduced", reduced)])
+    place.in_each_tier(&format!("why='{} why'; {script}", chaperone()?.display()))
 }
 
 /// The values that a script has printed, whatever stands between them.
@@ -53,7 +45,8 @@ fn said<'v>(value: &'v Value, key: &str) -> &'v str {
 fn of_files_it_says_what_opening_them_comes_to() -> Result<()> {
     let place = Place::new()?;
     place.configure(POLICY)?;
-    for folder in ["docs", "out", "work/plans", "work/infra", "work/src", ".ssh"] {
+    let folders = ["docs", "out", "work/plans", "work/infra", "work/src", ".ssh"];
+    for folder in folders.into_iter().chain(["work/.github/workflows"]) {
         fs::create_dir_all(place.home().join(folder))?;
     }
     let files = [
@@ -67,6 +60,7 @@ fn of_files_it_says_what_opening_them_comes_to() -> Result<()> {
         "../.ssh/id",
         "/etc/hostname",
         "/usr/bin/env",
+        ".github/workflows/ci.yml",
     ];
     for file in files.iter().filter(|file| !file.starts_with('/')) {
         fs::write(place.work().join(file), "x")?;
@@ -94,8 +88,13 @@ fn of_files_it_says_what_opening_them_comes_to() -> Result<()> {
             }
         }
         let (all, read, none) = ((true, true), (true, false), (false, false));
-        let mine = [all, none, none, read, read, read, all, none, read, read];
+        let mine = [all, none, none, read, read, read, all, none, read, read, read];
         assert_eq!(seen, mine, "{tier}");
+
+        // What would lift it is named, and where nothing does, that is said.
+        let [hook, workflow] = [&told[17], &told[41]].map(|told| said(told, "change"));
+        assert!(hook.starts_with("No policy lifts this."), "{hook}");
+        assert!(workflow.contains("/work/.github/workflows\"] in"), "{workflow}");
 
         // What opening it would not tell is not told.
         let [plans, infra] = [&told[8], &told[13]];

@@ -27,7 +27,7 @@ pub use machine::{Capability, Machine, Status};
 pub use plan::{
     Access, AgentAccess, Disk, Entry, GuardedBut, Kind, Limits, Loss, MapDisk, Network, Next,
     Outside, PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay,
-    Seen, Tier, plan, refused_network,
+    Seen, Tier, listed, plan, refused_network,
 };
 pub use refusal::{FileRefusal, Unreported, unreported};
 pub use system::{

@@ -22,7 +22,7 @@ mod tests;
 pub use compute::{AgentAccess, PlanInput, plan};
 pub use disk::{Disk, Entry, Kind, MapDisk, Next, RealDisk, Seen};
 pub use network::refused_network;
-pub use protected::{PROTECTED, Protected};
+pub use protected::{PROTECTED, Protected, listed};
 pub use reach::Reach;
 pub use refusal::Refusal;
 

@@ -8,7 +8,7 @@ use chaperone_policy::{
     Access, Action, Class, Command, Decision, Facts, HttpRequest, Origin, Policy, SourceKind,
     Verdict, bounds, changes_meaning, decide, decide_file, observed,
 };
-use chaperone_sandbox::{AgentAccess, Plan, PlanInput, Reach, RealDisk, assume, plan};
+use chaperone_sandbox::{AgentAccess, Plan, PlanInput, Reach, RealDisk, assume, listed, plan};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -80,6 +80,22 @@ fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decis
     }
 }
 
+/// The rule of what is protected, and lifted by the name that follows.
+const LISTED: &str = "protected path ";
+/// The rule of what no policy lifts.
+const UNLIFTED: &str = "protected, not lifted";
+
+#[cfg(unix)]
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_socket(_: &Path) -> bool {
+    false
+}
+
 fn built_in(verdict: Verdict, rule: &str, reason: String) -> Decision {
     let rule = Some(rule.to_owned());
     Decision { verdict, rule, origin: Origin::built_in(), reason }
@@ -111,8 +127,16 @@ fn by_reach(policy: &Policy, planned: &Plan, access: Access, path: &Path) -> Dec
         ),
         (Reach::Protected, Access::Write) => built_in(
             Verdict::Deny,
-            "protected path",
+            &match listed(&planned.workspace, path) {
+                Some(listed) => format!("{LISTED}{}", listed.display()),
+                None => UNLIFTED.to_owned(),
+            },
             format!("{shown} runs later outside the sandbox, or governs it."),
+        ),
+        (Reach::Nothing | Reach::Read, _) if is_socket(path) => built_in(
+            Verdict::Deny,
+            UNLIFTED,
+            format!("{shown} is a socket of another program, a way around the sandbox."),
         ),
         (Reach::Read, Access::Write) => built_in(
             Verdict::Deny,
@@ -160,10 +184,18 @@ pub fn change(action: &Action, decision: &Decision) -> String {
         Action::Read { .. } | Action::Write { .. } if is_to_be_removed(decision) => {
             format!("Remove the entry at {}.", decision.origin)
         }
+        Action::Read { .. } | Action::Write { .. }
+            if decision.rule.as_deref() == Some(UNLIFTED) =>
+        {
+            "No policy lifts this. Do it yourself, outside of a session.".to_owned()
+        }
         Action::Read { path } => {
             format!("filesystem.read = [{path:?}] in {config}, from the next session on.")
         }
         Action::Write { path } => {
+            // What is beneath a listed path is lifted with it, by its name.
+            let rule = decision.rule.as_deref();
+            let path = rule.and_then(|rule| rule.strip_prefix(LISTED)).map_or(&**path, Path::new);
             format!("filesystem.write = [{path:?}] in {config}, from the next session on.")
         }
         Action::Http(HttpRequest { host, method, path, .. }) if is_of_request(decision) => {

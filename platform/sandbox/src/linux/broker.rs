@@ -29,7 +29,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -140,6 +140,10 @@ pub(super) enum Word {
     Refused { tid: i32, path: PathBuf },
     /// No grant covers a name; the call was answered.
     Ungranted { tid: i32, path: PathBuf },
+    /// Something was made that git takes orders from ([`Judge::repository`](crate::Judge::repository)).
+    Repository { path: PathBuf },
+    /// A folder was renamed that may hold such a thing, or two changed places.
+    Moved { from: PathBuf, to: PathBuf, exchanged: bool },
     /// The path led here, which means something else to each process; not answered.
     Elsewhere { job: Job, path: PathBuf },
 }
@@ -201,6 +205,8 @@ pub(super) struct Work {
     pub(super) waiting: AtomicUsize,
     /// Threads that open a pipe and wait for its other end.
     pub(super) opening: Arc<AtomicUsize>,
+    /// Whether the session has made something that git takes orders from.
+    pub(super) repositories: AtomicBool,
 }
 
 impl Broker {
@@ -361,6 +367,7 @@ impl Work {
             Call::MakeFolder { path, mode } => {
                 let place = self.new_name(path, near)?;
                 sys::mkdir(place.folder.as_raw_fd(), &place.name, *mode)?;
+                self.made(&place);
                 Ok(Done::Nothing)
             }
             Call::MakeNode { path, mode, device } => {
@@ -381,12 +388,14 @@ impl Work {
                 self.free(paths::real(file)?)?;
                 let to = self.new_name(to, near)?;
                 paths::link_file(file, &to)?;
+                self.made(&to);
                 Ok(Done::Nothing)
             }
             Call::Symlink { content, at } => {
                 let place = self.new_name(at, near)?;
                 self.is_no_way_to_guarded(&place)?;
                 paths::make_link(content, &place)?;
+                self.made(&place);
                 Ok(Done::Nothing)
             }
             Call::Change { path, follow: true, attribute } => {
@@ -452,6 +461,15 @@ impl Work {
         }
         self.free(place.path())?;
         Ok(place)
+    }
+
+    /// Tells of a new name where git takes orders from what has it: a repository's own folder, the file
+    /// that stands for one in a worktree, and the list of a rebase.
+    fn made(&self, place: &Place) {
+        if matches!(place.name.to_bytes(), b".git" | b"rebase-merge" | b"rebase-apply") {
+            self.repositories.store(true, Ordering::Release);
+            self.shared.hear(Word::Repository { path: place.path() });
+        }
     }
 
     /// Refuses to make a link where a folder would hold something guarded: who looks for that

@@ -62,7 +62,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use sys::Errno;
 use watch::Watch;
@@ -243,9 +243,18 @@ impl Starting {
             let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
             let shared = Arc::clone(&session.shared);
             let waiting = Default::default();
-            let opening = Arc::default();
-            let work =
-                Work { guard, own, root, ruleset, listener, shared, tells, waiting, opening };
+            let work = Work {
+                guard,
+                own,
+                root,
+                ruleset,
+                listener,
+                shared,
+                tells,
+                waiting,
+                opening: Arc::default(),
+                repositories: AtomicBool::new(false),
+            };
             session.broker = Some(Broker::new(work));
         }
         Ok(session)

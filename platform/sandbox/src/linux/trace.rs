@@ -236,6 +236,8 @@ impl Tracer<'_> {
             match word {
                 Word::Refused { tid, path } => self.judge.write(tid, &path),
                 Word::Ungranted { tid, path } => self.judge.refused(tid, &path),
+                Word::Repository { path } => self.judge.repository(&path),
+                Word::Moved { from, to, exchanged } => self.judge.moved(&from, &to, exchanged),
                 Word::Elsewhere { job, path } => {
                     let question = job.question;
                     self.broker(&question, calls::elsewhere(job, &path));
@@ -254,12 +256,7 @@ impl Tracer<'_> {
             match seized {
                 Ok(_) => self.seized.insert(tid),
                 Err(Errno(libc::ESRCH)) => return,
-                Err(errno) => {
-                    self.listener.answer(question, Err(Errno(libc::EPERM)));
-                    let error = std::io::Error::from(errno);
-                    self.judge.unreadable(tid, &format!("it cannot be traced: {error}"));
-                    return;
-                }
+                Err(errno) => return self.untraceable(question, errno),
             };
         }
         if self.listener.valid(question) {
@@ -268,6 +265,21 @@ impl Tracer<'_> {
         } else {
             // The thread died before it was seized, and its number may be somebody else's now.
             self.let_go_running(tid);
+        }
+    }
+
+    /// Ends a program that asks to start another which nobody could look at.
+    fn untraceable(&mut self, question: &Question, errno: Errno) {
+        let process = connect::thread_group(question.tid);
+        // Else the thread has died, and its number may be somebody else's.
+        if !self.listener.valid(question) {
+            return;
+        }
+        let error = std::io::Error::from(errno);
+        self.judge.unreadable(question.tid, &format!("it cannot be traced: {error}"));
+        let ended = process.and_then(|process| sys::kill(process, libc::SIGKILL));
+        if ended.is_err() {
+            self.listener.answer(question, Err(Errno(libc::EPERM)));
         }
     }
 

@@ -2,6 +2,8 @@
 //! agent may not create or change there. `docs/protected-paths.md` is written from this list,
 //! and a test fails when the two differ.
 
+use std::path::Path;
+
 /// One group of the list.
 #[derive(Debug, Clone, Copy)]
 pub struct Protected {
@@ -11,6 +13,16 @@ pub struct Protected {
     pub why: &'static str,
     /// Paths relative to the workspace's top; a folder stands for everything beneath it.
     pub paths: &'static [&'static str],
+}
+
+/// The part of a path in a workspace that the list has: who names that as writable, in so many words,
+/// lets it be changed. Nothing lifts what is protected and not listed, such as git's own files.
+pub fn listed<'p>(workspace: &Path, path: &'p Path) -> Option<&'p Path> {
+    let within = path.ancestors().take_while(|above| above.starts_with(workspace));
+    let mut within = within.filter(|above| *above != workspace);
+    within.find(|above| {
+        PROTECTED.iter().flat_map(|group| group.paths).any(|listed| above.ends_with(listed))
+    })
 }
 
 /// What is protected at the top of a workspace, beside git's own files.

@@ -294,6 +294,75 @@ fn a_command_that_is_asked_about_waits_for_its_answer() {
     });
 }
 
+/// Writes where a stopped process's arguments begin (proc_pid_stat(5), `arg_start`).
+fn write_arguments(pid: i32, text: &[u8]) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let start: usize = fields[45].parse().unwrap();
+    let part = |base: *mut libc::c_void| libc::iovec { iov_base: base, iov_len: text.len() };
+    let (from, to) = (part(text.as_ptr().cast_mut().cast()), part(start as *mut libc::c_void));
+    // SAFETY: what is read is one slice; the kernel checks where it is written.
+    let wrote = unsafe { libc::process_vm_writev(pid, &raw const from, 1, &raw const to, 1, 0) };
+    assert_eq!(usize::try_from(wrote), Ok(text.len()), "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn a_command_that_changes_while_it_waits_does_not_run() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let ended = asked(tier, |pid| {
+                write_arguments(pid, b"xs");
+                Some(Answer::Allow)
+            });
+            assert_eq!(ended.stdout, "status 126\n");
+            assert_eq!(ended.refused, ["unreadable: it changed while it waited"]);
+        }
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_traced_is_ended() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let world = World::new(tier);
+            let go = world.workspace.join("go");
+            let (sender, receiver) = mpsc::channel::<i32>();
+            // As a debugger that was there before.
+            let tracer = std::thread::spawn(move || {
+                let pid = receiver.recv().unwrap();
+                // SAFETY: takes numbers; it fails until the other tracer has let go.
+                while unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) } != 0 {
+                    std::thread::yield_now();
+                }
+                fs::write(go, "").unwrap();
+                let mut status = 0;
+                // SAFETY: stores an int. Only its tracer reaps it first.
+                while unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } == pid
+                    && libc::WIFSTOPPED(status)
+                {
+                    // SAFETY: takes numbers.
+                    unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, 0) };
+                }
+            });
+            let script = "until [ -e go ]; do :; done; exec echo ran";
+            let ended = session(
+                &world.plan,
+                &["sh", "-c", script],
+                |_, _| {},
+                |_, exec| {
+                    let _ = sender.send(exec.pid);
+                    Answer::Allow
+                },
+            );
+            tracer.join().unwrap();
+            assert_eq!((ended.stdout.as_str(), ended.exit), ("", Exit::Signal(libc::SIGKILL)));
+            assert_eq!(ended.execs.len(), 1);
+            let [refused] = &ended.refused[..] else { panic!("{:?}", ended.refused) };
+            assert!(refused.starts_with("unreadable: it cannot be traced: "), "{refused}");
+        }
+    });
+}
+
 #[test]
 fn an_interrupted_command_needs_no_answer() {
     as_each_user(|| {

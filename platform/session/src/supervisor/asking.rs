@@ -361,7 +361,12 @@ impl Asking {
 
     /// What the agent reads of a refusal, which counts as one more of the same.
     pub(crate) fn refused(&self, command: &Command, message: &str) -> String {
-        self.refusals.count(command, message.to_owned())
+        self.refusals.count(&command.argv, message.to_owned())
+    }
+
+    /// The same of what was to go out, in words.
+    pub(crate) fn refused_outward(&self, what: &str, message: String) -> String {
+        self.refusals.count(&[String::new(), what.to_owned()], message)
     }
 
     /// Records a request and asks it; the program waits.
@@ -487,12 +492,15 @@ impl Asking {
             }
         };
         let refuse = give.clone();
-        let put = self.put(wish, policy, move |_, settled| {
+        let put = self.put(wish, policy, move |this, settled| {
+            let refused = |message| Err(this.refused_outward(&what, message));
             give(match settled {
                 Settled::Allowed => Ok(()),
                 Settled::Unrecorded(message) => Err(message),
-                Settled::Overruled(decision) => Err(words::overruled(&what, decision)),
-                Settled::Denied(outcome) => Err(words::answered(&what, &asked, &outcome.words())),
+                Settled::Overruled(decision) => refused(words::overruled(&what, decision)),
+                Settled::Denied(outcome) => {
+                    refused(words::answered(&what, &asked, &outcome.words()))
+                }
             });
         });
         if let Err(message) = put {

@@ -6,6 +6,7 @@
 use super::asking::{Asking, Waiter};
 use super::live::Live;
 use super::pages::{self, Pages};
+use super::repositories::Repositories;
 use super::terminal::Terminal;
 use super::told::{self, Begun};
 use super::{signals, words};
@@ -47,6 +48,8 @@ pub(crate) struct Supervision<'a> {
     pub(crate) excess: Option<String>,
     /// What is denied, has appeared and was hidden.
     pub(crate) covered: HashSet<PathBuf>,
+    /// What was made that git takes orders from.
+    pub(crate) repositories: Repositories,
     /// What was refused so far, where that is to be learned from.
     pub(crate) learned: Option<Learned>,
 }
@@ -318,6 +321,14 @@ impl Judge for Supervision<'_> {
         let _ = self.segment.append(event.detail("limit", excess.key()));
         self.segment.hasten();
         self.excess = Some(said);
+    }
+
+    fn repository(&mut self, path: &Path) {
+        self.repositories.made(path);
+    }
+
+    fn moved(&mut self, from: &Path, to: &Path, exchanged: bool) {
+        self.repositories.moved(from, to, exchanged);
     }
 
     fn unwatched(&mut self, error: &io::Error) {

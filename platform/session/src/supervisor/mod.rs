@@ -14,6 +14,7 @@ mod live;
 mod network;
 mod pages;
 mod refusals;
+mod repositories;
 mod signals;
 mod signatures;
 pub(crate) mod temp;
@@ -57,6 +58,7 @@ use learning::{offered, refused};
 use live::Live;
 use network::Gate;
 use pages::Pages;
+use repositories::Repositories;
 use signatures::Signatures;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -203,8 +205,9 @@ fn run_session(
     let mut prepared = Prepared::new(&id, &loaded, &command, paths, offer.is_some())?;
     let streams = Streams::of_this_process();
 
-    let mut plan = prepared.plan(&assume())?;
-    warn(&loaded.policy, &plan);
+    let machine = assume();
+    let mut plan = prepared.plan(&machine)?;
+    warn(&loaded.policy, &plan, &machine);
     say(&prepared.troubles);
     let mut told = prepared.brief(&mut plan, &command, options)?;
     let starting = start(ahead, &plan, &told.command, streams);
@@ -218,9 +221,10 @@ fn run_session(
     let launched = match starting.and_then(settle) {
         // What was assumed of the machine does not hold: find out what does, and plan anew.
         Err(StartError::Launch(LaunchError::Capability { .. })) => {
-            prepared.plan(&probe()).and_then(|anew| {
+            let machine = probe();
+            prepared.plan(&machine).and_then(|anew| {
                 plan = anew;
-                warn(&loaded.policy, &plan);
+                warn(&loaded.policy, &plan, &machine);
                 told = prepared.brief(&mut plan, &command, options)?;
                 if let Ok(untrue) = &opened {
                     untrue.end();
@@ -449,13 +453,17 @@ fn observes_until(policy: &Policy) -> Option<Timestamp> {
 }
 
 /// What a person must know before the agent starts, on standard error.
-fn warn(policy: &Policy, plan: &Plan) {
+fn warn(policy: &Policy, plan: &Plan, machine: &Machine) {
     let mut lines: Vec<String> = policy
         .layers()
         .iter()
         .flat_map(|layer| layer.findings())
         .map(ToString::to_string)
         .collect();
+    // What every session on this machine lacks, `doctor` says.
+    let known = machine.losses();
+    let own = plan.losses.iter().filter(|loss| !known.contains(loss));
+    lines.extend(own.map(|loss| format!("{} {}", loss.detail, loss.fix)));
     if plan.network == Network::Direct {
         lines.push(format!(
             "NETWORK IS DIRECT: this session reaches every host that this machine reaches \
@@ -682,6 +690,7 @@ fn supervise(
         learned: plan.tells_refusals.then(Learned::default),
         excess: None,
         covered: HashSet::new(),
+        repositories: Repositories::default(),
     };
     segment.begun()?;
     let outcome = session.run(&mut supervision);
@@ -693,7 +702,14 @@ fn supervise(
         // There is nobody else to tell if this is not read.
         let _ = writeln!(io::stderr(), "chaperone: the session was ended: {excess}");
     }
+    let theirs = [&prepared.temp.path().to_owned(), &prepared.cache].map(Clone::clone);
+    let theirs = [&theirs[..], &prepared.access.write].concat();
+    let repositories = supervision.repositories.left(&plan.workspace, &theirs);
+    say(&repositories);
     let outcome = outcome?;
+    for line in &repositories {
+        segment.append(NewEvent::finding(line))?;
+    }
     for left in &outcome.ended {
         let event = NewEvent::ended(left.pid.unsigned_abs(), &left.argv0);
         segment.append(event)?;

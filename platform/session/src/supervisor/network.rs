@@ -534,12 +534,15 @@ impl Gate {
 
     /// A refusal reaches the disk before it is said, for which other connections do not wait.
     fn refuse(&self, (action, holder): Wish, decision: Decision, answer: Answer) {
-        let segment = Arc::clone(&self.segment);
+        let (segment, asking) = (Arc::clone(&self.segment), Arc::clone(&self.asking));
         // Without a thread the answer is dropped, which refuses as well.
         let _ = thread::Builder::new().name("refusal".into()).spawn(move || {
             let event = NewEvent::decided(&action, &decision).asked_by(command(holder.as_ref()));
             answer(Ruling::Deny(match segment.append(event) {
-                Ok(_) => words::denied(&words::outward(&action), &decision),
+                Ok(_) => {
+                    let what = words::outward(&action);
+                    asking.refused_outward(&what, words::denied(&what, &decision))
+                }
                 Err(error) => words::not_recorded(&error),
             }));
         });

@@ -1,6 +1,6 @@
 //! The calls that take more than one step: opening, renaming, linking, and changing attributes.
 
-use super::{Done, Near, Outcome, Trouble, Work};
+use super::{Done, Near, Outcome, Trouble, Word, Work};
 use super::{Job, attributes, paths, sys};
 use crate::linux::attributes::Attribute;
 use crate::linux::paths::Place;
@@ -76,6 +76,9 @@ impl Work {
                     if hurried {
                         paths::wait_from_now_on(&file)?;
                     }
+                    if kind == 0 {
+                        self.made(&place);
+                    }
                     return Ok(Done::File(file));
                 }
                 Err(Errno(libc::EWOULDBLOCK)) if hurried => return Err(Trouble::NotNear),
@@ -145,6 +148,14 @@ impl Work {
             self.becomes_nothing_guarded(&to, &from)?;
         }
         paths::rename(&from, &to, flags)?;
+        let exchanged = flags & libc::RENAME_EXCHANGE != 0;
+        if self.repositories.load(Ordering::Acquire) {
+            self.shared.hear(Word::Moved { from: from.path(), to: to.path(), exchanged });
+        }
+        self.made(&to);
+        if exchanged {
+            self.made(&from);
+        }
         Ok(Done::Nothing)
     }
 
@@ -225,6 +236,7 @@ impl Work {
             }
             paths::link(&from, &to)?;
         }
+        self.made(&to);
         Ok(Done::Nothing)
     }
 }
