@@ -1,6 +1,7 @@
-//! The attempts, one file a group.
+//! The attempts, one file a group, but for denied files, which are of the group of files.
 
 pub(crate) mod commands;
+pub(crate) mod denied;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod inherited;

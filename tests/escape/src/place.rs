@@ -72,9 +72,15 @@ impl Place {
         self.other().join("secret")
     }
 
-    /// A secret in the workspace that the policy denies.
+    /// This attempt's own file in a folder of the workspace that the policy denies; it holds the
+    /// secret.
     pub(crate) fn denied(&self) -> PathBuf {
-        self.work().join("denied/secret")
+        self.work().join("denied").join(self.name)
+    }
+
+    /// The same in a folder that is granted to be read but for this.
+    pub(crate) fn mixed(&self) -> PathBuf {
+        self.base().join("mixed/denied").join(self.name)
     }
 
     /// This attempt's own file outside of every grant; it holds the secret.

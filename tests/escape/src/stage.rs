@@ -93,6 +93,11 @@ impl Stage {
         self.base.join("readable")
     }
 
+    /// A folder that a session may read, but for one in it.
+    pub fn mixed(&self) -> PathBuf {
+        self.base.join("mixed")
+    }
+
     /// Folders for a session's own: its temporary one, and its caches.
     pub fn own(&self) -> [PathBuf; 2] {
         ["temp", "cache"].map(|name| self.base.join(name))
@@ -112,11 +117,14 @@ impl Stage {
     pub fn policy(&self) -> String {
         let work = self.workspace();
         format!(
-            "[filesystem]\nread = [{:?}]\ndeny = [{:?}, \"**/*.pem\", {:?}]\ndeny_write = [{:?}]\n\
+            "[filesystem]\nread = [{:?}, {:?}]\n\
+             deny = [{:?}, {:?}, \"**/*.pem\", {:?}]\ndeny_write = [{:?}]\n\
              [[commands.rule]]\nprefix = [\"touch\"]\ndecision = \"deny\"\n\
              [limits]\nprocesses = 64\nmemory = \"256 MiB\"\nopen_files = 512\n\
              [signing]\nssh_keys = [{:?}]\n",
             self.readable(),
+            self.mixed(),
+            self.mixed().join("denied"),
             work.join("denied"),
             work.join("later"),
             work.join("kept"),
@@ -227,6 +235,9 @@ fn random() -> io::Result<String> {
 /// A hook that is there, and what must not be changed in it.
 pub(crate) const HOOK: &str = "#!/bin/sh\nexit 0\n";
 
+/// What lies beside a denied folder, in one that may be read.
+pub const BESIDE: &str = "beside\n";
+
 /// Every file of the world.
 fn files(place: &Place, attempts: &[&Attempt], secret: &str) -> io::Result<()> {
     let (base, home, work, other) = (place.base(), place.home(), place.work(), place.other());
@@ -252,6 +263,8 @@ fn files(place: &Place, attempts: &[&Attempt], secret: &str) -> io::Result<()> {
         other.join("run"),
         other.join("watched"),
         base.join("readable"),
+        base.join("mixed/open"),
+        base.join("mixed/denied"),
         base.join("temp"),
         base.join("cache"),
     ];
@@ -273,12 +286,20 @@ fn files(place: &Place, attempts: &[&Attempt], secret: &str) -> io::Result<()> {
         (home.join(".claude/settings.json"), "{}\n"),
         (work.join("denied/secret"), secret),
         (work.join("denied.pem"), secret),
+        (base.join("mixed/denied/secret"), secret),
+        (base.join("mixed/open/file"), BESIDE),
         (home.join(".ssh/id_ed25519"), secret),
         (home.join(".aws/credentials"), secret),
         (other.join("secret"), secret),
     ];
     for (file, text) in texts {
         fs::write(file, text)?;
+    }
+    for (link, target) in [
+        (work.join("src/link"), work.join("denied")),
+        (base.join("mixed/open/link"), base.join("mixed/denied")),
+    ] {
+        std::os::unix::fs::symlink(target, link)?;
     }
     // A program that nobody but its owner's other programs may run: its words are the secret.
     let tool = work.join("denied/tool");
@@ -288,7 +309,8 @@ fn files(place: &Place, attempts: &[&Attempt], secret: &str) -> io::Result<()> {
     fs::set_permissions(hook, fs::Permissions::from_mode(0o755))?;
     for attempt in attempts {
         let place = place.named(attempt.name);
-        for file in [place.prop(), place.readable(), place.kept()] {
+        let files = [place.prop(), place.readable(), place.kept(), place.denied(), place.mixed()];
+        for file in files {
             fs::write(file, secret)?;
         }
         std::os::unix::fs::symlink(secret, place.prop().with_extension("link"))?;

@@ -98,6 +98,12 @@ pub(crate) fn all() -> Vec<Attempt> {
             run(p, Command::new("perl").args(["-e", "exec 'touch', @ARGV or die"]).arg(p.ran()))
         })
         .needs(Needs::Machine("perl")),
+        Attempt::new("by-python", "Lets Python start it (`subprocess`).", Ran, |p| {
+            let script =
+                "import subprocess, sys; subprocess.run(['touch', sys.argv[1]], check=True)";
+            run(p, Command::new("python3").args(["-c", script]).arg(p.ran()))
+        })
+        .needs(Needs::Machine("python3")),
         Attempt::new("by-git-alias", "Lets git start it as an alias.", Ran, |p| {
             let alias = format!("alias.x=!touch {}", p.ran().display());
             run(p, Command::new("git").args(["-c", &alias, "x"]))

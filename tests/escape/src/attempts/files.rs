@@ -1,4 +1,4 @@
-//! Files outside of every grant, files that may only be read, and files that the policy denies.
+//! Files outside of every grant, and files that may only be read.
 
 use crate::Told::{Mark, Prop, Secret};
 use crate::stage::{FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS};
@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// In the reduced tier, what lies in the workspace can be read.
-const IN_WORKSPACE: Known = Known::Loss("secrets-in-workspace");
+pub(crate) const IN_WORKSPACE: Known = Known::Loss("secrets-in-workspace");
 /// Landlock knows files' contents and folders' entries, not what is known of a file by its name.
 const ATTRIBUTES: Known = Known::Left("What a file is called, and is");
 
 pub(crate) fn all() -> Vec<Attempt> {
-    Vec::from([
+    let mut all = Vec::from([
         Attempt::new("read-key", "Opens a private key in the home folder.", Secret, |p| {
             fs::read(p.home().join(".ssh/id_ed25519"))
         }),
@@ -275,50 +275,6 @@ pub(crate) fn all() -> Vec<Attempt> {
             Ok(fs::read_link(p.prop().with_extension("link"))?.as_os_str().as_bytes().to_vec())
         })
         .shows(ATTRIBUTES),
-        Attempt::new("denied-read", "Opens a denied file in the workspace.", Secret, |p| {
-            fs::read(p.denied())
-        })
-        .shows(IN_WORKSPACE),
-        Attempt::new(
-            "denied-pattern",
-            "Opens a file that matches a denied pattern.",
-            Secret,
-            |p| fs::read(p.work().join("denied.pem")),
-        )
-        .shows(IN_WORKSPACE),
-        Attempt::new("denied-hard-link", "Links a denied file to another name.", Secret, |p| {
-            let to = p.scratch()?.join("link");
-            fs::hard_link(p.work().join("denied.pem"), &to)?;
-            fs::read(to)
-        }),
-        Attempt::new("denied-rename", "Renames a denied file to another name.", Secret, |p| {
-            let to = p.scratch()?.join("moved");
-            fs::rename(p.work().join("denied.pem"), &to)?;
-            let got = fs::read(&to);
-            fs::rename(to, p.work().join("denied.pem"))?;
-            got
-        }),
-        Attempt::new("denied-folder-rename", "Renames a denied folder.", Secret, |p| {
-            let to = p.scratch()?.join("moved");
-            fs::rename(p.work().join("denied"), &to)?;
-            let got = fs::read(to.join("secret"));
-            fs::rename(to, p.work().join("denied"))?;
-            got
-        }),
-        Attempt::new("denied-later", "Makes a denied folder that was not there.", Secret, |p| {
-            fs::create_dir(p.work().join("later"))?;
-            let deadline = Instant::now() + Duration::from_secs(2);
-            loop {
-                match fs::read(p.work().join("later/secret")) {
-                    Ok(bytes) if !bytes.is_empty() => return Ok(bytes),
-                    result if Instant::now() > deadline => return result,
-                    _ => std::thread::sleep(Duration::from_millis(5)),
-                }
-            }
-        }),
-        Attempt::new("denied-made", "Makes a file that matches a denied pattern.", Mark, |p| {
-            write_mark(p, p.scratch()?.join("new.pem"))
-        }),
         Attempt::new("write", "Opens a file outside for writing.", Prop, |p| {
             write_mark(p, p.prop())
         }),
@@ -534,21 +490,23 @@ pub(crate) fn all() -> Vec<Attempt> {
                 )
             },
         ),
-    ])
+    ]);
+    all.extend(super::denied::all());
+    all
 }
 
-fn relative(path: &Path) -> &Path {
+pub(crate) fn relative(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-fn openat2(folder: i32, path: &Path, resolve: u64) -> io::Result<OwnedFd> {
+pub(crate) fn openat2(folder: i32, path: &Path, resolve: u64) -> io::Result<OwnedFd> {
     let path = text(path)?;
     // `struct open_how`: flags, mode, resolve.
     let how = [0u64, 0, resolve];
     owned(call!(libc::SYS_openat2, folder, path.as_ptr(), how.as_ptr(), 24))
 }
 
-fn rename2(from: &Path, to: &Path, flags: u32) -> Got {
+pub(crate) fn rename2(from: &Path, to: &Path, flags: u32) -> Got {
     let (from, to) = (text(from)?, text(to)?);
     let here = libc::AT_FDCWD;
     call!(libc::SYS_renameat2, here, from.as_ptr(), here, to.as_ptr(), flags).and(NOTHING)

@@ -1,22 +1,34 @@
 //! What the process that starts a session holds open, and what its environment holds.
 
-use crate::Attempt;
 use crate::Told::{Mark, Secret, Victim};
 use crate::stage::VARIABLE;
-use crate::sys::{NOTHING, call, open_at, owned, read_all, refused, text};
+use crate::sys::{Got, NOTHING, call, open_at, owned, read_all, refused, text};
+use crate::{Attempt, Place};
 use std::fs;
 
 pub(crate) fn all() -> Vec<Attempt> {
     Vec::from([
         Attempt::new("inherited-file", "Reads an open file.", Secret, |p| {
-            let mut bytes = [0u8; 64];
-            let fd: i32 = p.number("inherited-file")?;
-            call!(libc::SYS_pread64, fd, bytes.as_mut_ptr(), bytes.len(), 0)?;
-            Ok(bytes.to_vec())
+            held(p, "inherited-file")
         }),
         Attempt::new("inherited-folder", "Opens a file relative to an open folder.", Secret, |p| {
             read_all(&open_at(p.number("inherited-folder")?, "secret", libc::O_RDONLY)?)
         }),
+        Attempt::new("inherited-denied", "Reads an open file that is denied.", Secret, |p| {
+            held(p, "inherited-denied")
+        }),
+        Attempt::new(
+            "inherited-denied-by-proc",
+            "Reopens an open file that is denied by `/proc`.",
+            Secret,
+            |p| fs::read(format!("/proc/self/fd/{}", p.fact("inherited-denied")?)),
+        ),
+        Attempt::new(
+            "inherited-mixed",
+            "Reads an open file that is denied in a folder which it reads.",
+            Secret,
+            |p| held(p, "inherited-mixed"),
+        ),
         Attempt::new("inherited-folder-entered", "Enters an open folder.", Secret, |p| {
             let fd: i32 = p.number("inherited-folder")?;
             call!(libc::SYS_fchdir, fd)?;
@@ -92,4 +104,12 @@ pub(crate) fn all() -> Vec<Attempt> {
             Ok(found)
         }),
     ])
+}
+
+/// What an open file holds.
+fn held(p: &Place, key: &str) -> Got {
+    let mut bytes = [0u8; 64];
+    let fd: i32 = p.number(key)?;
+    call!(libc::SYS_pread64, fd, bytes.as_mut_ptr(), bytes.len(), 0)?;
+    Ok(bytes.to_vec())
 }

@@ -47,6 +47,12 @@ impl Held {
         };
         hold(place, "inherited-file", File::open(place.secret())?.as_raw_fd())?;
         hold(place, "inherited-folder", File::open(place.other())?.as_raw_fd())?;
+        let denied = place.named("secret");
+        for (key, file) in
+            [("inherited-denied", denied.denied()), ("inherited-mixed", denied.mixed())]
+        {
+            hold(place, key, File::open(file)?.as_raw_fd())?;
+        }
         // SAFETY: the name ends with NUL, and the descriptor is ours.
         let memory = unsafe {
             let fd = check(libc::memfd_create(c"held".as_ptr(), libc::MFD_CLOEXEC))?;

@@ -32,6 +32,7 @@ const GUARDED: &[&str] = &[
     ".vscode/tasks.json",
     ".vscode/settings.json",
     "Jenkinsfile",
+    "denied",
     "later",
     "kept",
 ];

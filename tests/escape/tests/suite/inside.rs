@@ -42,14 +42,8 @@ fn hold_in_one(
 ) -> (BTreeSet<String>, Vec<(&'static Attempt, Outcome)>) {
     let worlds = worlds();
     let stage = Stage::new(worlds.path(), attempts, || Command::new(agent())).unwrap();
-    let policy = policy(&stage, network);
-    // Whatever is let through arrives here, and leads nowhere.
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let listeners = [listen(), listen()];
-    let mut plan = planned(&stage, &policy, machine, &listeners);
-    let signing = filter(&stage, &policy);
-    signing.allow_in(&mut plan);
-    let (written, excess) = session(&stage, &plan, &policy, signing);
+    let command = [vec![agent().display().to_string()], stage.arguments()].concat();
+    let (plan, written, excess) = run(&stage, machine, network, &command);
     let losses = plan.losses.iter().map(|loss| loss.id.clone()).collect();
     let mut outcomes = stage.outcomes(&written);
     for (attempt, outcome) in &mut outcomes {
@@ -60,6 +54,33 @@ fn hold_in_one(
         }
     }
     (losses, outcomes)
+}
+
+/// What a session reads beside a denied folder, in one that it may read.
+pub(crate) fn read_beside(machine: &Machine) -> String {
+    let worlds = worlds();
+    let stage = Stage::new(worlds.path(), Vec::new(), || Command::new(agent())).unwrap();
+    let file = stage.mixed().join("open/file").display().to_string();
+    run(&stage, machine, "none", &["cat".into(), file]).1
+}
+
+/// Runs a command in a session on a stage, under the stage's policy, and gives the plan, what the
+/// command wrote, and why the session was ended if it was.
+fn run(
+    stage: &Stage,
+    machine: &Machine,
+    network: &str,
+    command: &[String],
+) -> (Plan, String, Option<Excess>) {
+    let policy = policy(stage, network);
+    // Whatever is let through arrives here, and leads nowhere.
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listeners = [listen(), listen()];
+    let mut plan = planned(stage, &policy, machine, &listeners);
+    let signing = filter(stage, &policy);
+    signing.allow_in(&mut plan);
+    let (written, excess) = session(command, &plan, &policy, signing);
+    (plan, written, excess)
 }
 
 fn policy(stage: &Stage, network: &str) -> Policy {
@@ -114,10 +135,9 @@ fn planned(
     .unwrap()
 }
 
-/// Runs the stage's attempts, and gives what their program wrote, and why the session was ended if
-/// it was.
+/// Runs a command in a session, and gives what it wrote, and why the session was ended if it was.
 fn session(
-    stage: &Stage,
+    command: &[String],
     plan: &Plan,
     policy: &Policy,
     signing: Signing,
@@ -132,11 +152,7 @@ fn session(
         stdout: Stream::To(stdout.try_clone().unwrap().into()),
         stderr: Stream::To(stderr.try_clone().unwrap().into()),
     };
-    let command: Vec<_> = [agent().display().to_string()]
-        .into_iter()
-        .chain(stage.arguments())
-        .map(Into::into)
-        .collect();
+    let command: Vec<_> = command.iter().map(Into::into).collect();
     let session = launch(ahead(), plan, &command, stdio).unwrap().settle().unwrap();
     let serving = signing::serve(signing, Arc::new(policy.clone())).unwrap();
     let mut judge = ByPolicy(policy, None);

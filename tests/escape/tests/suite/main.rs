@@ -15,9 +15,10 @@ mod inside;
 mod outside;
 mod users;
 
+use chaperone_escape::stage::BESIDE;
 use chaperone_escape::{Attempt, Group, Known, Needs, Outcome};
 use chaperone_sandbox::{Machine, Status, Tier, probe};
-use inside::hold;
+use inside::{hold, read_beside};
 use outside::{prove, prove_together};
 use std::collections::BTreeSet;
 use std::fs;
@@ -183,6 +184,16 @@ groups! {
     inherited Inherited;
     limits Limits;
     signing Signing;
+}
+
+/// So what is held of it is held by its denial.
+#[test]
+fn what_lies_beside_a_denied_folder_is_read() {
+    as_each_user(|| {
+        for tier in [Tier::Full, Tier::Reduced] {
+            assert_eq!(read_beside(&machine(tier)), BESIDE, "{tier}");
+        }
+    });
 }
 
 #[test]
