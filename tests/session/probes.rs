@@ -4,9 +4,10 @@
 use crate::place::{Place, text};
 use crate::self_test::with_none;
 use anyhow::{Context, Result, ensure};
-use chaperone_tests::eventually;
+use chaperone_tests::{chaperone, eventually};
 use rustix::process::{getegid, geteuid};
 use std::fs;
+use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -204,6 +205,45 @@ fn what_a_plan_loses_is_said_before_the_agent_starts() -> Result<()> {
     let said = "chaperone: The workspace lies inside the repository ";
     assert!(done.status.success() && err.starts_with(said), "{err}");
     assert!(err.contains("Start with `--workspace "), "{err}");
+    Ok(())
+}
+
+#[test]
+fn a_socket_of_another_program_is_reached_where_the_policy_names_it() -> Result<()> {
+    let place = Place::new()?;
+    let path = place.home().join("served");
+    let listener = UnixListener::bind(&path)?;
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let _ = (&client).write_all(b"served");
+        }
+    });
+    let path = path.display();
+    let script = format!(
+        "perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(\"{path}\") or die $!; \
+         print <$s>, \"\\n\"'; {} why {path}",
+        chaperone()?.display()
+    );
+    for (tier, mut session) in place.in_each_tier(&script)? {
+        let done = session.output()?;
+        let out = text(&done.stdout);
+        assert!(
+            !out.contains("served\n") && out.contains("filesystem.sockets = "),
+            "{tier}: {out}"
+        );
+    }
+    place.configure(&format!("[filesystem]\nsockets = [\"{path}\"]\n"))?;
+    for (tier, mut session) in place.in_each_tier(&script)? {
+        let done = session.output()?;
+        let out = text(&done.stdout);
+        assert!(out.starts_with("served\n"), "{tier}: {out}{}", text(&done.stderr));
+        assert!(out.contains("may connect to"), "{tier}: {out}");
+    }
+    place.configure(&format!("[filesystem]\nsockets = [\"{path}\"]\ndeny = [\"{path}\"]\n"))?;
+    for (tier, mut session) in place.in_each_tier(&script)? {
+        let out = text(&session.output()?.stdout);
+        assert!(!out.contains("served\n"), "{tier}: {out}");
+    }
     Ok(())
 }
 

@@ -471,7 +471,7 @@ describe('rules', () => {
     await show('busy', 'rules');
     const keys = () => screen.getAllByTestId('value-row').map((row) => row.textContent);
     expect(keys().join()).not.toContain('not set');
-    expect(screen.getByTestId('hidden-keys').textContent).toContain('22 more keys are not set');
+    expect(screen.getByTestId('hidden-keys').textContent).toContain('23 more keys are not set');
     await fireEvent.click(screen.getByTestId('show-unset'));
     await settle();
     expect(keys().join()).toContain('organisation not set');

@@ -170,6 +170,7 @@ impl Job<'_> {
             "filesystem.write",
             "filesystem.deny",
             "filesystem.deny_write",
+            "filesystem.sockets",
             "network.mode",
             "network.allow",
             "network.deny",

@@ -75,6 +75,8 @@ pub struct Filesystem {
     pub deny: Vec<Sourced<PathPattern>>,
     /// Not written, whatever grants it.
     pub deny_write: Vec<Sourced<PathPattern>>,
+    /// Sockets that may be connected to.
+    pub sockets: Vec<Sourced<PathPattern>>,
 }
 
 /// What the policy says of the network.

@@ -503,7 +503,8 @@ fn _every_key_is_merged(settings: &Settings) {
         when: _,
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier: _ },
-        filesystem: FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread: _ },
+        filesystem:
+            FilesystemSettings { read: _, write: _, deny: _, deny_write: _, sockets: _, unread: _ },
         network:
             NetworkSettings {
                 mode: _,

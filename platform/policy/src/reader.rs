@@ -435,7 +435,7 @@ impl<'t> Reader<'t> {
 
     fn filesystem(&mut self, value: &Node<'t>, repaired: bool) -> FilesystemSettings {
         let mut settings = FilesystemSettings::default();
-        let known = ["read", "write", "deny", "deny_write"];
+        let known = ["read", "write", "deny", "deny_write", "sockets"];
         let Some(entries) = self.section("filesystem", value, &known) else {
             if self.managed() {
                 settings.unread = Some(self.line(value.at));
@@ -447,6 +447,7 @@ impl<'t> Reader<'t> {
             match name {
                 "read" => settings.read = self.paths("filesystem.read", value, repaired),
                 "write" => settings.write = self.paths("filesystem.write", value, repaired),
+                "sockets" => settings.sockets = self.paths("filesystem.sockets", value, repaired),
                 _ => {
                     let key =
                         if name == "deny" { "filesystem.deny" } else { "filesystem.deny_write" };

@@ -90,6 +90,8 @@ pub struct FilesystemSettings {
     pub deny: Vec<Located<PathText>>,
     /// `deny_write`: a restriction.
     pub deny_write: Vec<Located<PathText>>,
+    /// `sockets`: a grant.
+    pub sockets: Vec<Located<PathText>>,
     /// The line of a managed denial of which nothing could be read: no configured grant holds.
     pub unread: Option<usize>,
 }

@@ -272,7 +272,7 @@ fn capitals_make_no_difference_and_misspelled_names_restrict() {
         [
             r"\netwrok: netwrok: expected `network`, found the unknown key `netwrok`",
             r"\colours: colours: expected one of revision, organisation, when, min_version, require, mode, until, remote, sandbox, filesystem, network, commands, environment, credentials, identity, signing, approvals, limits, found the unknown key `colours`",
-            r"\filesystem!colour: filesystem.colour: expected one of read, write, deny, deny_write, found the unknown key `colour`",
+            r"\filesystem!colour: filesystem.colour: expected one of read, write, deny, deny_write, sockets, found the unknown key `colour`",
             r"\filesystem\dney_write: filesystem.dney_write: expected `filesystem.deny_write`, found the unknown key `dney_write`",
         ]
         .map(|finding| format!("{HKLM}{finding}"))

@@ -41,6 +41,7 @@ const WORKSPACE: &str = r#"
 [filesystem]
 read = ["/etc"]
 deny_write = ["infra/**"]
+sockets = ["/tmp/.X11-unix/X0"]
 
 [approvals]
 scopes = ["once"]

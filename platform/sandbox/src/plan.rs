@@ -226,8 +226,9 @@ pub struct Plan {
     pub shown: Vec<PathBuf>,
     /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
     pub temp: PathBuf,
-    /// Socket files of the supervisor's own, inside a grant, that the session may connect to. They
-    /// are known by what they are when the session starts, not by their names.
+    /// Socket files inside a grant that the session may connect to: the supervisor's own, and those of
+    /// other programs that the policy names. They are known by what they are when the session starts,
+    /// not by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<PathBuf>,
     /// What can be reached over the network.

@@ -82,6 +82,8 @@ fn by_plan(loaded: &Loaded, paths: &Paths, access: Access, path: &Path) -> Decis
 
 /// The rule of what is protected, and lifted by the name that follows.
 const LISTED: &str = "protected path ";
+/// The rule about other programs' sockets.
+const SOCKET: &str = "sockets outside the session";
 /// The rule of what no policy lifts.
 const UNLIFTED: &str = "protected, not lifted";
 
@@ -104,6 +106,21 @@ fn built_in(verdict: Verdict, rule: &str, reason: String) -> Decision {
 fn by_reach(policy: &Policy, planned: &Plan, access: Access, path: &Path) -> Decision {
     let shown = path.display();
     match (planned.reach(path), access) {
+        (Reach::Nothing | Reach::Read, _) if is_socket(path) => {
+            let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            match planned.sockets.contains(&real) {
+                true => built_in(
+                    Verdict::Allow,
+                    "filesystem.sockets",
+                    format!("{shown} is a socket that a session may connect to."),
+                ),
+                false => built_in(
+                    Verdict::Deny,
+                    SOCKET,
+                    format!("{shown} is a socket of another program, a way around the sandbox."),
+                ),
+            }
+        }
         (Reach::Write, _) => match decide_file(policy, access, path) {
             Some(named) => named,
             None => built_in(
@@ -132,11 +149,6 @@ fn by_reach(policy: &Policy, planned: &Plan, access: Access, path: &Path) -> Dec
                 None => UNLIFTED.to_owned(),
             },
             format!("{shown} runs later outside the sandbox, or governs it."),
-        ),
-        (Reach::Nothing | Reach::Read, _) if is_socket(path) => built_in(
-            Verdict::Deny,
-            UNLIFTED,
-            format!("{shown} is a socket of another program, a way around the sandbox."),
         ),
         (Reach::Read, Access::Write) => built_in(
             Verdict::Deny,
@@ -188,6 +200,14 @@ pub fn change(action: &Action, decision: &Decision) -> String {
             if decision.rule.as_deref() == Some(UNLIFTED) =>
         {
             "No policy lifts this. Do it yourself, outside of a session.".to_owned()
+        }
+        Action::Read { path } | Action::Write { path }
+            if decision.rule.as_deref() == Some(SOCKET) =>
+        {
+            format!(
+                "filesystem.sockets = [{path:?}] in {config}, from the next session on. What listens \
+                 there then does for the agent what it does for you."
+            )
         }
         Action::Read { path } => {
             format!("filesystem.read = [{path:?}] in {config}, from the next session on.")

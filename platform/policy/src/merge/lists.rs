@@ -6,9 +6,9 @@ use crate::organisations::{PROVIDERS, Pinned};
 use crate::rules::RuleIndex;
 use crate::upload::EffectiveUpload;
 use crate::{
-    Class, Context, CredentialsPolicy, EnvironmentPolicy, Filesystem, FilesystemSettings,
-    HostPattern, IdentitySettings, Injection, Located, Loser, NamePattern, Origin, PathPattern,
-    Settings, SigningPolicy, Sourced, SshKey, Verdict,
+    Class, Context, CredentialsPolicy, EnvironmentPolicy, Filesystem, HostPattern,
+    IdentitySettings, Injection, Located, Loser, NamePattern, Origin, PathPattern, Settings,
+    SigningPolicy, Sourced, SshKey, Verdict,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -280,21 +280,25 @@ pub(super) fn filesystem(
         let make = |text: &crate::PathText| text.expand(context);
         gather(parts, get, grants, make, |text| json!(text.as_str()), losers)
     };
-    let mut lost: [Vec<Loser>; 4] = Default::default();
-    let [lost_read, lost_write, lost_deny, lost_deny_write] = &mut lost;
+    let mut lost: [Vec<Loser>; 5] = Default::default();
+    let [lost_read, lost_write, lost_deny, lost_deny_write, lost_sockets] = &mut lost;
     let mut read = list(|s| &s.filesystem.read, true, lost_read);
     let mut write = list(|s| &s.filesystem.write, true, lost_write);
+    let mut sockets = list(|s| &s.filesystem.sockets, true, lost_sockets);
     let denials = list(|s| &s.filesystem.deny, false, lost_deny);
     let mut deny_write = list(|s| &s.filesystem.deny_write, false, lost_deny_write);
 
     // A managed denial of which nothing could be read takes every configured grant away.
-    let unread = parts.active.iter().find_map(|part| {
-        let FilesystemSettings { read: _, write: _, deny: _, deny_write: _, unread } =
-            &part.settings().filesystem;
-        unread.map(|line| part.layer.origin(line))
-    });
+    let unread = parts
+        .active
+        .iter()
+        .find_map(|part| part.settings().filesystem.unread.map(|line| part.layer.origin(line)));
     if let Some(origin) = &unread {
-        for (list, lost) in [(&mut read, &mut *lost_read), (&mut write, &mut *lost_write)] {
+        for (list, lost) in [
+            (&mut read, &mut *lost_read),
+            (&mut write, &mut *lost_write),
+            (&mut sockets, &mut *lost_sockets),
+        ] {
             for entry in list.drain(..) {
                 let value = json!(entry.value.as_str());
                 let reason = format!("a denial could not be read: {origin}");
@@ -349,12 +353,14 @@ pub(super) fn filesystem(
         write: sourced(write),
         deny: sourced(deny),
         deny_write: sourced(deny_write),
+        sockets: sourced(sockets),
     };
-    let [lost_read, lost_write, lost_deny, lost_deny_write] = lost;
+    let [lost_read, lost_write, lost_deny, lost_deny_write, lost_sockets] = lost;
     show_list("filesystem.read", &out.read[..said], lost_read, merged);
     show_list("filesystem.write", &out.write, lost_write, merged);
     show_list("filesystem.deny", &out.deny, lost_deny, merged);
     show_list("filesystem.deny_write", &out.deny_write, lost_deny_write, merged);
+    show_list("filesystem.sockets", &out.sockets, lost_sockets, merged);
     out
 }
 

@@ -216,7 +216,7 @@ pub const SECTIONS: [(&str, &str); 11] = [
 ];
 
 /// Every key that has a value of its own, in the order in which they are shown.
-pub const KEYS: [Key; 41] = [
+pub const KEYS: [Key; 42] = [
     Key::new(
         "revision",
         "Revision",
@@ -300,6 +300,17 @@ pub const KEYS: [Key; 41] = [
         r#"["infra/**"]"#,
     )
     .at_start(),
+    Key::new(
+        "filesystem.sockets",
+        "Reachable sockets",
+        Shape::Rules,
+        Type::Paths,
+        "Socket files of other programs that a session may connect to, such as a display's.",
+        r#"["/tmp/.X11-unix/X0"]"#,
+    )
+    .grants()
+    .at_start()
+    .on(&[Os::Linux]),
     Key::new(
         "network.mode",
         "Network mode",

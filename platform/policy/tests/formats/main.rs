@@ -105,6 +105,7 @@ fn registry() -> RegistryKey {
                     numbered("write", &["~/.cache/acme-build"]),
                     numbered("deny", &[r"%USERPROFILE%\.aws", r"**\.env"]),
                     numbered("deny_write", &["infra/**"]),
+                    numbered("sockets", &["/tmp/.X11-unix/X0"]),
                 ],
             ),
             key(
@@ -287,7 +288,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("network.mode", 0),
         [
-            "/p/a.toml:20",
+            "/p/a.toml:21",
             "/p/a.json#/network/mode",
             "dev.chaperone.desktop:network.mode",
             "dev.chaperone.desktop:network.mode",

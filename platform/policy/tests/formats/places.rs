@@ -40,7 +40,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         when: _,
         when_unread: _,
         sandbox: SandboxSettings { minimum_tier },
-        filesystem: FilesystemSettings { read, write, deny: denied, deny_write, unread },
+        filesystem: FilesystemSettings { read, write, deny: denied, deny_write, sockets, unread },
         network:
             NetworkSettings {
                 mode: network,
@@ -65,7 +65,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         limits: LimitsSettings { memory, processes, open_files, cpu_time, wall_time },
         remote: RemoteSettings { url, root, on_expiry },
     } = &mut settings;
-    let placed: [&mut dyn Placed; 42] = [
+    let placed: [&mut dyn Placed; 43] = [
         revision,
         organisation,
         min_version,
@@ -76,6 +76,7 @@ pub(crate) fn without(mut settings: Settings) -> Settings {
         write,
         denied,
         deny_write,
+        sockets,
         network,
         allow,
         deny,

@@ -103,6 +103,9 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
             }
         }
     }
+    for path in existing(&filesystem.sockets, &own, disk)? {
+        files.grant_socket(&path);
+    }
     let lifting = globs(&filesystem.write);
     let lifting: Vec<Glob> = lifting.map(|own| own.value.glob()).collect::<Result<_, _>>()?;
     files.settle();
@@ -180,7 +183,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         denied: files.denied,
         shown: files.shown,
         temp: temp.to_owned(),
-        sockets: Vec::new(),
+        sockets: files.sockets,
         network,
         environment,
         limits: limits(policy),

@@ -19,6 +19,7 @@ pub(super) struct Files<'a> {
     pub(super) guarded_but: Vec<GuardedBut>,
     pub(super) denied: Vec<GuardedBut>,
     pub(super) shown: Vec<PathBuf>,
+    pub(super) sockets: Vec<PathBuf>,
     pub(super) losses: Vec<Loss>,
     /// The paths of all grants, once they are settled.
     granted: HashSet<OsString>,
@@ -40,6 +41,7 @@ impl<'a> Files<'a> {
             guarded_but: Vec::new(),
             denied: Vec::new(),
             shown: Vec::new(),
+            sockets: Vec::new(),
             losses: Vec::new(),
             granted: HashSet::new(),
             writable: Vec::new(),
@@ -101,6 +103,26 @@ impl<'a> Files<'a> {
         self.grants.push(PathGrant { path: real, access });
     }
 
+    /// Grants the way to a socket of another program.
+    pub(super) fn grant_socket(&mut self, path: &Path) {
+        match self.disk.canonical(path) {
+            Some(real) if self.disk.kind(&real) == Some(Kind::File) => {
+                self.sockets.push(real.clone());
+                self.grants.push(PathGrant { path: real, access: Access::Read });
+            }
+            _ => self.losses.push(Loss {
+                id: "grant-without-path".into(),
+                detail: format!(
+                    "filesystem.sockets names {}, where nothing listens.",
+                    path.display()
+                ),
+                fix: "Start what listens there before the session, or remove it from \
+                      filesystem.sockets."
+                    .into(),
+            }),
+        }
+    }
+
     /// Leaves out what a wider grant gives already, and sorts. Everything below builds on it.
     pub(super) fn settle(&mut self) {
         self.grants.sort_by(|a, b| (&a.path, b.access).cmp(&(&b.path, a.access)));
@@ -152,6 +174,7 @@ impl<'a> Files<'a> {
         };
         let before = self.grants.len();
         self.grants.retain(|grant| !denies(&grant.path));
+        self.sockets.retain(|socket| !denies(socket));
         if self.grants.len() < before {
             self.settle();
         }

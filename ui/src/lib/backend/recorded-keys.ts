@@ -97,6 +97,15 @@ const KEYS = {
     merge: 'rules',
     live: false,
   },
+  'filesystem.sockets': {
+    title: 'Reachable sockets',
+    about: "Socket files of other programs that a session may connect to, such as a display's.",
+    takes: 'a list of paths, which may hold `*` and `**`',
+    example: '["/tmp/.X11-unix/X0"]',
+    merge: 'rules',
+    live: false,
+    systems: ['linux'],
+  },
   'network.mode': {
     title: 'Network mode',
     about: 'What a session can reach: "none", "proxy" or "direct".',
