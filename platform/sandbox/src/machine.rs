@@ -204,20 +204,23 @@ impl Machine {
                     }
                     None => "judges every command at exec".into(),
                 },
-                "Set kernel.yama.ptrace_scope to 0 or 1 (1 is the usual default), or 2 where the \
-                 full tier works; in a container, allow ptrace.",
+                self.trace_fix(),
             ),
             line(
                 "user-namespaces",
                 self.user_namespaces,
                 "the ground of every other namespace".into(),
-                self.namespace_fix(),
+                &self.namespace_fix(self.user_namespaces, USER_LIMIT),
             ),
             line(
                 "mounts",
                 self.mounts,
                 "hides and protects paths inside granted folders".into(),
-                self.namespace_fix(),
+                // They come with those of names and of shared memory.
+                &self.namespace_fix(
+                    self.mounts,
+                    "user.max_mnt_namespaces, user.max_ipc_namespaces and user.max_uts_namespaces",
+                ),
             ),
             line(
                 "processes",
@@ -230,13 +233,13 @@ impl Machine {
                 "network",
                 self.network,
                 "leaves nothing to reach but the session's proxy and relays".into(),
-                self.namespace_fix(),
+                &self.namespace_fix(self.network, "user.max_net_namespaces"),
             ),
             line(
                 "terminals",
                 self.terminals,
                 "keeps other terminals out of reach".into(),
-                self.namespace_fix(),
+                &self.namespace_fix(self.terminals, USER_LIMIT),
             ),
         ]
     }
@@ -263,24 +266,58 @@ impl Machine {
         ]
     }
 
-    /// Never a weaker sysctl for the whole machine where a rule for Chaperone alone will do.
-    fn namespace_fix(&self) -> &'static str {
-        if self.user_namespaces == (Status::Fails { errno: ENOSPC }) {
-            // user_namespaces(7): the limit on their number is reached, which may be 0.
-            "Set user.max_user_namespaces above 0, for example by `sysctl -w \
-             user.max_user_namespaces=15000` and a file in /etc/sysctl.d that says the same."
+    /// What keeps a session's processes from being traced, as Yama's setting tells it
+    /// (Documentation/admin-guide/LSM/Yama.rst): from 2 on it is Yama, below it is not.
+    fn trace_fix(&self) -> &'static str {
+        match self.yama {
+            Some(3..) => {
+                "Let /etc/sysctl.d set kernel.yama.ptrace_scope to 1 (the usual default) and restart \
+                 the machine: until then 3 cannot be changed."
+            }
+            Some(2) => {
+                "Set kernel.yama.ptrace_scope to 1 (the usual default), by `sysctl -w \
+                 kernel.yama.ptrace_scope=1` and a file in /etc/sysctl.d that says the same; 2 will \
+                 do where the full tier works."
+            }
+            _ => {
+                "Allow ptrace where it is refused: in a container in its seccomp profile, under \
+                 SELinux by `setsebool -P deny_ptrace 0`."
+            }
+        }
+    }
+
+    /// How to get a namespace of which `limits` bound the number. Never a weaker sysctl for the
+    /// whole machine where a rule for Chaperone alone will do.
+    fn namespace_fix(&self, status: Status, limits: &str) -> String {
+        // Without user namespaces nothing else has been tried.
+        let (status, limits) = match self.user_namespaces.usable() {
+            true => (status, limits),
+            false => (self.user_namespaces, USER_LIMIT),
+        };
+        if status == (Status::Fails { errno: ENOSPC }) {
+            // namespaces(7): the limit on their number is reached, which may be 0.
+            let first = limits.split(',').next().unwrap_or(limits);
+            format!(
+                "Set {limits} above 0, for example by `sysctl -w {first}=15000` and a file in \
+                 /etc/sysctl.d that says the same."
+            )
         } else if self.apparmor_restricts_namespaces {
             "Allow user namespaces to Chaperone alone: as root, write /etc/apparmor.d/chaperone \
              with `abi <abi/4.0>, include <tunables/global> profile chaperone /usr/bin/chaperone \
              flags=(unconfined) { userns, }` (with the path of your chaperone) and run \
              `apparmor_parser -r /etc/apparmor.d/chaperone`. The package does this. No sysctl \
              needs to be weakened."
+                .into()
         } else {
             "Set user.max_user_namespaces above 0 (and kernel.unprivileged_userns_clone to 1 \
              where it exists); in a container, allow clone and mount in its seccomp profile."
+                .into()
         }
     }
 }
+
+/// What bounds the number of user namespaces, on which every other builds.
+const USER_LIMIT: &str = "user.max_user_namespaces";
 
 /// `ENOSPC` on Linux.
 const ENOSPC: i32 = 28;
@@ -291,4 +328,167 @@ const EOPNOTSUPP: i32 = 95;
 fn line(id: &'static str, status: Status, detail: String, fix: &str) -> Capability {
     let fix = if status.usable() { String::new() } else { fix.to_owned() };
     Capability { id, status, detail, fix }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> Machine {
+        let works = Status::Works;
+        Machine {
+            landlock_abi: 7,
+            seccomp_notify: works,
+            exec_trace: works,
+            user_namespaces: works,
+            mounts: works,
+            processes: works,
+            network: works,
+            terminals: works,
+            apparmor_restricts_namespaces: false,
+            yama: None,
+            exempt_from_process_limits: false,
+            memory_limit: works,
+            process_limit: works,
+        }
+    }
+
+    const REFUSED: Status = Status::Fails { errno: 1 };
+    const FULL: Status = Status::Fails { errno: ENOSPC };
+
+    /// What must be done for one capability of a machine, and nothing where it works.
+    fn fix(machine: &Machine, id: &str) -> String {
+        let all = machine.capabilities().into_iter().chain(machine.groups());
+        all.filter(|it| it.id == id).map(|it| it.fix).collect()
+    }
+
+    /// Every way in which one thing does not work, with the machine where it does not.
+    fn lacking() -> Vec<(&'static str, Machine)> {
+        type Part = fn(&mut Machine) -> &mut Status;
+        let parts: [(&str, Part); 9] = [
+            ("seccomp-notify", |it| &mut it.seccomp_notify),
+            ("exec-trace", |it| &mut it.exec_trace),
+            ("user-namespaces", |it| &mut it.user_namespaces),
+            ("mounts", |it| &mut it.mounts),
+            ("processes", |it| &mut it.processes),
+            ("network", |it| &mut it.network),
+            ("terminals", |it| &mut it.terminals),
+            ("memory-limit", |it| &mut it.memory_limit),
+            ("process-limit", |it| &mut it.process_limit),
+        ];
+        let mut all = Vec::new();
+        for restricted in [false, true] {
+            for yama in [None, Some(0), Some(1), Some(2), Some(3)] {
+                let on = || Machine { apparmor_restricts_namespaces: restricted, yama, ..whole() };
+                for landlock_abi in [0, 1] {
+                    all.push(("landlock", Machine { landlock_abi, ..on() }));
+                }
+                for status in [REFUSED, FULL, Status::Untried] {
+                    for (id, part) in parts {
+                        let mut machine = on();
+                        *part(&mut machine) = status;
+                        all.push((id, machine));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn whatever_does_not_work_says_how_to_get_it_and_what_works_asks_for_nothing() {
+        for (lacks, machine) in lacking() {
+            for it in machine.capabilities().into_iter().chain(machine.groups()) {
+                assert_eq!(it.status.usable(), it.id != lacks, "{} of {machine:?}", it.id);
+                assert_eq!(it.fix.ends_with('.'), it.id == lacks, "{}: {:?}", it.id, it.fix);
+                assert!(it.id == lacks || it.fix.is_empty(), "{}: {:?}", it.id, it.fix);
+                assert!(!it.detail.is_empty(), "{}", it.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_loss_says_how_to_get_it_back() {
+        let mut lost = std::collections::BTreeSet::new();
+        let older = lacking().into_iter().map(|(_, it)| Machine { landlock_abi: 2, ..it });
+        let root =
+            lacking().into_iter().map(|(_, it)| Machine { exempt_from_process_limits: true, ..it });
+        for machine in lacking().into_iter().map(|(_, it)| it).chain(older).chain(root) {
+            for Loss { id, detail, fix } in machine.losses() {
+                assert!(detail.ends_with('.') && fix.ends_with('.'), "{id}: {detail} {fix:?}");
+                lost.insert(id);
+            }
+        }
+        let all = [
+            "device-control",
+            "other-processes-visible",
+            "processes-unbounded",
+            "secrets-in-workspace",
+            "shared-memory",
+            "shared-network-names",
+            "terminals",
+        ];
+        assert!(lost.iter().eq(all), "{lost:?}");
+        assert_eq!(whole().losses(), []);
+    }
+
+    #[test]
+    fn yama_is_told_by_its_setting_and_blamed_where_it_is_to_blame() {
+        let with = |yama, exec_trace| Machine { yama, exec_trace, ..whole() };
+        for (yama, blamed, says) in [
+            (None, false, "seccomp profile"),
+            (Some(0), false, "seccomp profile"),
+            (Some(1), false, "seccomp profile"),
+            (Some(2), true, "2 will do where the full tier works"),
+            (Some(3), true, "restart the machine"),
+        ] {
+            let machine = with(yama, REFUSED);
+            let fix = fix(&machine, "exec-trace");
+            assert_eq!(fix.contains("kernel.yama.ptrace_scope"), blamed, "{yama:?}: {fix}");
+            assert!(fix.contains(says), "{yama:?}: {fix}");
+            for machine in [machine, with(yama, Status::Works)] {
+                let found = machine.capabilities().into_iter().find(|it| it.id == "exec-trace");
+                let detail = found.map(|it| it.detail).unwrap_or_default();
+                let setting = yama.map(|scope| format!("kernel.yama.ptrace_scope is {scope}"));
+                assert!(detail.contains(&setting.unwrap_or_default()), "{yama:?}: {detail}");
+            }
+        }
+        assert_eq!(with(Some(3), REFUSED).tier(), Tier::None);
+    }
+
+    #[test]
+    fn a_restriction_by_apparmor_is_lifted_for_chaperone_alone() {
+        let restricted =
+            Machine { user_namespaces: REFUSED, apparmor_restricts_namespaces: true, ..whole() };
+        let words = fix(&restricted, "user-namespaces");
+        assert!(words.contains("/etc/apparmor.d/chaperone"), "{words}");
+        assert!(!words.contains("sysctl -w"), "{words}");
+        let refused = Machine { apparmor_restricts_namespaces: false, ..restricted };
+        assert!(!fix(&refused, "user-namespaces").contains("apparmor"));
+    }
+
+    #[test]
+    fn a_limit_on_namespaces_that_is_reached_is_named() {
+        // Also under AppArmor, whose rule would not raise it.
+        for apparmor_restricts_namespaces in [false, true] {
+            let on = Machine { apparmor_restricts_namespaces, ..whole() };
+            for (id, limit, machine) in [
+                (
+                    "user-namespaces",
+                    "user.max_user_namespaces",
+                    Machine { user_namespaces: FULL, ..on.clone() },
+                ),
+                (
+                    "mounts",
+                    "user.max_user_namespaces",
+                    Machine { user_namespaces: FULL, mounts: Status::Untried, ..on.clone() },
+                ),
+                ("mounts", "user.max_mnt_namespaces", Machine { mounts: FULL, ..on.clone() }),
+                ("network", "user.max_net_namespaces", Machine { network: FULL, ..on }),
+            ] {
+                let words = fix(&machine, id);
+                assert!(words.contains(&format!("sysctl -w {limit}=")), "{id}: {words}");
+            }
+        }
+    }
 }

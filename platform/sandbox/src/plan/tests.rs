@@ -179,6 +179,38 @@ fn processes_that_the_kernel_does_not_bound_are_a_loss_in_either_tier_and_told_o
 }
 
 #[test]
+fn every_loss_of_a_plan_says_what_to_do() {
+    let says = |policy: &str| Given::says(policy);
+    let hooks = |path: &str| {
+        let config = format!("[core]\n\thooksPath = {path}\n");
+        disk().file("/h/w/.git/HEAD").with_text("/h/w/.git/config", config)
+    };
+    let elsewhere = disk().with_text("/h/w/.git", "gitdir: /h/main/.git/worktrees/w\n");
+    let inside = disk().folder("/h/w/.git").folder("/h/w/src");
+    let denied = says("[filesystem]\ndeny = [\".env\"]\n");
+    let restricted = "[network]\nmode = \"none\"\nread_only = true\nallow = [\"a.example:80\"]\n";
+    for (id, given) in [
+        ("git-folder-elsewhere", Given::on(elsewhere)),
+        ("hooks-above-workspace", Given::on(hooks("/h"))),
+        ("workspace-inside-repository", Given { workspace: "/h/w/src", ..Given::on(inside) }),
+        ("grant-without-path", says("[filesystem]\nread = [\"~/none\"]\n")),
+        ("grant-too-wide", says("[filesystem]\nwrite = [\"~\"]\n")),
+        ("host-without-relay", says("[network]\nmode = \"none\"\nallow = [\"*.a.example\"]\n")),
+        ("requests-without-relay", Given { machine: reduced(), ..says(restricted) }),
+        (
+            "secrets-in-workspace",
+            Given { machine: reduced(), disk: disk().file("/h/w/.env"), ..denied },
+        ),
+    ] {
+        let losses = given.plan().unwrap().losses;
+        assert!(losses.iter().any(|loss| loss.id == id), "{id}: {losses:?}");
+        for Loss { id, detail, fix } in losses {
+            assert!(detail.ends_with('.') && fix.ends_with('.'), "{id}: {detail} {fix:?}");
+        }
+    }
+}
+
+#[test]
 fn with_no_policy_at_all() {
     insta::assert_json_snapshot!(Given::default().plan().unwrap());
 }
