@@ -17,6 +17,7 @@ mod attempt;
 mod commands;
 mod ends;
 mod files;
+mod git;
 mod guarded;
 mod limits;
 mod network;
