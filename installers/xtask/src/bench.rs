@@ -164,9 +164,10 @@ fn sessions(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -> Result
     let bwrap = bubblewrap(&workspace);
     let chaperone = project.binary("release", "chaperone");
     let chaperone = format!("{} run --unattended --", chaperone.display());
-    let peers: Peers =
-        toml::from_str(&fs::read_to_string(project.root.join("tests/bench/peers.toml"))?)
-            .context("tests/bench/peers.toml")?;
+    let bench = project.root.join("tests/bench");
+    let peers: Peers = toml::from_str(&fs::read_to_string(bench.join("peers.toml"))?)
+        .context("tests/bench/peers.toml")?;
+    let bench = bench.display().to_string();
     let mut start = vec![
         ("/bin/true alone".to_owned(), "/bin/true".to_owned()),
         ("bubblewrap".to_owned(), format!("{bwrap} /bin/true")),
@@ -178,7 +179,8 @@ fn sessions(project: &Project, dir: &Path, runs: u32, bars: &mut Bars) -> Result
             false => format!("env {} ", peer.env.join(" ")),
         };
         let name = peer.command.split(" -").next().unwrap_or(&peer.program).to_owned();
-        start.push((name, format!("{environment}{} /bin/true", peer.command)));
+        let command = peer.command.replace("{bench}", &bench);
+        start.push((name, format!("{environment}{command} /bin/true")));
     }
     let times = hyperfine(project, dir, &workspace, "start", runs, &start)?;
     let title = format!("Start of /bin/true, {RULES} command rules read, events durable");
