@@ -42,6 +42,20 @@ fn said<'v>(value: &'v Value, key: &str) -> &'v str {
 }
 
 #[test]
+fn of_what_the_kernel_refuses_it_says_why() -> Result<()> {
+    let place = Place::new()?;
+    let script = "unshare -U true 2>/dev/null && echo made; $why --json -- unshare -U true";
+    let outside = place.command("unshare").args(["-U", "true"]).output()?;
+    assert!(outside.status.success(), "{}", text(&outside.stderr));
+    for (tier, mut session) in in_each_tier(&place, script)? {
+        let [told] = &values(&mut session)?[..] else { panic!("{tier}") };
+        assert_eq!(said(told, "decision"), "allow", "{tier}");
+        assert!(said(told, "reason").contains("makes namespaces"), "{tier}: {told}");
+    }
+    Ok(())
+}
+
+#[test]
 fn of_files_it_says_what_opening_them_comes_to() -> Result<()> {
     let place = Place::new()?;
     place.configure(POLICY)?;

@@ -14,6 +14,7 @@ mod known;
 mod learn;
 mod load;
 mod memory;
+mod needs;
 mod paths;
 mod report;
 pub mod self_test;

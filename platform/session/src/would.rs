@@ -3,6 +3,7 @@
 use crate::grants::Grants;
 use crate::known::Known;
 use crate::load::{Loaded, environment};
+use crate::needs::refused_anyway;
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
     Access, Action, Class, Command, Decision, Facts, HttpRequest, Origin, Policy, SourceKind,
@@ -28,6 +29,7 @@ pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
             (decision, _) = known.decide(&loaded.policy, facts, action, None, decision);
             if decision.verdict != Verdict::Deny {
                 decision.reason.push_str(&bounds(&loaded.policy, action));
+                decision.reason.push_str(&refused_anyway(action));
             }
             if observed(&loaded.policy, now, action, &decision).is_some() {
                 decision.reason.push_str(" For now it is only observed, and passes.");

@@ -5,6 +5,7 @@
 use super::asking::long;
 use super::judge::Supervision;
 use crate::inside::{QUESTION, Told};
+use crate::needs::refused_anyway;
 use crate::would::{change, in_session};
 use chaperone_policy::{
     Access, Action, Class, Decision, Origin, Policy, SourceKind, Verdict, bounds, observed,
@@ -61,7 +62,11 @@ impl Supervision<'_> {
             }
             _ => change(action, &decision),
         };
-        let mut told = Told { decision: shown(action, says_why, decision), change };
+        let mut decision = shown(action, says_why, decision);
+        if decision.verdict != Verdict::Deny {
+            decision.reason.push_str(&refused_anyway(action));
+        }
+        let mut told = Told { decision, change };
         loop {
             let text = serde_json::to_string(&told).unwrap_or_default();
             if text.len() <= LONGEST {
