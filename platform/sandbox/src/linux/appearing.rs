@@ -62,6 +62,7 @@ pub(super) type Uncovered = (PathBuf, io::Error);
 #[derive(Debug)]
 pub(super) struct Appearing {
     workspace: PathBuf,
+    granted: HashSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
     hidden: BTreeSet<PathBuf>,
     /// What is seen within folders that are denied.
@@ -89,9 +90,11 @@ impl Appearing {
             return Ok(None);
         }
         let due = Instant::now() + LATER;
+        let granted = plan.grants.iter().map(|grant| grant.path.clone()).collect();
         Ok(Some(Self {
             workspace: plan.workspace.clone(),
-            folders: folders(plan),
+            folders: folders(plan, &granted),
+            granted,
             hidden: plan.hidden.iter().cloned().collect(),
             shown: plan.shown.iter().cloned().collect(),
             denied: Guard::new(&[], &plan.denied)?,
@@ -250,9 +253,12 @@ impl Appearing {
         }
         let Some(stat) = there(fs::symlink_metadata(&path))? else { return Ok(()) };
         if stat.is_symlink() {
-            // The name of a link is denied for what it leads to.
-            let target = there(fs::canonicalize(&path))?;
-            self.found.extend(target.filter(|target| !self.workspace.starts_with(target)));
+            // The name of a link is denied for what it leads to, where a grant shows that.
+            let target = there(fs::canonicalize(&path))?.filter(|target| {
+                let shown = target.ancestors().skip(1).any(|above| self.granted.contains(above));
+                shown && !self.workspace.starts_with(target)
+            });
+            self.found.extend(target);
             return Ok(());
         }
         if stat.is_dir() && beneath(&self.shown, &path).next().is_some() {
@@ -308,13 +314,12 @@ impl Watches {
 }
 
 /// The workspace, and the folders on the way to what is hidden, or is seen within what is.
-fn folders(plan: &Plan) -> BTreeSet<PathBuf> {
-    let granted: HashSet<&OsStr> = plan.grants.iter().map(|grant| grant.path.as_os_str()).collect();
+fn folders(plan: &Plan, granted: &HashSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::from([plan.workspace.clone()]);
     for path in plan.hidden.iter().chain(&plan.shown) {
         let above: Vec<_> = path.ancestors().skip(1).collect();
         // From the outermost grant on; above it, nothing is seen.
-        let within = above.iter().rposition(|path| granted.contains(path.as_os_str()));
+        let within = above.iter().rposition(|path| granted.contains(*path));
         folders
             .extend(above[..within.map_or(0, |at| at + 1)].iter().map(|path| path.to_path_buf()));
     }
@@ -326,13 +331,14 @@ fn beneath<'s>(paths: &'s BTreeSet<PathBuf>, path: &'s Path) -> impl Iterator<It
     paths.range(path.to_owned()..).take_while(move |other| other.starts_with(path))
 }
 
-/// `None` where nothing is there any more, or nothing that this user sees.
+/// `None` where nothing is there any more, a link that leads nowhere, or nothing that this user sees.
 fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     use ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     match result {
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => {
             Ok(None)
         }
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
         result => result.map(Some),
     }
 }

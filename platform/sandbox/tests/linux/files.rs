@@ -163,7 +163,11 @@ fn what_is_denied_and_appears_from_outside_is_hidden_too() {
             fs::write(at(".env.example"), "KEY=").unwrap();
             // The name of a link is denied for what it leads to.
             std::os::unix::fs::symlink("settings", at(".env.link")).unwrap();
-            std::os::unix::fs::symlink("..", at(".env.above")).unwrap();
+            for (target, link) in
+                [("..", ".env.above"), ("/etc", ".env.etc"), (".env.loop", ".env.loop")]
+            {
+                std::os::unix::fs::symlink(target, at(link)).unwrap();
+            }
         };
         let then =
             "gone .env && gone .env.local && gone .env.d/key && gone settings && gone .env &&
