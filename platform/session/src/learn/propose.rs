@@ -66,7 +66,9 @@ pub(crate) fn propose(
         found.keep(path.display(), why);
     }
     for socket in &refused.sockets {
-        found.keep(socket, "A socket of another program is a way around the sandbox.");
+        let why = "A socket of another program is a way around the sandbox; if that is what you want, \
+                   name it in filesystem.sockets yourself.";
+        found.keep(socket, why);
     }
     let Found { mut proposal, .. } = found;
     let parts = proposal.tried(parts, question, paths);
