@@ -1,7 +1,7 @@
 //! Limits by control groups, with the real command. `cargo xtask test --only groups` starts a virtual
 //! machine that lays groups out as systemd does, and in it these tests: `held` as root and as an
 //! ordinary user among the programs of a desktop, `watched` as a user who came over SSH and may make
-//! no group.
+//! no group. At last it sets Yama, and `traced` tells what runs then.
 
 #![cfg(target_os = "linux")]
 
@@ -261,6 +261,47 @@ mod watched {
             let (status, fix) = place.check(id)?;
             ensure!(status == "warn" && fix.contains("systemd-run --user --scope"), "{id}: {fix}");
         }
+        Ok(())
+    }
+}
+
+/// What runs as Yama is set (`kernel.yama.ptrace_scope`): of a machine, and 3 for good.
+mod traced {
+    use super::*;
+
+    /// What comes of a session, and what `doctor` says of tracing.
+    fn found(scope: &str) -> Result<(Output, (String, String))> {
+        let set = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")?;
+        ensure!(set.trim() == scope, "it is set to {set}");
+        let place = Place::limited("")?;
+        let done = place.chaperone(&["run", "--", "true"])?.output()?;
+        Ok((done, place.check("exec-trace")?))
+    }
+
+    fn runs(scope: &str) -> Result<()> {
+        let (done, (status, fix)) = found(scope)?;
+        passes(&done)?;
+        ensure!((status.as_str(), fix.as_str()) == ("ok", ""), "{status}, {fix}");
+        Ok(())
+    }
+
+    #[test]
+    fn at_1_a_session_runs() -> Result<()> {
+        runs("1")
+    }
+
+    #[test]
+    fn at_2_a_session_of_the_full_tier_runs() -> Result<()> {
+        runs("2")
+    }
+
+    #[test]
+    fn at_3_no_session_starts_and_says_why() -> Result<()> {
+        let (done, (status, fix)) = found("3")?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        ensure!(done.status.code() == Some(125), "{:?}: {said}", done.status);
+        ensure!(said.contains("kernel.yama.ptrace_scope is 3") && said.contains(&fix), "{said}");
+        ensure!(status == "fail" && fix.contains("restart the machine"), "{status}, {fix}");
         Ok(())
     }
 }

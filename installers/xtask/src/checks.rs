@@ -71,7 +71,7 @@ fn steps() -> Vec<Step> {
             "groups",
             Rust,
             &["build", "nextest"],
-            "limits by control groups, on an older kernel in a virtual machine",
+            "limits by control groups, and Yama, on an older kernel in a virtual machine",
             groups::test,
         ),
         step("windows", Rust, &[], "every crate but src-tauri type-checks for Windows", windows),

@@ -1,6 +1,6 @@
-//! Limits by control groups, tried in a virtual machine: no group of this machine is changed, and a
-//! kernel is tried that is older than most. The machine has this one's files, read-only, and a kernel
-//! out of its package, which is not installed.
+//! Limits by control groups, and what Yama lets be traced, tried in a virtual machine: no group and no
+//! setting of this machine is changed, and a kernel is tried that is older than most. The machine has
+//! this one's files, read-only, and a kernel out of its package, which is not installed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ const PATIENCE: &str = "1500";
 const MODULES: [&str; 3] = ["virtio_pci", "9pnet_virtio", "9p"];
 
 /// Who runs which tests, as the machine tells at the end of each.
-const VERDICTS: [&str; 7] = [
+const VERDICTS: [&str; 13] = [
     "0 groups held::",
     "0 suite limits::succeed_outside",
     "0 suite limits::are_held_in",
@@ -27,6 +27,12 @@ const VERDICTS: [&str; 7] = [
     "1000 suite limits::succeed_outside",
     "1000 suite limits::are_held_in",
     "1000 groups watched::",
+    "0 groups traced::at_1",
+    "1000 groups traced::at_1",
+    "0 groups traced::at_2",
+    "1000 groups traced::at_2",
+    "0 groups traced::at_3",
+    "1000 groups traced::at_3",
 ];
 
 pub(crate) fn test(project: &Project, log: &Log) -> Result<Outcome> {

@@ -1,5 +1,6 @@
 # Process 1 of the virtual machine: mounts what a system has, lays control groups out as systemd does,
-# and runs the tests in them. Each run ends with a line that begins with `verdict`.
+# runs the tests in them, and at last some as Yama can be set. Each run ends with a line that begins
+# with `verdict`.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -53,6 +54,13 @@ for own in "0 system.slice/test.service" "1000 $manager/app.slice/test.scope"; d
     verdict "${own#* }" "${own%% *}" /mnt/suite limits::are_held_in
 done
 verdict "$slice/session-3.scope" 1000 /mnt/groups watched::
+# From 3 there is no way back.
+for scope in 1 2 3; do
+    echo "$scope" >/proc/sys/kernel/yama/ptrace_scope
+    for own in "0 system.slice/test.service" "1000 $manager/app.slice/test.scope"; do
+        verdict "${own#* }" "${own%% *}" /mnt/groups "traced::at_$scope"
+    done
+done
 echo o >/proc/sysrq-trigger
 # It takes a moment to go off; a first process that ends would be a fault.
 while :; do sleep 1; done

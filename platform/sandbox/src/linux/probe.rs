@@ -13,23 +13,24 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What a machine is taken to give before anything has been tried: asks the kernel for its
-/// Landlock interface (a microsecond), looks where control groups can be made, and assumes the
-/// rest. A launch that fails for want of one of these says so
+/// Landlock interface (a microsecond), looks where control groups can be made and at Yama, and
+/// assumes the rest. A launch that fails for want of one of these says so
 /// ([`crate::LaunchError::Capability`]); then [`probe`] tells what there is.
 pub fn assume() -> Machine {
     let assumed = Status::Assumed;
     let [memory_limit, process_limit] = group::assumed();
+    let yama = setting("/proc/sys/kernel/yama/ptrace_scope");
     Machine {
         landlock_abi: landlock::abi(),
         seccomp_notify: assumed,
-        exec_trace: assumed,
+        exec_trace: assumed_trace(yama),
         user_namespaces: assumed,
         mounts: assumed,
         processes: assumed,
         network: assumed,
         terminals: assumed,
         apparmor_restricts_namespaces: apparmor_restricts_namespaces(),
-        yama: setting("/proc/sys/kernel/yama/ptrace_scope"),
+        yama,
         exempt_from_process_limits: rustix::process::geteuid().is_root()
             && !sys::kernel_is_at_least(6, 14),
         memory_limit,
@@ -40,11 +41,20 @@ pub fn assume() -> Machine {
 /// What this machine gives, found by doing all of it once in children. Takes some milliseconds.
 /// What cannot be tried because a child cannot even be made counts as untried.
 pub fn probe() -> Machine {
-    let [user_namespaces, mounts, processes, network, terminals] = namespaces();
+    let namespaces = namespaces();
+    let exec_trace = match exec_trace(0) {
+        // Yama at 2 lets whoever made a user namespace trace what is in it, which in the full tier
+        // is every process of a session.
+        Status::Fails { .. } if namespaces.into_iter().all(Status::usable) => {
+            exec_trace(libc::CLONE_NEWUSER)
+        }
+        found => found,
+    };
+    let [user_namespaces, mounts, processes, network, terminals] = namespaces;
     let [memory_limit, process_limit] = group::tried();
     Machine {
         seccomp_notify: seccomp_notify(),
-        exec_trace: exec_trace(),
+        exec_trace,
         user_namespaces,
         mounts,
         processes,
@@ -53,6 +63,15 @@ pub fn probe() -> Machine {
         memory_limit,
         process_limit,
         ..assume()
+    }
+}
+
+/// Yama at 3 lets nobody trace anything (Documentation/admin-guide/LSM/Yama.rst), so that a session
+/// would be started only to be ended.
+fn assumed_trace(yama: Option<u32>) -> Status {
+    match yama {
+        Some(3..) => Status::Fails { errno: libc::EPERM },
+        _ => Status::Assumed,
     }
 }
 
@@ -166,11 +185,11 @@ fn seccomp_notify() -> Status {
     status(code(result))
 }
 
-/// Seizes a grandchild, as the agent is one.
-fn exec_trace() -> Status {
+/// Seizes a grandchild, as the agent is one, which is in these new namespaces.
+fn exec_trace(namespaces: i32) -> Status {
     let Ok((reader, writer)) = sys::pipe() else { return Status::Untried };
     let signals = sys::block_signals();
-    match sys::clone_process(0) {
+    match sys::clone_process(namespaces) {
         Ok(0) => {
             // It waits until its parent has gone, which ends it with the rest.
             let waiter = sys::clone_process(0);
@@ -207,5 +226,29 @@ fn exec_trace() -> Status {
             status(code(result))
         }
         Err(_) => Status::Untried,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_yama_forbids_everybody_is_known_before_a_session_starts() {
+        for (yama, usable) in
+            [(None, true), (Some(0), true), (Some(1), true), (Some(2), true), (Some(3), false)]
+        {
+            assert_eq!(assumed_trace(yama).usable(), usable, "{yama:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_namespace_of_its_own_is_traced_where_there_are_such() {
+        let [user_namespaces, ..] = namespaces();
+        let beside = exec_trace(0);
+        if user_namespaces == Status::Works {
+            assert_eq!(exec_trace(libc::CLONE_NEWUSER), beside);
+        }
+        assert_eq!(beside, Status::Works);
     }
 }
