@@ -209,6 +209,39 @@ fn what_a_plan_loses_is_said_before_the_agent_starts() -> Result<()> {
 }
 
 #[test]
+fn of_a_granted_home_what_is_other_sessions_is_hidden_also_when_it_appears() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[filesystem]\nread = [\"~\"]\n")?;
+    let make = |name: &str| -> Result<()> {
+        let path = place.home().join(name);
+        fs::create_dir_all(path.parent().context("a folder")?)?;
+        Ok(fs::write(path, "hush")?)
+    };
+    let [before, temporary, state] = [
+        ".cache/chaperone/tmp/before/key",
+        ".cache/chaperone/tmp/other/key",
+        ".local/state/chaperone/agents/other/key",
+    ];
+    make(before)?;
+    make("plain")?;
+    let script = format!(
+        "! cat ~/{before} && cat ~/plain && touch ready && until [ -e ~/done ]; do :; done
+        gone() {{ i=0; while cat $1 > seen && [ $i -lt 1000 ]; do i=$((i+1)); done; ! cat $1; }}
+        gone ~/{temporary} && gone ~/{state} && cat ~/done"
+    );
+    let mut command = place.chaperone(["run", "--", "sh", "-c", &script])?;
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    eventually("the agent", || place.work().join("ready").exists().then_some(()))?;
+    for name in [temporary, state, "done"] {
+        make(name)?;
+    }
+    let done = child.wait_with_output()?;
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success() && out == "hushhush", "{out}{err}");
+    Ok(())
+}
+
+#[test]
 fn a_socket_of_another_program_is_reached_where_the_policy_names_it() -> Result<()> {
     let place = Place::new()?;
     let path = place.home().join("served");

@@ -128,7 +128,11 @@ impl Paths {
 
     /// Caches that an agent may write, kept from session to session.
     pub fn agent_cache(&self, agent: &str) -> PathBuf {
-        self.cache.join("agents").join(agent)
+        self.agent_caches().join(agent)
+    }
+
+    fn agent_caches(&self) -> PathBuf {
+        self.cache.join("agents")
     }
 
     /// The private temporary folders of sessions.
@@ -141,10 +145,10 @@ impl Paths {
         vec![self.config.clone(), self.state.clone(), self.runtime.clone()]
     }
 
-    /// The same, and the folder with every session's caches and temporary files, of which each
+    /// The same, and the folders with every session's caches and temporary files, of which each
     /// reaches its own.
     pub fn own_and_shared(&self) -> Vec<PathBuf> {
-        [self.own(), vec![self.cache.clone()]].concat()
+        [self.own(), vec![self.agent_caches(), self.temp()]].concat()
     }
 }
 

@@ -316,7 +316,7 @@ fn every_value_says_where_it_stands_in_its_format() {
     assert_eq!(
         where_it_stands("commands.rule", 1),
         [
-            "/p/a.toml:54",
+            "/p/a.toml:55",
             "/p/a.json#/commands/rule/1",
             "dev.chaperone.desktop:commands.rule[1]",
             "dev.chaperone.desktop:commands.rule[1]",

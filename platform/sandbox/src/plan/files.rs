@@ -217,7 +217,7 @@ impl<'a> Files<'a> {
 
     /// Hides all of a folder but these paths, also what will appear there.
     pub(super) fn hide_all_but(&mut self, folder: &Path, kept: &[PathBuf]) {
-        let Some(folder) = self.disk.canonical(folder) else { return };
+        let folder = self.disk.canonical(folder).unwrap_or_else(|| folder.to_owned());
         if self.grants.iter().any(|grant| folder.starts_with(&grant.path)) {
             self.hide_but(&folder, kept);
             let text = |path: &Path| globset::escape(&path.to_string_lossy());

@@ -305,6 +305,10 @@ impl<'a> Prepared<'a> {
             None => AgentAccess::default(),
         };
         let control = paths.own_and_shared();
+        // What is there can be hidden. The person's own configuration is theirs to begin.
+        for folder in control.iter().filter(|folder| **folder != paths.config) {
+            private_dir(folder).map_err(own(format!("the folder {}", folder.display())))?;
+        }
         let is_own = |path: &PathBuf| {
             let resolved = control.iter().filter_map(|own| own.canonicalize().ok());
             control.iter().cloned().chain(resolved).any(|own| path.starts_with(own))
