@@ -172,14 +172,18 @@ fn repositories_that_are_made_inside_are_named_when_the_session_ends() -> Result
     }
     assert_eq!(said(made)?, 0);
     let script = "git init -q sub && git clone -q . copy && mv copy moved && git init -q gone && \
-                  rm -rf gone && git init -q \"$TMPDIR/elsewhere\"";
+                  rm -rf gone && git init -q \"$TMPDIR/elsewhere\" && git init -q --bare plain && \
+                  git init -q aside && mv aside/.git folder";
     for (at, (tier, mut session)) in place.in_each_tier(script)?.into_iter().enumerate() {
         let done = session.output()?;
         let err = text(&done.stderr);
         ensure!(done.status.success(), "{tier}: {err}");
-        assert!(err.contains(&format!("{made}`moved`, `sub`. Their hooks")), "{tier}: {err}");
+        assert!(
+            err.contains(&format!("{made}`folder`, `moved`, `plain`, `sub`. Their hooks")),
+            "{tier}: {err}"
+        );
         assert_eq!(said(made)?, at + 1, "{tier}");
-        for folder in ["moved", "sub"] {
+        for folder in ["aside", "folder", "moved", "plain", "sub"] {
             fs::remove_dir_all(place.work().join(folder))?;
         }
     }

@@ -161,8 +161,9 @@ pub trait Judge {
     /// The process that waits for this answer was interrupted or died; no answer is needed.
     fn withdrawn(&mut self, id: ActionId);
 
-    /// Something was made that git takes orders from: `.git`, a folder or a file, or the folder of a
-    /// rebase that is under way (`rebase-merge`, `rebase-apply`). Only of a plan that guards names.
+    /// Something was made that git takes orders from: `.git`, a folder or a file, the `HEAD` of what may
+    /// be a repository without one, or the folder of a rebase that is under way (`rebase-merge`,
+    /// `rebase-apply`). Only of a plan that guards names.
     fn repository(&mut self, _path: &Path) {}
 
     /// Something was renamed since, which may hold such a thing, or the two have `exchanged` places.

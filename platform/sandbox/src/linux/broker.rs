@@ -464,9 +464,16 @@ impl Work {
     }
 
     /// Tells of a new name where git takes orders from what has it: a repository's own folder, the file
-    /// that stands for one in a worktree, and the list of a rebase.
+    /// that stands for one in a worktree, what any other folder has that is a repository, and the list
+    /// of a rebase.
     fn made(&self, place: &Place) {
-        if matches!(place.name.to_bytes(), b".git" | b"rebase-merge" | b"rebase-apply") {
+        let is_told = match place.name.to_bytes() {
+            b".git" | b"rebase-merge" | b"rebase-apply" => true,
+            // That of a `.git` comes with it, and is made anew by every checkout.
+            b"HEAD" => !place.path().iter().any(|part| part == ".git"),
+            _ => false,
+        };
+        if is_told {
             self.repositories.store(true, Ordering::Release);
             self.shared.hear(Word::Repository { path: place.path() });
         }
