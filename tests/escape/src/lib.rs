@@ -18,6 +18,7 @@ pub use place::Place;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// What attempts attack.
@@ -148,6 +149,9 @@ pub enum Told {
     Outlives,
     /// Its program has run: it left a file that no rule keeps it from making.
     Ran,
+    /// Its program has run outside afterwards, when somebody used git there: it wrote where nothing
+    /// of the session may, and what only that git had in its environment.
+    Later,
     /// The kernel did it, as the attempt found out by itself.
     Answer,
 }
@@ -198,6 +202,13 @@ impl Disturbs {
     }
 }
 
+/// What somebody does outside when the session has ended: git, with these words.
+#[derive(Debug, Clone, Copy)]
+pub struct Afterwards {
+    folder: fn(&Place) -> io::Result<PathBuf>,
+    words: &'static [&'static str],
+}
+
 /// One way out, if there were one.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
@@ -213,7 +224,9 @@ pub struct Attempt {
     pub known: Option<Known>,
     /// What its proof outside would disturb, beyond what the stage made for it.
     pub disturbs: Option<Disturbs>,
-    /// A session may be ended for it, so it has one of its own.
+    /// What somebody does outside afterwards.
+    pub afterwards: Option<Afterwards>,
+    /// A session may be ended for it, or it would be in others' way, so it has one of its own.
     pub alone: bool,
     make: fn(&Place) -> io::Result<Vec<u8>>,
 }
@@ -227,8 +240,8 @@ impl Attempt {
         told: Told,
         make: fn(&Place) -> io::Result<Vec<u8>>,
     ) -> Self {
-        let (needs, known, disturbs) = (Needs::Nothing, None, None);
-        Self { name, technique, told, needs, known, disturbs, alone: false, make }
+        let (needs, known, disturbs, afterwards) = (Needs::Nothing, None, None, None);
+        Self { name, technique, told, needs, known, disturbs, afterwards, alone: false, make }
     }
 
     fn needs(self, needs: Needs) -> Self {
@@ -237,6 +250,15 @@ impl Attempt {
 
     fn shows(self, known: Known) -> Self {
         Self { known: Some(known), ..self }
+    }
+
+    /// Somebody uses git in this folder afterwards.
+    fn afterwards(
+        self,
+        folder: fn(&Place) -> io::Result<PathBuf>,
+        words: &'static [&'static str],
+    ) -> Self {
+        Self { afterwards: Some(Afterwards { folder, words }), ..self }
     }
 
     fn alone(self) -> Self {

@@ -93,6 +93,11 @@ impl Place {
         self.other().join("folders").join(self.name)
     }
 
+    /// Where this attempt's program writes when it is run outside afterwards.
+    pub(crate) fn later(&self) -> PathBuf {
+        self.other().join("later").join(self.name)
+    }
+
     /// This attempt's own file in a folder that is granted to be read.
     pub(crate) fn readable(&self) -> PathBuf {
         self.base().join("readable").join(self.name)

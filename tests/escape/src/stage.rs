@@ -13,7 +13,7 @@ pub(crate) use servers::{Address, abstract_address, address};
 
 use crate::agent::{Said, said};
 use crate::place::Place;
-use crate::{Attempt, Outcome, Told};
+use crate::{Afterwards, Attempt, Outcome, Told};
 use held::Held;
 use servers::Servers;
 use std::collections::BTreeMap;
@@ -27,12 +27,17 @@ use std::time::{Duration, Instant};
 /// A variable of the user's environment that holds the secret.
 pub const VARIABLE: &str = "ACME_API_KEY";
 
+/// A variable that git alone has which is used outside afterwards.
+pub(crate) const LATER: &str = "ESCAPE_LATER";
+
 /// One world, for some attempts.
 #[derive(Debug)]
 pub struct Stage {
     base: PathBuf,
     attempts: Vec<&'static Attempt>,
     secret: String,
+    /// What [`LATER`] holds.
+    later: String,
     place: Place,
     victims: Option<Child>,
     servers: Servers,
@@ -51,7 +56,7 @@ impl Stage {
         attempts: Vec<&'static Attempt>,
         victims: impl FnOnce() -> Command,
     ) -> io::Result<Self> {
-        let random = random()?;
+        let (random, later) = (random()?, random()?);
         let base = parent.join(format!("ce{}", &random[..8]));
         fs::create_dir(&base)?;
         fs::set_permissions(&base, fs::Permissions::from_mode(0o755))?;
@@ -65,6 +70,7 @@ impl Stage {
             base,
             attempts,
             secret,
+            later,
             place,
             victims: None,
             servers,
@@ -152,6 +158,14 @@ impl Stage {
             let did = matches!(said.get(attempt.name), Some(Said::Got(_)));
             shown && did && *outcome != Outcome::Out
         };
+        for attempt in &self.attempts {
+            if let (Some(afterwards), Some(Said::Got(_))) =
+                (attempt.afterwards, said.get(attempt.name))
+            {
+                // Where it cannot be done nothing is run by it, and that is seen.
+                let _ = self.use_git(&self.place.named(attempt.name), afterwards);
+            }
+        }
         let start = Instant::now();
         loop {
             let outcomes = self.seen(&said);
@@ -172,6 +186,7 @@ impl Stage {
                 Told::Secret => matches!(said, Some(Said::Got(bytes)) if self.is_secret(bytes)),
                 Told::Mark => marks.contains(&crate::place::mark(attempt.name)),
                 Told::Answer => matches!(said, Some(Said::Got(_))),
+                Told::Later => self.ran_later(attempt),
                 Told::Prop | Told::Victim | Told::Outlives | Told::Ran => changed(),
             };
             match (out, said) {
@@ -182,6 +197,27 @@ impl Stage {
             }
         };
         self.attempts.iter().map(|attempt| (*attempt, outcome(attempt))).collect()
+    }
+
+    /// Does what somebody does outside afterwards, as the stage's user.
+    fn use_git(&self, place: &Place, afterwards: Afterwards) -> io::Result<()> {
+        let Afterwards { folder, words } = afterwards;
+        Command::new("git")
+            .args(words)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
+            .env("HOME", self.home())
+            .env("GIT_EDITOR", "true")
+            .env(LATER, &self.later)
+            .current_dir(folder(place)?)
+            .stdin(Stdio::null())
+            .output()?;
+        Ok(())
+    }
+
+    fn ran_later(&self, attempt: &Attempt) -> bool {
+        let written = fs::read_to_string(self.place.named(attempt.name).later());
+        written.is_ok_and(|written| written == self.later)
     }
 
     fn is_secret(&self, bytes: &[u8]) -> bool {
@@ -260,6 +296,7 @@ fn files(place: &Place, attempts: &[&Attempt], secret: &str) -> io::Result<()> {
         home.join(".claude"),
         other.join("props"),
         other.join("folders"),
+        other.join("later"),
         other.join("run"),
         other.join("watched"),
         base.join("readable"),

@@ -1,15 +1,21 @@
 //! What programs outside of the sandbox would run later: hooks, settings, start-up files.
 
-use crate::Told::{Mark, Prop};
+use crate::Told::{Later, Mark, Prop};
 use crate::attempts::files::race;
+use crate::stage::LATER;
 use crate::sys::{
-    NOTHING, by_descriptor, call, open, open_at, run, shell, text, write_all, write_mark,
+    Got, NOTHING, by_descriptor, call, open, open_at, run, shell, text, write_all, write_mark,
 };
-use crate::{Attempt, Needs};
+use crate::{Attempt, Known, Needs, Place};
 use std::fs;
+use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Git follows what lies in a repository, whoever made it.
+const ORDERS: Known = Known::Left("What git takes orders from");
 
 pub(crate) fn all() -> Vec<Attempt> {
     Vec::from([
@@ -188,6 +194,109 @@ pub(crate) fn all() -> Vec<Attempt> {
             fs::create_dir_all(modules.join("part/hooks"))?;
             write_mark(p, modules.join("part/hooks/post-checkout"))
         }),
+        Attempt::new(
+            "repository-hook",
+            "Makes a repository with a hook, which runs when somebody commits there.",
+            Later,
+            |p| {
+                let hooks = repository(p)?.join(".git/hooks");
+                fs::create_dir_all(&hooks)?;
+                fs::rename(program(p)?, hooks.join("pre-commit")).and(NOTHING)
+            },
+        )
+        .afterwards(made, &COMMIT)
+        .shows(ORDERS),
+        Attempt::new(
+            "repository-setting",
+            "Makes one with a setting that `git status` there follows (`core.fsmonitor`).",
+            Later,
+            |p| follow(p, &repository(p)?),
+        )
+        .afterwards(made, &["status"])
+        .shows(ORDERS),
+        Attempt::new(
+            "repository-clone",
+            "Clones the repository that is there, with a hook in the clone.",
+            Later,
+            |p| {
+                run(p, git(&p.work(), &["clone", "-q", "."]).arg(made(p)?))?;
+                let hooks = made(p)?.join(".git/hooks");
+                fs::create_dir_all(&hooks)?;
+                fs::rename(program(p)?, hooks.join("pre-commit")).and(NOTHING)
+            },
+        )
+        .afterwards(made, &COMMIT)
+        .shows(ORDERS),
+        Attempt::new(
+            "repository-plain",
+            "Makes a folder that is a repository without a `.git`, with such a setting.",
+            Later,
+            |p| {
+                let folder = p.scratch()?.join("aside");
+                run(p, Command::new("git").args(["init", "-q"]).arg(&folder))?;
+                run(p, &mut git(&folder, &["config", "core.worktree", "."]))?;
+                follow(p, &folder)?;
+                fs::rename(folder.join(".git"), made(p)?).and(NOTHING)
+            },
+        )
+        .afterwards(made, &["status"])
+        .shows(ORDERS),
+        Attempt::new(
+            "repository-submodule",
+            "Makes one a submodule of the repository that is there, where somebody asks `git status`.",
+            Later,
+            |p| {
+                let own = repository(p)?;
+                run(p, &mut git(&own, &COMMIT))?;
+                let head = run(p, &mut git(&own, &["rev-parse", "HEAD"]))?;
+                let head = String::from_utf8_lossy(&head).trim().to_owned();
+                let at = own.strip_prefix(p.work()).map_err(io::Error::other)?;
+                let entry = format!("160000,{head},{}", at.display());
+                let add = ["update-index", "--add", "--cacheinfo", &entry];
+                run(p, &mut git(&p.work(), &add))?;
+                follow(p, &own)
+            },
+        )
+        .afterwards(|p| Ok(p.work()), &["status"])
+        .shows(ORDERS),
+        Attempt::new(
+            "repository-worktree",
+            "Makes a linked worktree whose `commondir` leads to a repository of its own.",
+            Later,
+            |p| {
+                let own = p.scratch()?.join("own");
+                run(p, Command::new("git").args(["init", "-q"]).arg(&own))?;
+                follow(p, &own)?;
+                let (tree, folder) = (made(p)?, p.work().join(".git/worktrees").join(p.name()));
+                fs::create_dir(&tree)?;
+                fs::create_dir_all(&folder)?;
+                for (file, text) in [
+                    (tree.join(".git"), format!("gitdir: {}\n", folder.display())),
+                    (folder.join("gitdir"), format!("{}/.git\n", tree.display())),
+                    (folder.join("commondir"), format!("{}/.git\n", own.display())),
+                    (folder.join("HEAD"), "ref: refs/heads/main\n".to_owned()),
+                ] {
+                    fs::write(file, text)?;
+                }
+                NOTHING
+            },
+        )
+        .afterwards(made, &["status"])
+        .shows(ORDERS),
+        Attempt::new(
+            "rebase-left",
+            "Leaves a rebase under way whose list runs a program when somebody continues it.",
+            Later,
+            |p| {
+                run(p, &mut git(&p.work(), &COMMIT))?;
+                let list = format!("printf 'break\\nexec {}\\n' >", program(p)?.display());
+                let mut rebase = git(&p.work(), &["rebase", "-q", "-i", "HEAD"]);
+                run(p, rebase.env("GIT_SEQUENCE_EDITOR", list))
+            },
+        )
+        .afterwards(|p| Ok(p.work()), &["rebase", "--continue"])
+        .shows(ORDERS)
+        .alone(),
         Attempt::new("direnv-made", "Makes an `.envrc` that was not there.", Mark, |p| {
             write_mark(p, p.work().join(".envrc"))
         }),
@@ -357,7 +466,6 @@ pub(crate) fn all() -> Vec<Attempt> {
             fs::rename(p.work().join("kept"), p.scratch()?.join("moved")).and(NOTHING)
         }),
         Attempt::new("kept-mode", "Makes what is kept executable.", Prop, |p| {
-            use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(p.kept(), fs::Permissions::from_mode(0o777)).and(NOTHING)
         }),
         Attempt::new("kept-times", "Makes what is kept look new.", Prop, |p| {
@@ -420,8 +528,52 @@ pub(crate) fn all() -> Vec<Attempt> {
     ])
 }
 
+/// Git's words that commit nothing, as somebody of no machine in particular.
+const COMMIT: [&str; 8] = [
+    "-c",
+    "user.name=Ada",
+    "-c",
+    "user.email=ada@acme.example",
+    "commit",
+    "-q",
+    "--allow-empty",
+    "--message=x",
+];
+
+fn git(folder: &Path, words: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(folder).args(words);
+    git
+}
+
+/// Where an attempt makes what git is used in afterwards.
+fn made(p: &Place) -> io::Result<PathBuf> {
+    Ok(p.scratch()?.join("made"))
+}
+
+/// A new repository there.
+fn repository(p: &Place) -> io::Result<PathBuf> {
+    let folder = made(p)?;
+    run(p, Command::new("git").args(["init", "-q"]).arg(&folder))?;
+    Ok(folder)
+}
+
+/// A program that leaves what it finds in its environment where nothing of a session may write.
+fn program(p: &Place) -> io::Result<PathBuf> {
+    let text = format!("#!/bin/sh\nprintf %s \"${LATER}\" > '{}'\n", p.later().display());
+    let file = p.scratch_file(&text)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+    Ok(file)
+}
+
+/// Names that program in a repository's settings, where git runs it whenever it looks at the files:
+/// the last that is done there, so that nothing is run before somebody comes.
+fn follow(p: &Place, folder: &Path) -> Got {
+    run(p, git(folder, &["config", "core.fsmonitor"]).arg(program(p)?))
+}
+
 /// Makes `.envrX` again and again while another thread swaps its last letter.
-fn race_name(p: &crate::Place) -> crate::sys::Got {
+fn race_name(p: &Place) -> Got {
     use std::sync::atomic::{AtomicU8, Ordering};
     let path = text(p.work().join(".envrb"))?.into_bytes_with_nul();
     let bytes: Vec<AtomicU8> = path.into_iter().map(AtomicU8::new).collect();

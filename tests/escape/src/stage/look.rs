@@ -52,7 +52,7 @@ impl Stage {
             },
             Told::Outlives => self.survivor(attempt.name).map_or("none", |_| "alive").to_owned(),
             Told::Ran => ran(&self.workspace(), attempt.name).exists().to_string(),
-            Told::Secret | Told::Mark | Told::Answer => String::new(),
+            Told::Secret | Told::Mark | Told::Answer | Told::Later => String::new(),
         }
     }
 
