@@ -63,15 +63,12 @@ fn in_the_workspace() -> Vec<Attempt> {
             |p| by_copied_link(p, &p.work().join("src/link")),
         )
         .shows(IN_WORKSPACE),
-        Attempt::new("denied-openat2", "Opens it by `openat2`.", Secret, |p| {
-            read_all(&openat2(libc::AT_FDCWD, &p.denied(), 0)?)
+        Attempt::new("denied-openat2", "Opens it by `openat2`; no session has it.", Secret, |p| {
+            read_all(&openat2(libc::AT_FDCWD, &p.denied(), libc::O_RDONLY, 0)?)
         }),
-        Attempt::new(
-            "denied-openat2-beneath",
-            "Lets `openat2` stay beneath the workspace.",
-            Secret,
-            |p| beneath(&p.work(), &p.denied()),
-        ),
+        Attempt::new("denied-openat2-beneath", "The same beneath the workspace.", Secret, |p| {
+            beneath(&p.work(), &p.denied())
+        }),
         Attempt::new("denied-at-folder", "Opens it relative to its held folder.", Secret, |p| {
             at_folder(&p.denied())
         })
@@ -213,12 +210,15 @@ fn in_what_is_read() -> Vec<Attempt> {
             Secret,
             |p| by_copied_link(p, &p.base().join("mixed/open/link")),
         ),
-        Attempt::new("mixed-openat2", "Opens that file by `openat2`.", Secret, |p| {
-            read_all(&openat2(libc::AT_FDCWD, &p.mixed(), 0)?)
-        }),
+        Attempt::new(
+            "mixed-openat2",
+            "Opens that file by `openat2`; no session has it.",
+            Secret,
+            |p| read_all(&openat2(libc::AT_FDCWD, &p.mixed(), libc::O_RDONLY, 0)?),
+        ),
         Attempt::new(
             "mixed-openat2-beneath",
-            "Lets `openat2` stay beneath the folder that it reads.",
+            "The same beneath the folder that it reads.",
             Secret,
             |p| beneath(&p.base().join("mixed"), &p.mixed()),
         ),
@@ -264,7 +264,7 @@ fn by_copied_link(p: &Place, link: &Path) -> Got {
 fn beneath(top: &Path, file: &Path) -> Got {
     let folder = open(top, libc::O_PATH | libc::O_DIRECTORY)?;
     let within = file.strip_prefix(top).map_err(io::Error::other)?;
-    read_all(&openat2(folder.as_raw_fd(), within, libc::RESOLVE_BENEATH)?)
+    read_all(&openat2(folder.as_raw_fd(), within, libc::O_RDONLY, libc::RESOLVE_BENEATH)?)
 }
 
 fn at_folder(file: &Path) -> Got {

@@ -62,20 +62,38 @@ pub(crate) fn all() -> Vec<Attempt> {
         }),
         Attempt::new(
             "read-openat2",
-            "Opens by `openat2`, whose flags lie in memory.",
+            "Opens by `openat2`, whose flags lie in memory; no session has it.",
             Secret,
-            |p| read_all(&openat2(libc::AT_FDCWD, &p.secret(), 0)?),
+            |p| read_all(&openat2(libc::AT_FDCWD, &p.secret(), libc::O_RDONLY, 0)?),
         ),
-        Attempt::new("read-openat2-root", "Lets `openat2` take `/` for the root.", Secret, |p| {
+        Attempt::new("read-openat2-root", "The same with `/` for its root.", Secret, |p| {
             let root = open("/", libc::O_PATH | libc::O_DIRECTORY)?;
-            read_all(&openat2(root.as_raw_fd(), &p.secret(), libc::RESOLVE_IN_ROOT)?)
+            read_all(&openat2(
+                root.as_raw_fd(),
+                &p.secret(),
+                libc::O_RDONLY,
+                libc::RESOLVE_IN_ROOT,
+            )?)
         }),
-        Attempt::new("read-openat2-beneath", "Lets `openat2` stay beneath `/`.", Secret, |p| {
+        Attempt::new("read-openat2-beneath", "The same beneath `/`.", Secret, |p| {
             let root = open("/", libc::O_PATH | libc::O_DIRECTORY)?;
             let path = p.secret();
-            let path = relative(&path);
-            read_all(&openat2(root.as_raw_fd(), Path::new(path), libc::RESOLVE_BENEATH)?)
+            read_all(&openat2(
+                root.as_raw_fd(),
+                relative(&path),
+                libc::O_RDONLY,
+                libc::RESOLVE_BENEATH,
+            )?)
         }),
+        Attempt::new(
+            "read-openat2-path",
+            "The same for an `O_PATH` descriptor, which it reopens.",
+            Secret,
+            |p| {
+                let held = openat2(libc::AT_FDCWD, &p.secret(), libc::O_PATH, 0)?;
+                fs::read(by_descriptor(&held))
+            },
+        ),
         Attempt::new("read-symlink", "Makes a link to the file and opens the link.", Secret, |p| {
             let link = p.scratch()?.join("link");
             symlink(p.secret(), &link)?;
@@ -307,6 +325,15 @@ pub(crate) fn all() -> Vec<Attempt> {
             let path = text(p.readable())?;
             call!(libc::SYS_truncate, path.as_ptr(), 0).and(NOTHING)
         }),
+        Attempt::new(
+            "openat2-truncating",
+            "Truncates with the flags of `openat2`; no session has it.",
+            Prop,
+            |p| {
+                openat2(libc::AT_FDCWD, &p.readable(), libc::O_RDONLY | libc::O_TRUNC, 0)
+                    .and(NOTHING)
+            },
+        ),
         Attempt::new("open-truncating", "Opens for reading, and truncates with that.", Prop, |p| {
             open(p.readable(), libc::O_RDONLY | libc::O_TRUNC).and(NOTHING)
         }),
@@ -499,10 +526,11 @@ pub(crate) fn relative(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-pub(crate) fn openat2(folder: i32, path: &Path, resolve: u64) -> io::Result<OwnedFd> {
+pub(crate) fn openat2(folder: i32, path: &Path, flags: i32, resolve: u64) -> io::Result<OwnedFd> {
     let path = text(path)?;
+    let mode = if flags & libc::O_CREAT == 0 { 0 } else { 0o600 };
     // `struct open_how`: flags, mode, resolve.
-    let how = [0u64, 0, resolve];
+    let how = [flags as u64, mode, resolve];
     owned(call!(libc::SYS_openat2, folder, path.as_ptr(), how.as_ptr(), 24))
 }
 

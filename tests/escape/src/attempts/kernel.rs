@@ -26,12 +26,17 @@ pub(crate) fn all() -> Vec<Attempt> {
             cloned(call!(libc::SYS_clone, libc::CLONE_NEWUSER | libc::SIGCHLD, 0, 0, 0, 0))
         })
         .needs(NAMESPACES),
-        Attempt::new("user-namespace-clone3", "Enters one by `clone3`, in memory.", Answer, |_| {
-            let mut arguments = [0u64; 11];
-            arguments[0] = libc::CLONE_NEWUSER as u64;
-            arguments[4] = libc::SIGCHLD as u64;
-            cloned(call!(libc::SYS_clone3, arguments.as_ptr(), 88))
-        })
+        Attempt::new(
+            "user-namespace-clone3",
+            "Enters one by `clone3`, in memory; no session has it.",
+            Answer,
+            |_| {
+                let mut arguments = [0u64; 11];
+                arguments[0] = libc::CLONE_NEWUSER as u64;
+                arguments[4] = libc::SIGCHLD as u64;
+                cloned(call!(libc::SYS_clone3, arguments.as_ptr(), 88))
+            },
+        )
         .needs(NAMESPACES),
         Attempt::new("user-namespace-root", "Becomes root in a user namespace.", Answer, |_| {
             // SAFETY: takes nothing.

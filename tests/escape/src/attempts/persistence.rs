@@ -1,7 +1,7 @@
 //! What programs outside of the sandbox would run later: hooks, settings, start-up files.
 
 use crate::Told::{Later, Mark, Prop};
-use crate::attempts::files::race;
+use crate::attempts::files::{openat2, race};
 use crate::stage::LATER;
 use crate::sys::{
     Got, NOTHING, by_descriptor, call, open, open_at, run, shell, text, write_all, write_mark,
@@ -300,6 +300,16 @@ pub(crate) fn all() -> Vec<Attempt> {
         Attempt::new("direnv-made", "Makes an `.envrc` that was not there.", Mark, |p| {
             write_mark(p, p.work().join(".envrc"))
         }),
+        Attempt::new(
+            "direnv-openat2",
+            "Makes it with the flags of `openat2`; no session has it.",
+            Mark,
+            |p| {
+                let flags = libc::O_CREAT | libc::O_WRONLY;
+                let file = openat2(libc::AT_FDCWD, &p.work().join(".envrc"), flags, 0)?;
+                write_all(&file, &p.mark())
+            },
+        ),
         Attempt::new("direnv-renamed", "Renames a file to `.envrc`.", Mark, |p| {
             fs::rename(p.scratch_file(&p.mark())?, p.work().join(".envrc")).and(NOTHING)
         }),
