@@ -25,9 +25,9 @@ pub use enforce::{
 };
 pub use machine::{Capability, Machine, Status};
 pub use plan::{
-    Access, AgentAccess, Disk, Entry, GuardedBut, Kind, Limits, Loss, MapDisk, Network, Next,
-    Outside, PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal, Relay,
-    Seen, Tier, listed, plan, refused_network,
+    Access, AgentAccess, Denied, Disk, Entry, GuardedBut, Kind, Limits, Loss, MapDisk, Network,
+    Next, Outside, PROTECTED, PathGrant, Plan, PlanInput, Protected, Reach, RealDisk, Refusal,
+    Relay, Seen, Tier, listed, plan, refused_network,
 };
 pub use refusal::{FileRefusal, Unreported, unreported};
 pub use system::{

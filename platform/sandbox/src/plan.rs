@@ -14,7 +14,7 @@ mod protected;
 mod reach;
 mod refusal;
 pub(crate) mod system;
-mod walk;
+pub(crate) mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -105,6 +105,15 @@ pub struct GuardedBut {
     pub glob: String,
     /// What of it is not.
     pub but: Vec<String>,
+}
+
+/// What is denied within a grant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Denied {
+    #[serde(flatten)]
+    pub what: GuardedBut,
+    /// Only the built-in defaults name it: folders that nobody edits are not searched for it.
+    pub by_default: bool,
 }
 
 /// What the session can reach.
@@ -216,10 +225,10 @@ pub struct Plan {
     pub guarded: Vec<String>,
     /// Globs that are guarded in the same way, but for what their exceptions cover.
     pub guarded_but: Vec<GuardedBut>,
-    /// Globs of what is denied within a grant, but for what their exceptions cover: covered, too, where
-    /// it appears while the session runs, in the full tier.
+    /// What is denied within a grant: covered, too, where it appears while the session runs, in the
+    /// full tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub denied: Vec<GuardedBut>,
+    pub denied: Vec<Denied>,
     /// Existing paths within folders that are denied, which are seen: what else lies in those folders
     /// is hidden.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,18 +1,23 @@
 //! What is denied and appears while a session runs, because somebody outside of it makes or replaces
 //! it (as editors do when they save): it is covered at once, in the full tier.
 //!
-//! Looked at are the workspace's own folder, and every folder on the way to something hidden. The
-//! session makes no such file itself: the broker refuses that.
+//! Watched are the workspace's own folder, and every folder on the way to something hidden or denied by
+//! its own name; all else is looked through now and then. The session makes no such file itself: the
+//! broker refuses that.
+
+mod search;
 
 use super::channel::{self, Message};
 use super::control::Shared;
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::sys;
 use crate::enforce::{Judge, LaunchError};
-use crate::plan::{Plan, Tier};
+use crate::plan::walk::Patterns;
+use crate::plan::{Denied, Plan, Tier};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::statfs;
 use rustix::io::Errno;
+use search::Search;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs;
@@ -68,6 +73,9 @@ pub(super) struct Appearing {
     /// What is seen within folders that are denied.
     shown: BTreeSet<PathBuf>,
     denied: Guard,
+    /// What is looked for in all else, until that is being done.
+    patterns: Option<Patterns>,
+    search: Option<Search>,
     /// Without watches until the session has run for a moment; the error once it is told.
     watches: Result<Watches, Option<Errno>>,
     /// When all folders are to be looked through.
@@ -91,13 +99,18 @@ impl Appearing {
         }
         let due = Instant::now() + LATER;
         let granted = plan.grants.iter().map(|grant| grant.path.clone()).collect();
+        let by_name = |denied: &&Denied| guard::literal(&denied.what.glob).is_some();
+        let mut by_pattern = plan.denied.iter().filter(|denied| !by_name(denied)).peekable();
+        let patterns = by_pattern.peek().is_some().then(|| Patterns::denied(by_pattern));
         Ok(Some(Self {
             workspace: plan.workspace.clone(),
             folders: folders(plan, &granted),
             granted,
             hidden: plan.hidden.iter().cloned().collect(),
             shown: plan.shown.iter().cloned().collect(),
-            denied: Guard::new(&[], &plan.denied)?,
+            denied: Guard::new(&[], plan.denied.iter().map(|denied| &denied.what))?,
+            patterns: patterns.transpose().map_err(LaunchError::Invalid)?,
+            search: None,
             // Before the session can use up what its user has of them.
             watches: Watches::new().map_err(Some),
             due: Some(due),
@@ -135,6 +148,10 @@ impl Appearing {
         }
         if self.due.is_some_and(|due| due <= Instant::now()) {
             self.look_through();
+            self.search(shared);
+        }
+        for path in self.search.as_ref().map(Search::take).unwrap_or_default() {
+            self.learn(path);
         }
         if let Some(error) = self.trouble.take()
             && !std::mem::replace(&mut self.troubled, true)
@@ -218,6 +235,37 @@ impl Appearing {
         }
         let now = Instant::now();
         self.soonest = now + AGAIN.max((now - began) * SHARE);
+        if let Err(error) = result {
+            self.cannot_tell(error);
+        }
+    }
+
+    /// Has all else looked through from now on.
+    fn search(&mut self, shared: &Shared) {
+        let Some(patterns) = self.patterns.take() else { return };
+        let folders = self.granted.iter().cloned().collect();
+        let known = self.hidden.iter().cloned().collect();
+        let wake = shared.wake.try_clone();
+        match wake.and_then(|wake| Search::start(patterns, folders, known, wake)) {
+            Ok(search) => self.search = Some(search),
+            Err(error) => self.cannot_tell(error),
+        }
+    }
+
+    /// Hides what the search has found, and watches where it is from then on.
+    fn learn(&mut self, path: PathBuf) {
+        // A folder that cannot be listed is found, too, and what lies beneath a hidden one.
+        if !self.denied.covers(&path) || path.ancestors().any(|above| self.hidden.contains(above)) {
+            return;
+        }
+        let mut result = Ok(());
+        for folder in on_the_way(&path, &self.granted) {
+            if self.folders.insert(folder.clone()) {
+                result = result.and(self.look_into(&folder)).and(tells(&folder));
+            }
+        }
+        result = result.and(self.find(path.clone()));
+        self.hidden.insert(path);
         if let Err(error) = result {
             self.cannot_tell(error);
         }
@@ -313,17 +361,23 @@ impl Watches {
     }
 }
 
-/// The workspace, and the folders on the way to what is hidden, or is seen within what is.
+/// The workspace, and the folders on the way to what is hidden, is seen within what is, or is denied by
+/// its own name.
 fn folders(plan: &Plan, granted: &HashSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let by_name = plan.denied.iter().filter_map(|denied| guard::literal(&denied.what.glob));
+    let by_name: Vec<_> = by_name.map(PathBuf::from).collect();
     let mut folders = BTreeSet::from([plan.workspace.clone()]);
-    for path in plan.hidden.iter().chain(&plan.shown) {
-        let above: Vec<_> = path.ancestors().skip(1).collect();
-        // From the outermost grant on; above it, nothing is seen.
-        let within = above.iter().rposition(|path| granted.contains(*path));
-        folders
-            .extend(above[..within.map_or(0, |at| at + 1)].iter().map(|path| path.to_path_buf()));
+    for path in plan.hidden.iter().chain(&plan.shown).chain(&by_name) {
+        folders.extend(on_the_way(path, granted));
     }
     folders
+}
+
+/// The folders above a path, from the outermost grant on; above that, nothing is seen.
+fn on_the_way(path: &Path, granted: &HashSet<PathBuf>) -> Vec<PathBuf> {
+    let above: Vec<_> = path.ancestors().skip(1).collect();
+    let within = above.iter().rposition(|path| granted.contains(*path));
+    above[..within.map_or(0, |at| at + 1)].iter().map(|path| path.to_path_buf()).collect()
 }
 
 /// A path of these, and those beneath it.

@@ -62,10 +62,15 @@ impl Shared {
     }
 
     fn wake(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: an eventfd takes eight bytes. It fails only if it is full, and then it wakes.
-        unsafe { libc::write(self.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        wake(&self.wake);
     }
+}
+
+/// Wakes whoever polls an eventfd (eventfd(2)).
+pub(super) fn wake(fd: &OwnedFd) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: an eventfd takes eight bytes. It fails only if it is full, and then it wakes.
+    unsafe { libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
 }
 
 /// The way into a running session, for any thread. Once the session has ended, every call does

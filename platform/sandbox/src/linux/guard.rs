@@ -18,9 +18,9 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(
+    pub(super) fn new<'g>(
         guarded: &[String],
-        with_exceptions: &[GuardedBut],
+        with_exceptions: impl IntoIterator<Item = &'g GuardedBut>,
     ) -> Result<Self, LaunchError> {
         let mut exact = BTreeSet::new();
         let mut globs = Vec::new();
@@ -72,7 +72,7 @@ impl Guard {
 
 /// The path that a pattern stands for, if it stands for one alone: `globset::escape` puts each
 /// special character in brackets of its own.
-fn literal(pattern: &str) -> Option<String> {
+pub(super) fn literal(pattern: &str) -> Option<String> {
     let mut path = String::with_capacity(pattern.len());
     let mut rest = pattern.chars();
     while let Some(next) = rest.next() {

@@ -374,6 +374,13 @@ pub(super) fn drain(fd: BorrowedFd<'_>) {
     while unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) } > 0 {}
 }
 
+/// Lets this thread, and those that it starts, run only where nobody else would (`SCHED_IDLE`, sched(7)).
+pub(super) fn give_way() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters are only read. Where it is refused, the thread runs as others do.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) };
+}
+
 pub(super) fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> Result<()> {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: the structure is only read.

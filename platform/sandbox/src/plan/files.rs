@@ -2,8 +2,10 @@
 //! and how the two are said where there are no namespaces.
 
 use super::walk::Patterns;
-use super::{Access, Disk, GuardedBut, Kind, Loss, PathGrant, Refusal, carve, compute, git};
-use chaperone_policy::{PathPattern, Sourced};
+use super::{
+    Access, Denied, Disk, GuardedBut, Kind, Loss, PathGrant, Refusal, carve, compute, git,
+};
+use chaperone_policy::{PathPattern, SourceKind, Sourced};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ pub(super) struct Files<'a> {
     pub(super) read_only: Vec<PathBuf>,
     pub(super) guarded: Vec<String>,
     pub(super) guarded_but: Vec<GuardedBut>,
-    pub(super) denied: Vec<GuardedBut>,
+    pub(super) denied: Vec<Denied>,
     pub(super) shown: Vec<PathBuf>,
     pub(super) sockets: Vec<PathBuf>,
     pub(super) losses: Vec<Loss>,
@@ -196,7 +198,7 @@ impl<'a> Files<'a> {
                 false => self.hide_but(path, &kept),
             }
         }
-        for Sourced { value, .. } in denials {
+        for Sourced { value, origin } in denials {
             match (value.as_literal(), value.exceptions()) {
                 (Some(path), []) => self.protect(path),
                 (Some(path), but) => {
@@ -209,7 +211,9 @@ impl<'a> Files<'a> {
                 None => (value.as_str().to_owned(), super::walk::literal_prefix(value.as_str())),
             };
             if self.grants.iter().any(|grant| meets(&grant.path, &begins)) {
-                self.denied.push(GuardedBut { glob, but: texts(value.exceptions())? });
+                let what = GuardedBut { glob, but: texts(value.exceptions())? };
+                let by_default = origin.kind == SourceKind::BuiltIn;
+                self.denied.push(Denied { what, by_default });
             }
         }
         Ok(())
@@ -222,7 +226,8 @@ impl<'a> Files<'a> {
             self.hide_but(&folder, kept);
             let text = |path: &Path| globset::escape(&path.to_string_lossy());
             let but = kept.iter().filter(|kept| kept.starts_with(&folder)).map(|kept| text(kept));
-            self.denied.push(GuardedBut { glob: text(&folder), but: but.collect() });
+            let what = GuardedBut { glob: text(&folder), but: but.collect() };
+            self.denied.push(Denied { what, by_default: true });
         }
     }
 
@@ -309,10 +314,10 @@ impl<'a> Files<'a> {
         self.read_only.retain(|path| !hidden.iter().any(|hidden| path.starts_with(hidden)));
         self.guarded.sort();
         self.guarded.dedup();
-        for list in [&mut self.guarded_but, &mut self.denied] {
-            list.sort();
-            list.dedup();
-        }
+        self.guarded_but.sort();
+        self.guarded_but.dedup();
+        self.denied.sort();
+        self.denied.dedup();
         self.shown.sort();
         self.shown.dedup();
     }

@@ -670,10 +670,9 @@ mod denied {
     #[test]
     fn what_appears_among_the_supervisors_own_files_is_hidden_but_for_what_is_the_agents() {
         let plan = Given::says("[filesystem]\nread = [\"~\"]\n").plan().unwrap();
-        let own = GuardedBut {
-            glob: "/h/.state".into(),
-            but: ["/h/.state/temp", "/h/.state/cache"].map(String::from).into(),
-        };
+        let but = ["/h/.state/temp", "/h/.state/cache"].map(String::from).into();
+        let what = GuardedBut { glob: "/h/.state".into(), but };
+        let own = Denied { what, by_default: true };
         assert!(plan.denied.contains(&own), "{:?}", plan.denied);
         assert_eq!(plan.shown, ["/h/.state/cache", "/h/.state/temp"].map(PathBuf::from));
         let narrow = Given::says("").plan().unwrap();

@@ -1,7 +1,7 @@
 //! Which existing paths a glob names, found by listing folders alone: no file is opened and no
 //! link is followed.
 
-use super::{Disk, Kind, Next, Seen};
+use super::{Denied, Disk, Kind, Next, Seen};
 use chaperone_policy::{Glob, PathPattern, SourceKind, Sourced};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const STORAGE: [&[u8]; 2] = [b".git", b"objects"];
 /// A set of globs over absolute paths. Each covers what it matches and everything beneath, but for
 /// its exceptions.
 #[derive(Debug, Default)]
-pub(super) struct Patterns {
+pub(crate) struct Patterns {
     all: Vec<Pattern>,
     /// The greatest number of components that a match can have, if there is one.
     depth: Option<usize>,
@@ -49,17 +49,31 @@ impl Patterns {
     /// Compiles the globs of a list, which the policy has already checked; what is none after all
     /// is given back.
     pub(super) fn new(list: &[&Sourced<PathPattern>]) -> Result<Self, String> {
-        let mut depth = Some(0);
-        let mut all = Vec::with_capacity(list.len());
-        for Sourced { value, origin } in list {
-            let text = value.as_str();
+        let pattern = |Sourced { value, origin }: &Sourced<PathPattern>| {
             let but = value.exceptions().iter().map(PathPattern::glob).collect::<Result<_, _>>()?;
             let by_default = origin.kind == SourceKind::BuiltIn;
-            all.push(Pattern { glob: Glob::new(text)?, but, by_default });
+            Ok(Pattern { glob: value.glob()?, but, by_default })
+        };
+        Ok(Self::of(list.iter().copied().map(pattern).collect::<Result<_, String>>()?))
+    }
+
+    /// Compiles globs of a plan.
+    pub(crate) fn denied<'d>(list: impl Iterator<Item = &'d Denied>) -> Result<Self, String> {
+        let pattern = |Denied { what, by_default }: &Denied| {
+            let but = what.but.iter().map(|text| Glob::new(text)).collect::<Result<_, _>>()?;
+            Ok(Pattern { glob: Glob::new(&what.glob)?, but, by_default: *by_default })
+        };
+        Ok(Self::of(list.map(pattern).collect::<Result<_, String>>()?))
+    }
+
+    fn of(all: Vec<Pattern>) -> Self {
+        let mut depth = Some(0);
+        for own in &all {
+            let text = own.glob.text();
             let parts = (!text.contains("**")).then(|| text.split('/').count());
             depth = depth.zip(parts).map(|(most, parts): (usize, _)| most.max(parts));
         }
-        Ok(Self { all, depth })
+        Self { all, depth }
     }
 
     /// Whether the path, or a folder above it, is named, and is no exception.
@@ -73,6 +87,20 @@ impl Patterns {
         &self,
         grants: &[PathBuf],
         disk: &dyn Disk,
+    ) -> Result<Vec<PathBuf>, TooLarge> {
+        self.among(grants, disk, MOST_FOLDERS)
+    }
+
+    /// The same, however long that takes.
+    pub(crate) fn all_existing(&self, grants: &[PathBuf], disk: &dyn Disk) -> Vec<PathBuf> {
+        self.among(grants, disk, usize::MAX).unwrap_or_default()
+    }
+
+    fn among(
+        &self,
+        grants: &[PathBuf],
+        disk: &dyn Disk,
+        most_folders: usize,
     ) -> Result<Vec<PathBuf>, TooLarge> {
         let mut roots: Vec<PathBuf> = Vec::new();
         for own in &self.all {
@@ -93,7 +121,7 @@ impl Patterns {
         let mut found = Vec::new();
         for root in roots {
             if disk.kind(&root) == Some(Kind::Folder) {
-                self.search(&root, disk, &mut found)?;
+                self.search(&root, disk, most_folders, &mut found)?;
             }
         }
         Ok(found)
@@ -103,10 +131,11 @@ impl Patterns {
         &self,
         root: &Path,
         disk: &dyn Disk,
+        most_folders: usize,
         found: &mut Vec<PathBuf>,
     ) -> Result<(), TooLarge> {
         let thorough = self.all.iter().any(|own| !own.by_default);
-        let left = AtomicUsize::new(MOST_FOLDERS);
+        let left = AtomicUsize::new(most_folders);
         let all = Mutex::new(Vec::new());
         let find = |path| all.lock().unwrap_or_else(PoisonError::into_inner).push(path);
         let complete = disk.walk(root, &|seen| {

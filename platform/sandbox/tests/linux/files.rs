@@ -1,7 +1,7 @@
 //! Files: what lies outside the grants, what is hidden or protected inside them.
 
 use crate::world::{BOTH, Ended, World, as_each_user, outside, session};
-use chaperone_sandbox::{Access, Answer, Exit, GuardedBut, PathGrant, Plan, Session, Tier};
+use chaperone_sandbox::{Access, Answer, Denied, Exit, GuardedBut, PathGrant, Plan, Session, Tier};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -117,7 +117,7 @@ fn a_hidden_path_shows_nothing_under_any_name() {
 }
 
 /// What a session of the full tier sees of what `outside` does once the session has begun. The script
-/// waits for that, and then for a path to be `gone`, no longer than a thousand programs.
+/// waits for that, and then for a path to be `gone`, no longer than ten thousand programs.
 fn while_it_runs(
     plan: &Plan,
     begin: &str,
@@ -135,11 +135,15 @@ fn while_it_runs(
     };
     let script = format!(
         "{begin} && touch ready && until [ -e done ]; do :; done
-        gone() {{ i=0; while cat $1 > seen && [ $i -lt 1000 ]; do i=$((i+1)); done; ! cat $1; }}
+        gone() {{ i=0; while cat $1 > seen && [ $i -lt 10000 ]; do i=$((i+1)); done; ! cat $1; }}
         {then}"
     );
     let meanwhile = |_: &mut Session, _| drop(std::thread::spawn(act));
     session(plan, &["sh", "-c", &script], meanwhile, |_, _| Answer::Allow)
+}
+
+fn denied(glob: String, but: Vec<String>) -> Denied {
+    Denied { what: GuardedBut { glob, but }, by_default: false }
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn what_is_denied_and_appears_from_outside_is_hidden_too() {
         world.plan.hidden = vec![env.clone()];
         let top = world.workspace.display();
         let but = vec![format!("{top}/**/.env.example")];
-        world.plan.denied = vec![GuardedBut { glob: format!("{top}/**/.env*"), but }];
+        world.plan.denied = vec![denied(format!("{top}/**/.env*"), but)];
         let outside = |workspace: &Path| {
             let at = |name: &str| workspace.join(name);
             // As an editor saves, and as a person copies what is to be filled in.
@@ -190,7 +194,7 @@ fn what_is_seen_in_a_denied_folder_is_seen_on_when_more_appears_there() {
         world.file("config/deep/too", "2");
         let top = world.workspace.display();
         let but = vec![format!("{top}/config/deep/seen")];
-        world.plan.denied = vec![GuardedBut { glob: format!("{top}/config"), but }];
+        world.plan.denied = vec![denied(format!("{top}/config"), but)];
         world.plan.hidden = vec![secret, world.workspace.join("config/deep/too")];
         world.plan.shown = vec![shown];
         let outside = |workspace: &Path| {
@@ -218,6 +222,52 @@ fn what_is_seen_in_a_denied_folder_is_seen_on_when_more_appears_there() {
         let ended = while_it_runs(&world.plan, "! cat config/deep/secret", outside, then);
         let out = (ended.exit, ended.stdout.as_str());
         assert_eq!(out, (Exit::Code(0), "seen"), "{}", ended.stderr);
+    });
+}
+
+#[test]
+fn what_is_denied_is_found_also_where_nothing_was_hidden() {
+    as_each_user(|| {
+        let mut world = World::new(Tier::Full);
+        world.file("web/api/plain", "seen");
+        world.file("locked/in", "");
+        let top = world.workspace.display();
+        let but = vec![format!("{top}/**/.env.example")];
+        let named = denied(format!("{top}/app/keys/private"), Vec::new());
+        world.plan.denied = vec![denied(format!("{top}/**/.env*"), but), named];
+        let outside = |workspace: &Path| {
+            fs::create_dir_all(workspace.join("app/keys")).unwrap();
+            fs::create_dir_all(workspace.join("lib/new")).unwrap();
+            let paths =
+                ["web/api/.env", "web/api/.env.example", "lib/new/.env", "app/keys/private"];
+            for path in paths {
+                fs::write(workspace.join(path), path).unwrap();
+            }
+        };
+        // Nobody lists this folder for a while, which is the session's own business.
+        let then = "gone web/api/.env && gone lib/new/.env && gone app/keys/private &&
+            chmod 700 locked && cat locked/in web/api/.env.example web/api/plain &&
+            touch replaced && until [ -e again ]; do :; done && gone web/api/.env";
+        let workspace = world.workspace.clone();
+        let act = move |top: &Path| {
+            outside(top);
+            std::thread::spawn(move || {
+                while !workspace.join("replaced").exists() {
+                    std::thread::yield_now();
+                }
+                fs::remove_file(workspace.join("web/api/.env")).unwrap();
+                fs::write(workspace.join("web/api/.env"), "2").unwrap();
+                fs::write(workspace.join("again"), "").unwrap();
+            });
+        };
+        let ended = while_it_runs(&world.plan, "chmod 0 locked", act, then);
+        let out = (ended.exit, ended.stdout.as_str());
+        assert_eq!(out, (Exit::Code(0), "web/api/.env.exampleseen"), "{}", ended.stderr);
+        let mut covered = ended.covered;
+        covered.dedup();
+        let names = ["app/keys/private", "lib/new/.env", "web/api/.env"];
+        let expected = names.map(|name| world.workspace.join(name));
+        assert_eq!(covered.into_iter().collect::<BTreeSet<_>>(), expected.into());
     });
 }
 
