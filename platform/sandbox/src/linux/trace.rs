@@ -248,23 +248,13 @@ impl Tracer<'_> {
 
     /// Seizes the thread that asks, and lets its call proceed to the stop.
     fn exec(&mut self, question: &Question) {
-        let tid = question.tid;
-        if !self.seized.contains(&tid) {
-            let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
-            // SAFETY: seizing takes numbers.
-            let seized = sys::check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, options) });
-            match seized {
-                Ok(_) => self.seized.insert(tid),
-                Err(Errno(libc::ESRCH)) => return,
-                Err(errno) => return self.untraceable(question, errno),
-            };
-        }
-        if self.listener.valid(question) {
-            self.here = Here::keep();
-            self.listener.proceed(question);
-        } else {
-            // The thread died before it was seized, and its number may be somebody else's now.
-            self.let_go_running(tid);
+        match seize(question.tid, &mut self.seized, || self.listener.valid(question)) {
+            Ok(true) => {
+                self.here = Here::keep();
+                self.listener.proceed(question);
+            }
+            Ok(false) => {}
+            Err(errno) => self.untraceable(question, errno),
         }
     }
 
@@ -281,12 +271,6 @@ impl Tracer<'_> {
         if ended.is_err() {
             self.listener.answer(question, Err(Errno(libc::EPERM)));
         }
-    }
-
-    /// Stops a seized thread that is not stopped, so that it can be let go: at that stop.
-    fn let_go_running(&mut self, tid: i32) {
-        // SAFETY: interrupting takes numbers. It may have ended.
-        unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) };
     }
 
     /// Takes one message of the first process; whether more can come.
@@ -372,8 +356,7 @@ impl Tracer<'_> {
     /// Ends the tracing of a stopped thread, which then goes on with this signal (0: none).
     fn let_go(&mut self, pid: i32, signal: i32) {
         self.seized.remove(&pid);
-        // SAFETY: detaching takes numbers. It may have been killed, and then it is reaped.
-        unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, signal) };
+        detach(pid, signal);
     }
 
     fn exec_stop(&mut self, pid: i32) {
@@ -455,6 +438,32 @@ impl Tracer<'_> {
     }
 }
 
+/// Seizes a thread that `asks`, so that it stops at its exec; whether it does ask, as it is known from
+/// then on. If it died before it was seized, its number may be somebody else's, who is let go at a stop
+/// that comes next.
+fn seize(tid: i32, seized: &mut BTreeSet<i32>, asks: impl FnOnce() -> bool) -> sys::Result<bool> {
+    if !seized.contains(&tid) {
+        let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+        // SAFETY: seizing takes numbers.
+        match sys::check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, options) }) {
+            Ok(_) => seized.insert(tid),
+            Err(Errno(libc::ESRCH)) => return Ok(false),
+            Err(errno) => return Err(errno),
+        };
+    }
+    let asks = asks();
+    if !asks {
+        // SAFETY: interrupting takes numbers. It may have ended.
+        unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) };
+    }
+    Ok(asks)
+}
+
+fn detach(pid: i32, signal: i32) {
+    // SAFETY: detaching takes numbers. It may have been killed, and then it is reaped.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, signal) };
+}
+
 fn fault(what: &'static str, errno: Errno) -> TraceError {
     TraceError { what, source: errno.into() }
 }
@@ -466,3 +475,6 @@ fn exit(status: i32) -> Exit {
         Exit::Code(libc::WEXITSTATUS(status))
     }
 }
+
+#[cfg(test)]
+mod tests;
