@@ -4,7 +4,7 @@
 //! script, since `argv[0]` is whatever the caller wrote there.
 
 use crate::Command;
-use crate::tools::{self, Opt, Runs};
+use crate::tools::{self, Opt, Runs, Sure};
 use std::path::{Component, Path};
 
 /// One reading of a command.
@@ -66,14 +66,7 @@ pub fn changes_meaning(name: &str) -> bool {
 pub fn identities(command: &Command) -> Vec<Identity> {
     let Command { executable, exec_name, argv, environment, cwd: _ } = command;
     let mut out = Readings::default();
-    // Code that the loader is told to load runs before the program does: ld.so(8).
-    let untouched = !environment.iter().any(|(name, value)| {
-        !value.is_empty()
-            && matches!(
-                name.as_str(),
-                "LD_PRELOAD" | "LD_AUDIT" | "LD_LIBRARY_PATH" | "DYLD_INSERT_LIBRARIES"
-            )
-    });
+    let untouched = !environment.iter().any(|(name, value)| brings_code(name, value));
     let arguments = argv.get(1..).unwrap_or_default();
     let own = base_name(executable);
     out.add(&own, absolute(executable), arguments, untouched, 0);
@@ -109,6 +102,26 @@ pub fn identities(command: &Command) -> Vec<Identity> {
     readings
 }
 
+/// Whether a variable has code run before the program itself: ld.so(8), bash(1), perlrun(1), ruby(1),
+/// node(1).
+fn brings_code(name: &str, value: &str) -> bool {
+    match name {
+        "LD_PRELOAD"
+        | "LD_AUDIT"
+        | "LD_LIBRARY_PATH"
+        | "DYLD_INSERT_LIBRARIES"
+        | "BASH_ENV"
+        | "PERL5OPT" => !value.is_empty(),
+        "RUBYOPT" => value.contains(['r', 'I']),
+        "NODE_OPTIONS" => {
+            let loads = ["-r", "--require", "--import", "--loader", "--experimental-loader"];
+            let mut names = value.split_whitespace().map(|own| own.split('=').next());
+            names.any(|own| own.is_some_and(|own| loads.contains(&own)))
+        }
+        _ => false,
+    }
+}
+
 /// The reading that says best what the command does: `npm publish` for `node /usr/bin/npm publish`.
 pub fn subject(command: &Command) -> Vec<String> {
     let Command { executable: _, exec_name: _, argv, environment: _, cwd: _ } = command;
@@ -120,6 +133,17 @@ pub fn subject(command: &Command) -> Vec<String> {
     };
     let last = proven.iter().rev().find(name_of).or_else(|| proven.first());
     last.map_or_else(|| argv.clone(), |identity| identity.tokens.clone())
+}
+
+/// The interpreter that is given a program text (`python3 -c`), of which no rule knows what it does;
+/// what a shell is given is read elsewhere.
+pub fn given_text(command: &Command) -> Option<String> {
+    let given = identities(command).into_iter().filter_map(|identity| {
+        let (name, arguments) = identity.tokens.split_first()?;
+        let interpreter = tools::interpreter(name)?;
+        interpreter.may_be_given_text(arguments).then(|| name.clone())
+    });
+    given.min_by_key(|name| std::cmp::Reverse(name.len()))
 }
 
 /// Whether `after` is nothing but the next step of `before` in the same process: the program that
@@ -237,29 +261,28 @@ impl Readings {
         } else if name == "env" {
             self.add_env(arguments, depth);
         } else if let Some(interpreter) = tools::interpreter(name) {
-            self.add_script(interpreter, arguments, proven, depth);
+            self.add_script(&interpreter, arguments, proven, depth);
         }
         self.add_subcommands(name, path, arguments, proven);
     }
 
     fn add_script(
         &mut self,
-        interpreter: &tools::Interpreter,
+        interpreter: &tools::Known,
         arguments: &[String],
         proven: bool,
         depth: usize,
     ) {
-        let (at, certain) = match interpreter.runs(arguments) {
-            Runs::Script { at, certain } => (at, certain),
-            Runs::Module { at } => (at, true),
-            Runs::Nothing => return,
+        let (at, sure) = match interpreter.runs(arguments) {
+            Runs::Script { at, sure } | Runs::Module { at, sure } => (at, sure),
+            Runs::Text | Runs::Nothing => return,
         };
-        // Where an option that nobody knows stood before it, the next token may be the script.
-        for at in if certain { at..at + 1 } else { at..at + 2 } {
+        let proven = proven && sure == Sure::Alone;
+        for at in if sure == Sure::Perhaps { at..at + 2 } else { at..at + 1 } {
             let Some(script) = arguments.get(at) else { return };
             let rest = arguments.get(at + 1..).unwrap_or_default();
             let path = Path::new(script);
-            self.add(&base_name(path), absolute(path), rest, proven && certain, depth + 1);
+            self.add(&base_name(path), absolute(path), rest, proven, depth + 1);
         }
     }
 

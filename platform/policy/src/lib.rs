@@ -69,7 +69,7 @@ pub use host::{HostPattern, HostSpec};
 pub use hostsets::{HOST_SETS, HostSet};
 pub use http::{HttpRequest, HttpRule, UrlPath};
 pub use identity::{
-    Identity, carries_out, changes_meaning, continues, env_command, identities, subject,
+    Identity, carries_out, changes_meaning, continues, env_command, given_text, identities, subject,
 };
 pub use injection::{BasicLogin, CredentialsPolicy, Injection, InjectionPlace, injections};
 pub use layer::{Layer, LayerStatus, LayerSummary, Reading, digest};

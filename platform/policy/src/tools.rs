@@ -262,8 +262,14 @@ pub(crate) fn takes_abbreviations(name: &str) -> bool {
 /// A program that runs what its arguments name, in the same process.
 pub(crate) struct Interpreter {
     names: &'static [&'static str],
-    /// Options that take the next token as their value.
+    /// Letters of options that leave the code to the script, and take no value: `-Bu` are two.
+    letters: &'static str,
+    /// The same as words.
+    flags: &'static [&'static str],
+    /// The same with a value, which is the next token or stands behind a `=`.
     valued: &'static [&'static str],
+    /// Options with a value that bring code of their own.
+    loads: &'static [&'static str],
     /// Options after which there is a program text and no script.
     text: &'static [&'static str],
     /// The option after which a module's name stands.
@@ -273,7 +279,31 @@ pub(crate) struct Interpreter {
 const INTERPRETERS: [Interpreter; 9] = [
     Interpreter {
         names: &["node", "nodejs", "bun", "tsx", "ts-node"],
+        letters: "",
+        flags: &[
+            "--enable-source-maps",
+            "--expose-gc",
+            "--no-deprecation",
+            "--no-warnings",
+            "--preserve-symlinks",
+            "--preserve-symlinks-main",
+            "--trace-deprecation",
+            "--trace-uncaught",
+            "--trace-warnings",
+            "--use-openssl-ca",
+            "--use-system-ca",
+        ],
         valued: &[
+            "--disable-warning",
+            "--dns-result-order",
+            "--max-old-space-size",
+            "--max-semi-space-size",
+            "--stack-size",
+            "--stack-trace-limit",
+            "--title",
+            "--unhandled-rejections",
+        ],
+        loads: &[
             "-r",
             "--require",
             "--import",
@@ -282,97 +312,218 @@ const INTERPRETERS: [Interpreter; 9] = [
             "-C",
             "--conditions",
             "--env-file",
-            "--title",
             "--inspect-port",
-            "--stack-trace-limit",
         ],
         text: &["-e", "--eval", "-p", "--print", "-pe"],
         module: None,
     },
     Interpreter {
         names: &["python", "pypy"],
-        valued: &["-W", "-X", "--check-hash-based-pycs"],
+        letters: "BbdEIOPqsSuv",
+        flags: &[],
+        valued: &["-W", "--check-hash-based-pycs"],
+        loads: &["-X"],
         text: &["-c"],
         module: Some("-m"),
     },
     Interpreter {
         names: &["ruby"],
-        valued: &["-I", "-r", "-C", "-E", "-F"],
+        letters: "Uvw",
+        flags: &["-W0", "-W1", "-W2", "--jit", "--yjit"],
+        valued: &["-C", "-E"],
+        loads: &["-I", "-r", "-F"],
         text: &["-e"],
         module: None,
     },
-    Interpreter { names: &["perl"], valued: &["-I"], text: &["-e", "-E"], module: None },
+    Interpreter {
+        names: &["perl"],
+        letters: "tTwWX",
+        flags: &[],
+        valued: &[],
+        loads: &["-I"],
+        text: &["-e", "-E"],
+        module: None,
+    },
     Interpreter {
         names: &["php"],
-        valued: &["-c", "-d", "-z"],
+        letters: "nq",
+        flags: &[],
+        valued: &[],
+        loads: &["-c", "-d", "-z"],
         text: &["-r", "-B", "-R", "-E"],
         module: None,
     },
     Interpreter {
-        names: &["sh", "bash", "dash", "zsh", "ksh", "fish", "ash"],
-        valued: &["-o", "-O", "+o", "+O", "--rcfile", "--init-file"],
-        text: &["-c", "-lc", "-ic", "-ec", "-xc", "-s"],
+        names: &["fish"],
+        letters: "Nil",
+        flags: &["--interactive", "--login", "--no-config"],
+        valued: &[],
+        loads: &["-C", "--init-command"],
+        text: &["-c", "--command"],
         module: None,
     },
-    Interpreter { names: &["lua", "luajit"], valued: &["-l"], text: &["-e"], module: None },
+    Interpreter {
+        names: &["lua", "luajit"],
+        letters: "EvW",
+        flags: &[],
+        valued: &[],
+        loads: &["-l"],
+        text: &["-e"],
+        module: None,
+    },
+    // It takes its options in any case, and shortened.
     Interpreter {
         names: &["pwsh"],
-        valued: &["-ExecutionPolicy", "-WorkingDirectory"],
+        letters: "",
+        flags: &["-NoLogo", "-NonInteractive", "-NoProfile", "-File"],
+        valued: &["-ExecutionPolicy"],
+        loads: &["-WorkingDirectory"],
         text: &["-c", "-Command", "-EncodedCommand"],
         module: None,
     },
     // The loader starts a program that is never the one named in `execve`: ld.so(8).
     Interpreter {
         names: &["ld-linux", "ld-musl", "ld"],
-        valued: &["--library-path", "--argv0", "--preload", "--inhibit-rpath", "--audit"],
+        letters: "",
+        flags: &["--inhibit-cache"],
+        valued: &["--argv0", "--inhibit-rpath"],
+        loads: &["--library-path", "--preload", "--audit"],
         text: &["--list", "--verify"],
         module: None,
     },
 ];
 
 /// What an interpreter's arguments make it run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runs {
-    /// The script at this position; certain unless an option nobody knows stood before it.
-    Script { at: usize, certain: bool },
+    /// The script at this position.
+    Script { at: usize, sure: Sure },
     /// The module whose name is at this position.
-    Module { at: usize },
-    /// A program text, standard input, or nothing.
+    Module { at: usize, sure: Sure },
+    /// A program text.
+    Text,
+    /// Standard input, or nothing.
     Nothing,
 }
 
+/// How sure it is that a script is all the code that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sure {
+    /// Every option before it leaves that to the script.
+    Alone,
+    /// Options before it may bring other code.
+    There,
+    /// An option that nobody knows stood before it: it may be that option's value.
+    Perhaps,
+}
+
+/// The shells of the POSIX family, of which [`shell_reads`] tells what they run.
+const SHELLS: [&str; 6] = ["sh", "bash", "dash", "zsh", "ksh", "ash"];
+
+/// An interpreter, as far as its arguments are known.
+pub(crate) enum Known {
+    Shell,
+    Other(&'static Interpreter),
+}
+
 /// The interpreter of this name, whatever version it carries (`python3.11`, `ld-linux-x86-64.so.2`).
-pub(crate) fn interpreter(name: &str) -> Option<&'static Interpreter> {
+pub(crate) fn interpreter(name: &str) -> Option<Known> {
     let plain = without_version(name);
-    INTERPRETERS.iter().find(|interpreter| {
+    if SHELLS.contains(&plain) {
+        return Some(Known::Shell);
+    }
+    let known = INTERPRETERS.iter().find(|interpreter| {
         interpreter.names.contains(&name)
             || interpreter.names.contains(&plain)
             || interpreter.names.iter().any(|own| own.starts_with("ld-") && name.starts_with(own))
-    })
+    });
+    known.map(Known::Other)
+}
+
+impl Known {
+    /// Whether these arguments may give it a program text that nobody reads; a shell's is read.
+    pub(crate) fn may_be_given_text(&self, arguments: &[String]) -> bool {
+        let Self::Other(interpreter) = self else { return false };
+        let letters = interpreter.text.iter().filter_map(|text| text.strip_prefix('-'));
+        let letters: Vec<_> = letters.filter(|text| text.len() == 1).collect();
+        let together = |own: &String| {
+            let own = own.strip_prefix('-').filter(|own| !own.starts_with('-'));
+            own.is_some_and(|own| letters.iter().any(|letter| own.contains(*letter)))
+        };
+        match interpreter.runs(arguments) {
+            Runs::Text => true,
+            Runs::Script { at, .. } => arguments.iter().take(at).any(together),
+            Runs::Module { .. } | Runs::Nothing => false,
+        }
+    }
+
+    /// What these arguments (without the interpreter's own name) make it run.
+    pub(crate) fn runs(&self, arguments: &[String]) -> Runs {
+        match self {
+            Self::Shell => shell_runs(arguments),
+            Self::Other(interpreter) => interpreter.runs(arguments),
+        }
+    }
+}
+
+fn shell_runs(arguments: &[String]) -> Runs {
+    // bash(1), `set`: none of these names code, and `-o` takes a name.
+    let plain = |argument: &String| match argument.strip_prefix(['-', '+']) {
+        Some(letters) if !argument.starts_with("--") => {
+            letters.chars().all(|letter| "aefhikmnptuvxBEHPoO".contains(letter))
+        }
+        Some(_) => ["--", "--norc", "--noprofile", "--posix"].contains(&argument.as_str()),
+        // The name.
+        None => true,
+    };
+    match shell_reads(arguments) {
+        ShellReads::Text(_) => Runs::Text,
+        ShellReads::Script(at) if arguments.iter().take(at).all(plain) => {
+            Runs::Script { at, sure: Sure::Alone }
+        }
+        ShellReads::Script(at) => Runs::Script { at, sure: Sure::There },
+        ShellReads::Unclear(at) => Runs::Script { at, sure: Sure::Perhaps },
+        ShellReads::Input | ShellReads::Nothing => Runs::Nothing,
+    }
 }
 
 impl Interpreter {
-    /// What these arguments (without the interpreter's own name) make it run.
-    pub(crate) fn runs(&self, arguments: &[String]) -> Runs {
-        let mut certain = true;
+    fn runs(&self, arguments: &[String]) -> Runs {
+        let mut sure = Sure::Alone;
         let mut at = 0;
         while let Some(argument) = arguments.get(at).map(String::as_str) {
-            if self.text.contains(&argument) || argument == "-" {
+            let (name, value) = match argument.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (argument, None),
+            };
+            let letters = argument.strip_prefix('-').unwrap_or_default();
+            if self.text.contains(&name) {
+                return Runs::Text;
+            }
+            if argument == "-" {
                 return Runs::Nothing;
             }
             if self.module == Some(argument) {
-                return Runs::Module { at: at + 1 };
+                return Runs::Module { at: at + 1, sure };
             }
             if argument == "--" {
-                return Runs::Script { at: at + 1, certain };
+                return Runs::Script { at: at + 1, sure };
             }
-            if self.valued.contains(&argument) {
-                at += 2;
-            } else if argument.starts_with('-') && argument.len() > 1 {
-                // Short flags of interpreters stand alone; a long one without `=` may not.
-                certain &= !argument.starts_with("--") || argument.contains('=');
-                at += 1;
-            } else {
-                return Runs::Script { at, certain };
+            if letters.is_empty() {
+                return Runs::Script { at, sure };
+            }
+            at += 1;
+            let takes = |options: &[&str]| options.contains(&name);
+            if takes(self.valued) {
+                at += usize::from(value.is_none());
+            } else if takes(self.loads) {
+                at += usize::from(value.is_none());
+                sure = sure.max(Sure::There);
+            } else if !self.flags.contains(&argument)
+                && !letters.chars().all(|letter| self.letters.contains(letter))
+            {
+                let known = argument.starts_with("--") && value.is_some();
+                sure = sure.max(if known { Sure::There } else { Sure::Perhaps });
             }
         }
         Runs::Nothing

@@ -104,9 +104,21 @@ fn an_allow_counts_only_where_the_program_file_proves_it() {
     liar.executable = "/tmp/evil".into();
     liar.exec_name = "/tmp/ls".into();
     assert_eq!(decide(&policy, &facts(), &Action::Run(liar)).verdict, Verdict::Deny);
-    let mut preloaded = line("ls -la");
-    preloaded.environment = vec![("LD_PRELOAD".into(), "/tmp/evil.so".into())];
-    assert_eq!(decide(&policy, &facts(), &Action::Run(preloaded)).verdict, Verdict::Deny);
+    for (name, value, verdict) in [
+        ("LD_PRELOAD", "/tmp/evil.so", Verdict::Deny),
+        ("NODE_OPTIONS", "--title=x --require=./evil.js", Verdict::Deny),
+        ("NODE_OPTIONS", "--max-old-space-size=4096", Verdict::Allow),
+        ("RUBYOPT", "-r./evil", Verdict::Deny),
+        ("RUBYOPT", "-W0", Verdict::Allow),
+        ("BASH_ENV", "/tmp/evil", Verdict::Deny),
+        ("BASH_ENV", "", Verdict::Allow),
+        ("PERL5OPT", "-Mevil", Verdict::Deny),
+    ] {
+        let mut other = line("ls -la");
+        other.environment = vec![(name.into(), value.into())];
+        let decided = decide(&policy, &facts(), &Action::Run(other));
+        assert_eq!(decided.verdict, verdict, "{name}={value}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a started program can be read as.
 
-use super::{carries_out, continues, identities, subject};
+use super::{carries_out, continues, given_text, identities, subject};
 use crate::Command;
 
 fn command(executable: &str, exec_name: &str, argv: &[&str]) -> Command {
@@ -92,7 +92,8 @@ fn programs_that_are_many_programs_are_known_by_the_one_that_runs() {
         (&["ld-linux-x86-64.so.2", "--argv0", "x", "/usr/bin/git", "push"], "git push"),
         (&["env", "-u", "A", "B=c", "git", "push"], "?git push"),
         (&["env", "-S", "git push", "origin"], "?git push origin"),
-        (&["node", "--require", "x.js", "npm-cli.js", "publish"], "npm publish"),
+        (&["node", "--require", "x.js", "npm-cli.js", "publish"], "?npm publish"),
+        (&["node", "--title", "x", "npm-cli.js", "publish"], "npm publish"),
         (&["node", "--surely-new", "x", "npm", "publish"], "?npm publish"),
         (&["git.exe", "push"], "git push"),
     ];
@@ -110,6 +111,79 @@ fn a_program_text_is_no_script() {
     assert!(!readings(&shell).iter().any(|own| own.starts_with("git") || own.starts_with("?git")));
     let node = command("/usr/bin/node", "/usr/bin/node", &["node", "-e", "npm", "publish"]);
     assert!(!has(&node, "npm publish") && !has(&node, "?npm publish"));
+}
+
+#[test]
+fn what_an_option_may_have_made_a_program_text_proves_no_script() {
+    let crafted: &[(&str, &[&str])] = &[
+        ("perl", &["-ne", "system(1)#/git"]),
+        ("perl", &["-we", "system(1)#/git"]),
+        ("perl", &["-W", "-E", "system(1)#/git"]),
+        ("perl", &["-M", "x;system(1)#/git"]),
+        ("ruby", &["-ne", "system(1)#/git"]),
+        ("python3", &["-Bc", "import x#/git"]),
+        ("python3", &["-Ic", "import x#/git"]),
+        ("node", &["-pe", "x()//git"]),
+        ("node", &["-ep", "x()//git"]),
+        ("bun", &["-pe", "x()//git"]),
+        ("bash", &["-xec", "x #/git"]),
+        ("bash", &["-euo", "pipefail", "-c", "x #/git"]),
+        ("php", &["-nr", "x();//git"]),
+        ("lua5.4", &["-ie", "x()--/git"]),
+        ("pwsh", &["-NoProfile", "-C", "x #/git"]),
+        ("pwsh", &["-noprofile", "-command", "x #/git"]),
+        ("zsh", &["-fc", "x #/git"]),
+        ("fish", &["-Nc", "x #/git"]),
+        // Where the script is what it says, and other code runs before it.
+        ("node", &["--eval=x()", "git"]),
+        ("node", &["--require=./x", "git"]),
+        ("node", &["-r", "./x", "git"]),
+        ("python3", &["-X", "pycache_prefix=x", "git"]),
+        ("ruby", &["-r./x", "git"]),
+        ("perl", &["-Mx", "git"]),
+        ("php", &["-dauto_prepend_file=x", "git"]),
+        ("bash", &["--rcfile", "x", "-i", "git"]),
+        ("ld-linux-x86-64.so.2", &["--preload", "x", "/usr/bin/git"]),
+    ];
+    for (program, before) in crafted {
+        let path = format!("/usr/bin/{program}");
+        let argv: Vec<&str> = [*program].iter().chain(*before).copied().chain(["status"]).collect();
+        let crafted = command(&path, &path, &argv);
+        assert!(!has(&crafted, "git status"), "{:?}", readings(&crafted));
+    }
+    let plain: &[&[&str]] = &[
+        &["perl", "-w", "/x/git", "status"],
+        &["python3", "-Bu", "/x/git", "status"],
+        &["node", "--max-old-space-size=4096", "/x/git", "status"],
+        &["bash", "-euo", "pipefail", "/x/git", "status"],
+        &["sh", "-x", "/x/git", "status"],
+        &["pwsh", "-NoProfile", "-File", "/x/git", "status"],
+    ];
+    for argv in plain {
+        let path = format!("/usr/bin/{}", argv[0]);
+        let plain = command(&path, &path, argv);
+        assert!(has(&plain, "git status"), "{:?}", readings(&plain));
+    }
+}
+
+#[test]
+fn a_program_text_that_nobody_reads_is_told() {
+    let table: &[(&[&str], Option<&str>)] = &[
+        (&["python3", "-c", "import os"], Some("python3")),
+        (&["python3", "-W", "ignore", "-Bc", "import os"], Some("python3")),
+        (&["python3", "-W", "ignore", "x.py"], None),
+        (&["python3", "-Bc", "import os"], Some("python3")),
+        (&["env", "A=b", "perl", "-lne", "print"], Some("perl")),
+        (&["node", "--eval=1"], Some("node")),
+        (&["node", "x.js", "-e"], None),
+        (&["bash", "-c", "ls"], None),
+        (&["make", "-c"], None),
+    ];
+    for (argv, expected) in table {
+        let path = format!("/usr/bin/{}", argv[0]);
+        let told = given_text(&command(&path, &path, argv));
+        assert_eq!(told.as_deref(), *expected, "{argv:?}");
+    }
 }
 
 #[test]
