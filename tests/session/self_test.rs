@@ -112,6 +112,9 @@ fn nothing_gets_out_here_and_the_report_of_it_cannot_be_altered() -> Result<()> 
     assert_eq!((&told["kernel"], &told["file"]), (&report["machine"]["kernel"], &file.into()));
     let doctor = place.chaperone(["doctor"])?.output()?;
     assert!(text(&doctor.stdout).contains("nothing got out of"), "{}", text(&doctor.stdout));
+    let again = place.chaperone(["self-test", "--if-due"])?.output()?;
+    assert_eq!((again.status.code(), again.stdout), (Some(0), Vec::new()));
+    assert_eq!(reports(&place.home()), [Path::new(file)]);
     Ok(())
 }
 
@@ -122,8 +125,11 @@ fn what_the_policy_in_force_lets_out_is_reported_with_the_remedy() -> Result<()>
     let before: Value = serde_json::from_slice(&before.stdout)?;
     assert_eq!(before["self_test"], Value::Null, "none was run yet");
     place.configure("[filesystem]\nread = [\"~/.ssh\"]\n")?;
-    let (done, report, _) = tested(place.chaperone(["self-test", "--json"])?)?;
+    let (done, report, file) = tested(place.chaperone(["self-test", "--json", "--if-due"])?)?;
     assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    let again = place.chaperone(["self-test", "--if-due"])?.output()?;
+    assert_eq!((again.status.code(), again.stdout), (Some(1), Vec::new()));
+    assert_eq!(reports(&place.home()), [file]);
     assert_eq!(serde_json::from_slice::<Value>(&done.stdout)?, report);
     assert_eq!(report["result"], "out");
     assert_eq!(with_result(&report, "out"), ["read-key"].into());

@@ -4,7 +4,7 @@ use crate::print::{self, BAD, CAUTION, GOOD, QUIET, STRONG};
 use chaperone_session::Paths;
 use chaperone_session::audit::{DeviceKey, PublicKey};
 use chaperone_session::self_test::{
-    Counts, PART, Report, Step, Verdict, part, save, self_test, verify,
+    Counts, PART, Report, Step, Verdict, last, part, save, self_test, verify,
 };
 use serde::Serialize;
 use std::ffi::OsString;
@@ -25,11 +25,15 @@ Exit status:
   0  nothing got out but what is known to; with --verify: the report is what was signed
   1  something got out; with --verify: the report is not what was signed
   2  the command line was wrong
-  3  nothing could be tried, or no report be written")]
+  3  nothing could be tried, or no report be written
+With --if-due, where nothing was due, it is as at the last time.")]
 pub(crate) struct Arguments {
     /// The report as JSON, as it is written to the disk
     #[arg(long)]
     json: bool,
+    /// Only where there is no report of this kernel and this Chaperone; else print nothing
+    #[arg(long, conflicts_with = "verify")]
+    if_due: bool,
     /// Verify a report instead, with the key of this machine's user
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
@@ -68,6 +72,12 @@ pub(crate) fn is_part(word: &str) -> bool {
 
 fn tried(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let paths = Paths::of_this_user()?;
+    if arguments.if_due
+        && let Some(last) = last(&paths)
+        && last.outdated.is_none()
+    {
+        return Ok(ended(last.out));
+    }
     let mut progress = Progress::new();
     let report = self_test(&paths, &mut |step| progress.show(step));
     progress.clear();
@@ -81,10 +91,15 @@ fn tried(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "\n{QUIET}signed report:{QUIET:#} {}", written.file.display())?;
     }
     out.flush()?;
-    Ok(match report.counts.out {
+    Ok(ended(report.counts.out))
+}
+
+/// The exit status where so many attempts got out.
+fn ended(out: usize) -> ExitCode {
+    match out {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
-    })
+    }
 }
 
 /// One line on a terminal that says where the self-test is.
