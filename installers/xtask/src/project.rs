@@ -52,6 +52,10 @@ impl Project {
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        if env::var_os("CI").is_some() {
+            // Nothing is built twice there: it would take longer, and gigabytes more.
+            command.env("CARGO_INCREMENTAL", "0");
+        }
         for (name, value) in env::vars_os() {
             let Some(name) = name.to_str() else { continue };
             let ours = ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
@@ -88,6 +92,15 @@ impl Project {
     pub(crate) fn binary(&self, profile: &str, name: &str) -> PathBuf {
         self.target.join(profile).join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
+}
+
+/// How many bytes are left where this folder is; `None` where that cannot be told.
+pub(crate) fn room(folder: &Path) -> Option<u64> {
+    let out = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    // POSIX: a line of headings, then "Filesystem 1024-blocks Used Available Capacity Mounted on".
+    let line = text.lines().nth(1)?;
+    Some(line.split_whitespace().nth(3)?.parse::<u64>().ok()? << 10)
 }
 
 /// Whether this process may do what only root may.

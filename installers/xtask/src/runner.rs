@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::progress::{Log, Mark, Screen, elapsed};
-use crate::project::Project;
+use crate::project::{Project, room};
 
 /// One thing to do, named so that it can be chosen.
 pub(crate) struct Step {
@@ -77,6 +77,15 @@ pub(crate) fn select(all: Vec<Step>, only: &[String]) -> Result<Vec<Step>> {
     Ok(all.into_iter().filter(|s| chosen.contains(s.name)).collect())
 }
 
+const GB: u64 = 1_000_000_000;
+/// What a build folder with everything in it takes, with what is downloaded beside it.
+const NEEDED: u64 = 22 * GB;
+
+/// Whether so little is left of the disk that this may be why something failed.
+fn is_full(project: &Project) -> bool {
+    room(&project.target).is_some_and(|room| room < GB / 2)
+}
+
 #[derive(Default)]
 struct Progress {
     started: BTreeSet<&'static str>,
@@ -90,6 +99,14 @@ struct Progress {
 /// Runs checks and prints how many held.
 pub(crate) fn run(project: &Project, steps: &[Step]) -> Result<ExitCode> {
     let began = Instant::now();
+    if let Some(room) = room(&project.scratch()?).filter(|room| *room < NEEDED) {
+        println!(
+            "{} GB are left for {}: a first run of everything takes about {}.",
+            room / GB,
+            project.target.display(),
+            NEEDED / GB
+        );
+    }
     let state = run_all(project, steps)?;
     println!(
         "\nAll steps took {}. Their whole output is in {}.",
@@ -157,7 +174,8 @@ fn run_all(project: &Project, steps: &[Step]) -> Result<Progress> {
                     state.not_run.push((step.name, why));
                 }
                 Err(error) => {
-                    screen.finish(Mark::Failed, step.name, &format!("{error:#}"));
+                    let full = if is_full(project) { ", and the disk is full" } else { "" };
+                    screen.finish(Mark::Failed, step.name, &format!("{error:#}{full}"));
                     state.failed.push(step.name);
                 }
             }
