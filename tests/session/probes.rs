@@ -347,3 +347,46 @@ fn a_session_that_goes_beyond_its_limits_is_ended_and_says_why() -> Result<()> {
     }
     Ok(())
 }
+
+/// Far more of its address space than it uses is reserved by an engine for JavaScript, by each of its
+/// threads and by WebAssembly.
+#[test]
+fn node_works_below_a_limit_on_memory_and_ends_its_session_above() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[limits]\nmemory = \"512 MiB\"\n")?;
+    let works = "const { Worker } = require('worker_threads'); \
+                 const all = Array.from({ length: 1e6 }, (_, i) => ({ i })); \
+                 const page = new WebAssembly.Memory({ initial: 16 }); \
+                 const worker = `require('worker_threads').parentPort.postMessage(7)`; \
+                 new Worker(worker, { eval: true }).on('message', (it) => \
+                 console.log(all.length, page.buffer.byteLength, it));";
+    fs::write(place.work().join("works.js"), works)?;
+    for (tier, mut session) in place.in_each_tier("node works.js")? {
+        let done = session.output()?;
+        let (out, err) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!(
+            (out.as_str(), done.status.code()),
+            ("1000000 1048576 7\n", Some(0)),
+            "{tier}: {err}"
+        );
+    }
+    let buffers = "const all = []; setInterval(() => all.push(Buffer.alloc(4 << 20, 1)), 5);";
+    let objects =
+        "const all = []; setInterval(() => { for (let i = 0; i < 5e4; i++) all.push({ i }) }, 5);";
+    for (hog, script) in [("buffers.js", buffers), ("objects.js", objects)] {
+        fs::write(place.work().join(hog), script)?;
+        for (tier, mut session) in place.in_each_tier(&format!("node {hog}"))? {
+            let done = session.output()?;
+            let said = text(&done.stderr);
+            assert_eq!(done.status.code(), Some(137), "{tier}, {hog}: {said}");
+            let last = said.lines().last().unwrap_or_default();
+            assert!(last.starts_with("chaperone: the session was ended: "), "{tier}: {said}");
+            assert!(last.contains("512 MiB") && last.contains("config.toml:2"), "{tier}: {said}");
+        }
+    }
+    let mut search = place.chaperone(["history", "search", "was ended", "--json"])?;
+    let found = text(&search.output()?.stdout);
+    let told = found.lines().filter(|line| line.contains("limits.memory"));
+    assert_eq!(told.count(), 4, "{found}");
+    Ok(())
+}

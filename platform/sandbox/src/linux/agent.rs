@@ -88,8 +88,9 @@ fn limits(p: &Prepared, held: Held) -> sys::Result<()> {
     }
     if let Some(memory) = p.limits.memory.filter(|_| !held.memory) {
         // What a process has written or could write, unlike its address space, of which Node
-        // and Go reserve far more than they use.
-        sys::set_limit(libc::RLIMIT_DATA, memory)?;
+        // and Go reserve far more than they use. Twice as much: what fills more than its share is
+        // to be seen, and the session to be ended with the reason, before the process fails by itself.
+        sys::set_limit(libc::RLIMIT_DATA, memory.saturating_mul(2))?;
     }
     Ok(())
 }

@@ -84,6 +84,31 @@ fn memory_that_is_spread_over_processes_ends_their_session() {
 }
 
 #[test]
+fn one_process_that_fills_too_much_ends_its_session_and_never_has_more_than_twice_as_much() {
+    as_each_user(|| {
+        for tier in BOTH {
+            let limits = Limits { memory: Some(256 << 20), ..Limits::default() };
+            let fills = |mib: u32| {
+                format!(
+                    "perl -e 'my @x; for (1..{mib}) {{ push @x, \"x\" x (1 << 20); \
+                     select undef, undef, undef, 0.005 }}'"
+                )
+            };
+            let ended = limited(tier, limits.clone(), &fills(600));
+            let Some(Excess::Memory { used, most }) = ended.exceeded else {
+                panic!("{tier:?}: {:?} {}", ended.exit, ended.stderr)
+            };
+            assert!(used >= most && most == 256 << 20, "{used}");
+            let ended = limited(tier, limits.clone(), &fills(100));
+            assert_eq!((ended.exceeded, ended.exit), (None, Exit::Code(0)), "{tier:?}");
+            // At once, before anybody looks.
+            let ended = limited(tier, limits, "perl -e 'my $x = \"x\" x (600 << 20)'");
+            assert_ne!(ended.exit, Exit::Code(0), "{tier:?}");
+        }
+    });
+}
+
+#[test]
 fn a_session_that_takes_too_long_is_ended() {
     as_each_user(|| {
         for tier in BOTH {
