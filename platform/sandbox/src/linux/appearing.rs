@@ -74,7 +74,7 @@ pub(super) struct Appearing {
     shown: BTreeSet<PathBuf>,
     denied: Guard,
     /// What is looked for in all else, until that is being done.
-    patterns: Option<Patterns>,
+    sought: Vec<Denied>,
     search: Option<Search>,
     /// Without watches until the session has run for a moment; the error once it is told.
     watches: Result<Watches, Option<Errno>>,
@@ -100,8 +100,6 @@ impl Appearing {
         let due = Instant::now() + LATER;
         let granted = plan.grants.iter().map(|grant| grant.path.clone()).collect();
         let by_name = |denied: &&Denied| guard::literal(&denied.what.glob).is_some();
-        let mut by_pattern = plan.denied.iter().filter(|denied| !by_name(denied)).peekable();
-        let patterns = by_pattern.peek().is_some().then(|| Patterns::denied(by_pattern));
         Ok(Some(Self {
             workspace: plan.workspace.clone(),
             folders: folders(plan, &granted),
@@ -109,7 +107,7 @@ impl Appearing {
             hidden: plan.hidden.iter().cloned().collect(),
             shown: plan.shown.iter().cloned().collect(),
             denied: Guard::new(&[], plan.denied.iter().map(|denied| &denied.what))?,
-            patterns: patterns.transpose().map_err(LaunchError::Invalid)?,
+            sought: plan.denied.iter().filter(|denied| !by_name(denied)).cloned().collect(),
             search: None,
             // Before the session can use up what its user has of them.
             watches: Watches::new().map_err(Some),
@@ -242,11 +240,15 @@ impl Appearing {
 
     /// Has all else looked through from now on.
     fn search(&mut self, shared: &Shared) {
-        let Some(patterns) = self.patterns.take() else { return };
+        if self.sought.is_empty() {
+            return;
+        }
+        let sought = std::mem::take(&mut self.sought);
+        let patterns = Patterns::denied(sought.iter()).map_err(io::Error::other);
         let folders = self.granted.iter().cloned().collect();
         let known = self.hidden.iter().cloned().collect();
         let wake = shared.wake.try_clone();
-        match wake.and_then(|wake| Search::start(patterns, folders, known, wake)) {
+        match wake.and_then(|wake| Search::start(patterns?, folders, known, wake)) {
             Ok(search) => self.search = Some(search),
             Err(error) => self.cannot_tell(error),
         }
