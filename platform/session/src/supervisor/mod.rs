@@ -412,7 +412,7 @@ impl<'a> Prepared<'a> {
             agents::brief(agent, command, &plan.environment, self.id, &state, &text);
         plan.environment.extend(environment);
         let written = file.map(|file| {
-            let is_over = |session: &str| !self.paths.temp().join(session).exists();
+            let is_over = |session: &str| temp::is_over(&self.paths.temp(), session);
             agents::write(&state, &file, &text, is_over).map_err(|source| StartError::State {
                 agent: agent.map(|agent| agent.title.clone()).unwrap_or_default(),
                 source,

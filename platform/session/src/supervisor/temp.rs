@@ -15,8 +15,19 @@ pub(crate) struct Temp {
     lock: File,
 }
 
+/// What a session's folder is called: short, for programs make sockets in it, whose paths may have 107
+/// bytes (unix(7)).
+fn name(id: &str) -> &str {
+    id.rsplit_once('-').map_or(id, |(_, tail)| tail)
+}
+
+/// Whether the session of this name has no folder in `parent` any more.
+pub(crate) fn is_over(parent: &Path, id: &str) -> bool {
+    [name(id), id].iter().all(|name| !parent.join(name).exists())
+}
+
 impl Temp {
-    /// Creates `parent/id`.
+    /// Creates the folder of the session `id` in `parent`.
     ///
     /// # Errors
     /// When a folder cannot be made or locked.
@@ -25,7 +36,10 @@ impl Temp {
         // Nobody tidies up between the making of the folder and its lock.
         let tidying = File::open(parent)?;
         tidying.lock()?;
-        let path = parent.canonicalize()?.join(id);
+        let real = parent.canonicalize()?;
+        let short = real.join(name(id));
+        // Another session's name may end alike.
+        let path = if short.exists() { real.join(id) } else { short };
         private_dir(&path)?;
         let lock = File::open(&path)?;
         lock.lock()?;
@@ -93,6 +107,20 @@ mod tests {
         fs::set_permissions(path.join("kept"), fs::Permissions::from_mode(0o500)).unwrap();
         drop(temp);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_has_a_short_name_unless_another_has_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let (one, other) = ("20261122-090225-abcd", "20261123-101112-abcd");
+        let first = Temp::create(cache.path(), one).unwrap();
+        let second = Temp::create(cache.path(), other).unwrap();
+        assert!(first.path().ends_with("abcd"), "{first:?}");
+        assert!(second.path().ends_with(other), "{second:?}");
+        drop(first);
+        assert!(is_over(cache.path(), one) && !is_over(cache.path(), other));
+        drop(second);
+        assert!(is_over(cache.path(), other));
     }
 
     #[test]
