@@ -3,9 +3,13 @@
 pub mod keychain;
 #[cfg(target_os = "linux")]
 mod names;
+#[cfg(target_os = "linux")]
+mod without;
 
 #[cfg(target_os = "linux")]
 pub use names::with_names;
+#[cfg(target_os = "linux")]
+pub use without::{with_none, without_namespaces};
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 use super::agent::program;
 use super::place::{Place, text};
 use anyhow::{Context, Result};
+use chaperone_tests::without_namespaces;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -80,10 +81,15 @@ fn a_browser_shows_what_the_agent_serves_and_reaches_nothing_else() -> Result<()
     let (alone, picture) = look(&place, place.command("node"), &outside)?;
     assert_eq!((alone, picture), (vec!["Made here".into(), "reached: Outside".into()], true));
 
-    let inside = place.chaperone(&["run", "--unattended", "--", "node"])?;
-    let (said, picture) = look(&place, inside, &outside)?;
-    assert_eq!((said[0].as_str(), picture), ("Made here", true));
-    let refused = format!("not reached: page.goto: net::ERR_CONNECTION_REFUSED at {outside}");
-    assert_eq!(said[1..], [refused]);
+    for (tier, place) in [("full", &place), ("reduced", &Place::short()?)] {
+        let mut inside = place.chaperone(&["run", "--unattended", "--", "node"])?;
+        if tier == "reduced" {
+            without_namespaces(&mut inside);
+        }
+        let (said, picture) = look(place, inside, &outside)?;
+        assert_eq!((said[0].as_str(), picture), ("Made here", true), "{tier}");
+        let refused = format!("not reached: page.goto: net::ERR_CONNECTION_REFUSED at {outside}");
+        assert_eq!(said[1..], [refused], "{tier}");
+    }
     Ok(())
 }

@@ -14,17 +14,27 @@ pub(crate) const KEY: &str = "a private key";
 /// One test's own user, as far as agents and Chaperone can tell.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// Not in `/tmp`: sessions have one of their own there, and so would not even see the home.
     folder: tempfile::TempDir,
     /// Sockets' paths are short (unix(7)).
     run: tempfile::TempDir,
 }
 
 impl Place {
+    /// Not in `/tmp`: sessions of the full tier have one of their own there, and so would not even see
+    /// the home.
     pub(crate) fn new() -> Result<Self> {
+        Self::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// With a short path, for sessions of the reduced tier, which see `/tmp` as it is.
+    pub(crate) fn short() -> Result<Self> {
+        Self::below(Path::new("/tmp"))
+    }
+
+    fn below(folder: &Path) -> Result<Self> {
         let mut name = tempfile::Builder::new();
         let name = name.prefix("cha").permissions(fs::Permissions::from_mode(0o700));
-        let folder = name.tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let folder = name.tempdir_in(folder)?;
         let place = Self { folder, run: name.tempdir()? };
         for name in ["home/.ssh", "home/work", "remote.git"] {
             fs::create_dir_all(place.folder.path().join(name))?;

@@ -3,16 +3,14 @@
 
 use crate::bundle::https::{head, proof, tls};
 use crate::place::{Place, text};
-use crate::self_test::without_namespaces;
 use anyhow::{Context, Result};
-use chaperone_tests::eventually;
 use chaperone_tests::keychain::Keychain;
+use chaperone_tests::{eventually, without_namespaces};
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -113,10 +111,7 @@ impl Stage {
         let run = self.place.chaperone(["run", "--unattended", "--", "sh", "-c", script])?;
         let mut command = self.keychain.with(run);
         if reduced {
-            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-            // SAFETY: between fork and exec; what it allocates, no other thread of this process
-            // holds.
-            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+            without_namespaces(&mut command);
         }
         Ok(command)
     }

@@ -3,12 +3,10 @@
 
 use crate::managed::{Machine, is_root};
 use crate::place::{Place, text};
-use crate::self_test::without_namespaces;
 use anyhow::{Context, Result};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, without_namespaces};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Runs it to its end, and gives the proposal.
@@ -100,9 +98,7 @@ fn names_that_no_grant_covers_are_learned_without_the_kernels_word() -> Result<(
     let words = ["learn", "--json", "--", "sh", "-c", script];
     let reduced = || -> Result<Command> {
         let mut command = place.chaperone(words)?;
-        let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-        // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-        unsafe { command.pre_exec(move || without_namespaces(ids)) };
+        without_namespaces(&mut command);
         Ok(command)
     };
     let told = proposal(reduced()?)?;

@@ -1,8 +1,7 @@
 //! Where one test plays: a home, a repository with a remote, and the `chaperone` command in it.
 
-use crate::self_test::without_namespaces;
 use anyhow::{Context, Result, ensure};
-use chaperone_tests::chaperone;
+use chaperone_tests::{chaperone, without_namespaces};
 use rustix::fd::OwnedFd;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
@@ -101,9 +100,7 @@ impl Place {
     pub(crate) fn in_each_tier(&self, script: &str) -> Result<[(&'static str, Command); 2]> {
         let session = || self.chaperone(["run", "--", "bash", "-c", script]);
         let mut reduced = session()?;
-        let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-        // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-        unsafe { reduced.pre_exec(move || without_namespaces(ids)) };
+        without_namespaces(&mut reduced);
         Ok([("full", session()?), ("reduced", reduced)])
     }
 

@@ -2,14 +2,11 @@
 //! has configured anything: each works outside, and is denied, stripped or limited inside.
 
 use crate::place::{Place, text};
-use crate::self_test::with_none;
 use anyhow::{Context, Result, ensure};
-use chaperone_tests::{chaperone, eventually};
-use rustix::process::{getegid, geteuid};
+use chaperone_tests::{chaperone, eventually, with_none};
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// What the agent's user has in the environment.
@@ -146,9 +143,7 @@ fn where_nothing_can_be_watched_what_appears_is_looked_for_and_the_history_says_
     assert_eq!(told()?, 0);
     let script = "until [ -e .env ]; do sleep 0.05; done; while cat .env; do sleep 0.05; done";
     let mut command = place.chaperone(["run", "--", "sh", "-c", script])?;
-    let ids = [geteuid().as_raw(), getegid().as_raw()];
-    // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-    unsafe { command.pre_exec(move || with_none("max_inotify_instances", ids)) };
+    with_none(&mut command, "max_inotify_instances");
     let child = command.stderr(Stdio::piped()).spawn()?;
     eventually("the finding", || told().ok().filter(|times| *times == 1))?;
     fs::write(place.work().join(".env"), "KEY=1")?;

@@ -14,14 +14,12 @@ mod upstream;
 
 use crate::bundle::https::head;
 use crate::place::{Place, text};
-use crate::self_test::without_namespaces;
 use crate::{Attendant, attended};
 use anyhow::{Context, Result};
-use chaperone_tests::{eventually, with_names};
+use chaperone_tests::{eventually, with_names, without_namespaces};
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -66,9 +64,7 @@ impl Tier {
     /// Leaves a command no more than this.
     fn leave(self, command: &mut Command) {
         if self == Self::Reduced {
-            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-            // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+            without_namespaces(command);
         }
     }
 }

@@ -3,11 +3,10 @@
 
 use crate::place::{Place, text};
 use anyhow::{Context, Result};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, without_namespaces};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -146,9 +145,7 @@ fn what_the_policy_in_force_lets_out_is_reported_with_the_remedy() -> Result<()>
 fn in_the_reduced_tier_the_named_losses_show_and_nothing_else() -> Result<()> {
     let place = Place::new()?;
     let mut command = place.chaperone(["self-test"])?;
-    let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-    // SAFETY: between fork and exec; what it allocates, no other thread of this process holds.
-    unsafe { command.pre_exec(move || without_namespaces(ids)) };
+    without_namespaces(&mut command);
     let (done, report, _) = tested(command)?;
     let said = text(&done.stdout);
     assert_eq!(done.status.code(), Some(0), "{said}{}", text(&done.stderr));
@@ -163,21 +160,6 @@ fn in_the_reduced_tier_the_named_losses_show_and_nothing_else() -> Result<()> {
     let remedy = denied["remedy"].as_str().unwrap_or_default();
     assert!(remedy.contains("Set user.max_user_namespaces above 0"), "{denied}");
     Ok(())
-}
-
-/// A user namespace in which there are no others: what a machine without them gives.
-pub(crate) fn without_namespaces(ids: [u32; 2]) -> std::io::Result<()> {
-    with_none("max_user_namespaces", ids)
-}
-
-/// A user namespace in which there are none of these (namespaces(7), inotify(7)).
-pub(crate) fn with_none(limit: &str, [user, group]: [u32; 2]) -> std::io::Result<()> {
-    // SAFETY: it changes this process alone, which has one thread.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUSER)? };
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
-    fs::write(format!("/proc/sys/user/{limit}"), "0")
 }
 
 #[test]

@@ -3,14 +3,12 @@
 
 use crate::bundle::https::head;
 use crate::place::{Place, text};
-use crate::self_test::without_namespaces;
 use anyhow::{Context, Result};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, without_namespaces};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 
 const PAGE: &str = "https://auth.openai.com/oauth/authorize";
@@ -73,10 +71,7 @@ impl SignIn {
         let path = std::env::var("PATH")?;
         command.env("PATH", format!("{}/bin:{path}", self.place.home().display()));
         if reduced {
-            let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
-            // SAFETY: between fork and exec; what it allocates, no other thread of this process
-            // holds.
-            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+            without_namespaces(&mut command);
         }
         Ok(command)
     }

@@ -2,13 +2,11 @@
 //! session reaches; whatever else is asked of it there fails, and is proved to work outside first.
 
 use crate::place::{Place, text};
-use crate::self_test::without_namespaces;
 use anyhow::{Context, Result, ensure};
-use chaperone_tests::eventually;
+use chaperone_tests::{eventually, without_namespaces};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 
 /// A user with two keys in an agent of their own.
@@ -54,11 +52,8 @@ impl Signer {
     fn inside(&self, script: &str, reduced: bool) -> Result<Output> {
         let mut command = self.place.chaperone(["run", "--", "sh", "-c", script])?;
         command.env("SSH_AUTH_SOCK", self.place.home().join("agent"));
-        let ids = [rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
         if reduced {
-            // SAFETY: between fork and exec; what it allocates, no other thread of this process
-            // holds.
-            unsafe { command.pre_exec(move || without_namespaces(ids)) };
+            without_namespaces(&mut command);
         }
         Ok(command.output()?)
     }
