@@ -103,12 +103,7 @@ impl Git {
             return self.linked_worktree(&gitdir, common.trim(), dot, home, disk);
         }
         // A submodule: its configuration names its working tree.
-        let Some(text) = disk.text(&gitdir.join("config")) else { return false };
-        let names_us = gitconfig::settings(&text).iter().any(|setting| {
-            setting.section == "core"
-                && setting.name == "worktree"
-                && disk.canonical(&gitdir.join(&setting.value)).as_deref() == Some(root)
-        });
+        let names_us = tree(&gitdir, disk).as_deref() == Some(root);
         if names_us {
             self.write.push(gitdir.clone());
             self.own_folder(&gitdir, root, home, disk);
@@ -148,8 +143,9 @@ impl Git {
         for entry in disk.children(&folder.join("worktrees")).unwrap_or_default() {
             let worktree = folder.join("worktrees").join(entry.name);
             self.protect.extend(OWN_OF_WORKTREE.iter().map(|name| worktree.join(name)));
+            self.submodules(&worktree.join("modules"), home, disk);
         }
-        self.submodules(&folder.join("modules"), disk);
+        self.submodules(&folder.join("modules"), home, disk);
 
         let mut settings = Vec::new();
         let mut included = Vec::new();
@@ -162,19 +158,22 @@ impl Git {
         self.hooks_path(&settings, root, home, disk);
     }
 
-    fn submodules(&mut self, modules: &Path, disk: &dyn Disk) {
+    /// Each has a folder like a repository's, and a file in its working tree that leads there.
+    fn submodules(&mut self, modules: &Path, home: &Path, disk: &dyn Disk) {
         for entry in disk.children(modules).unwrap_or_default() {
             if entry.kind != Kind::Folder {
                 continue;
             }
             let module = modules.join(entry.name);
-            if disk.kind(&module.join("HEAD")) == Some(Kind::File) {
-                self.protect.extend(OWN.iter().map(|name| module.join(name)));
-                self.submodules(&module.join("modules"), disk);
-            } else {
+            if disk.kind(&module.join("HEAD")) != Some(Kind::File) {
                 // A submodule's name may have slashes.
-                self.submodules(&module, disk);
+                self.submodules(&module, home, disk);
+                continue;
             }
+            let tree = tree(&module, disk);
+            let dot = tree.as_ref().map(|tree| tree.join(".git"));
+            self.protect.extend(dot.filter(|dot| disk.kind(dot).is_some()));
+            self.own_folder(&module, tree.as_deref().unwrap_or(&module), home, disk);
         }
     }
 
@@ -221,6 +220,13 @@ impl Git {
             });
         }
     }
+}
+
+/// The working tree that a submodule's own folder names, where there is one.
+fn tree(module: &Path, disk: &dyn Disk) -> Option<PathBuf> {
+    let settings = gitconfig::settings(&disk.text(&module.join("config"))?);
+    let named = settings.iter().rfind(|own| own.section == "core" && own.name == "worktree")?;
+    disk.canonical(&module.join(&named.value))
 }
 
 /// Reads a configuration file and those that it includes; conditions are not weighed, since what

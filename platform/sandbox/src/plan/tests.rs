@@ -486,6 +486,36 @@ mod git {
     }
 
     #[test]
+    fn a_submodule_is_led_nowhere_else_and_what_its_settings_name_is_protected() {
+        let disk = clone(clone(disk(), "/h/w/.git"), "/h/w/.git/modules/part")
+            .with_text(
+                "/h/w/.git/modules/part/config",
+                "[core]\n worktree = ../../../libs/part\n hooksPath = tools\n[include]\n path = more\n",
+            )
+            .with_text("/h/w/libs/part/.git", "gitdir: ../../.git/modules/part\n");
+        let plan = Given::on(disk).plan().unwrap();
+        for path in ["libs/part/.git", "libs/part/tools/pre-push", ".git/modules/part/more"] {
+            assert_eq!(plan.reach(&Path::new("/h/w").join(path)), Reach::Protected, "{path}");
+        }
+        assert_eq!(plan.reach(Path::new("/h/w/libs/part/src")), Reach::Write);
+    }
+
+    #[test]
+    fn a_linked_worktrees_submodules_are_protected_too() {
+        let disk = clone(linked("/h/w/.git"), "/h/main/.git/worktrees/w/modules/part")
+            .with_text(
+                "/h/main/.git/worktrees/w/modules/part/config",
+                "[core]\n worktree = ../../../../../../w/part\n",
+            )
+            .with_text("/h/w/part/.git", "gitdir: elsewhere\n");
+        let plan = Given::on(disk).plan().unwrap();
+        let modules = Path::new("/h/main/.git/worktrees/w/modules/part");
+        assert_eq!(plan.reach(&modules.join("hooks/x")), Reach::Protected);
+        assert_eq!(plan.reach(&modules.join("index")), Reach::Write);
+        assert_eq!(plan.reach(Path::new("/h/w/part/.git")), Reach::Protected);
+    }
+
+    #[test]
     fn a_workspace_inside_a_repository_is_told_what_to_do() {
         let disk = clone(disk(), "/h/w/.git").folder("/h/w/src");
         let plan = Given { workspace: "/h/w/src", ..Given::on(disk) }.plan().unwrap();

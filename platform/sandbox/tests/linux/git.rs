@@ -187,6 +187,40 @@ fn repositories_are_made_and_cloned_inside() {
     });
 }
 
+#[test]
+fn a_submodule_is_worked_in_and_runs_nothing_new() {
+    let made = "set -e; git init -q ../lib; cd ../lib; echo 1 > b; git add b; git commit -qm lib; \
+                cd ../main; git -c protocol.file.allow=always submodule --quiet add ../lib part; \
+                git commit -qm part";
+    let work = "set -e; cd part; echo 2 > b; git commit -qam two; cd ..; git add part; \
+                git commit -qm three; git status --porcelain; \
+                git checkout -q HEAD~2; git checkout -q main; git -C part log --format=%s; \
+                git log --format=%s";
+    let expected = "two\nlib\nthree\npart\none\n";
+    as_each_user(|| {
+        for tier in BOTH {
+            let home = Home::new();
+            home.outside("main", made);
+            let ended = home.inside("main", tier, work);
+            assert_eq!(ended.exit, Exit::Code(0), "{tier}: {}", ended.stderr);
+            assert_eq!(ended.stdout, expected, "{tier}");
+            let led = || home.outside("main", "git -C part rev-parse --git-dir; cat part/.git");
+            let before = led();
+            for script in [
+                "git init -q ../empty; echo gitdir: ../../empty/.git > part/.git",
+                "git init -q own; echo gitdir: ../own/.git > x; mv x part/.git",
+                "rm part/.git && git init -q part",
+                "mv part aside && git init -q part",
+            ] {
+                home.inside("main", tier, script);
+                assert_eq!(led(), before, "{tier}: {script}");
+            }
+            home.outside("main", "rm part/.git; git init -q part");
+            assert_ne!(home.outside("main", "git -C part rev-parse --git-dir"), before);
+        }
+    });
+}
+
 /// The losses of git that a plan names.
 fn losses(plan: &Plan) -> Vec<&str> {
     let ids = plan.losses.iter().map(|loss| loss.id.as_str());
