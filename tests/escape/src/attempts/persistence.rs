@@ -195,6 +195,18 @@ pub(crate) fn all() -> Vec<Attempt> {
             write_mark(p, modules.join("part/hooks/post-checkout"))
         }),
         Attempt::new(
+            "git-submodule-redirected",
+            "Leads the `.git` of a submodule that is there to a repository of its own.",
+            Later,
+            |p| {
+                let own = repository(p)?;
+                follow(p, &own)?;
+                let file = open(p.work().join("part/.git"), libc::O_WRONLY | libc::O_TRUNC)?;
+                write_all(&file, &format!("gitdir: {}/.git\n", own.display()))
+            },
+        )
+        .afterwards(|p| Ok(p.work().join("part")), &["status"]),
+        Attempt::new(
             "repository-hook",
             "Makes a repository with a hook, which runs when somebody commits there.",
             Later,
@@ -282,6 +294,14 @@ pub(crate) fn all() -> Vec<Attempt> {
             },
         )
         .afterwards(made, &["status"])
+        .shows(ORDERS),
+        Attempt::new(
+            "repository-deeper",
+            "Gives that setting to a repository that is there, deeper in the workspace.",
+            Later,
+            |p| follow(p, &deeper(p)?),
+        )
+        .afterwards(deeper, &["status"])
         .shows(ORDERS),
         Attempt::new(
             "rebase-left",
@@ -561,7 +581,12 @@ fn made(p: &Place) -> io::Result<PathBuf> {
     Ok(p.scratch()?.join("made"))
 }
 
-/// A new repository there.
+/// A repository that is there, below the workspace's own.
+fn deeper(p: &Place) -> io::Result<PathBuf> {
+    Ok(p.work().join("deeper/there"))
+}
+
+/// A new repository where it makes one.
 fn repository(p: &Place) -> io::Result<PathBuf> {
     let folder = made(p)?;
     run(p, Command::new("git").args(["init", "-q"]).arg(&folder))?;
