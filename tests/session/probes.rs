@@ -192,6 +192,38 @@ fn repositories_that_are_made_inside_are_named_when_the_session_ends() -> Result
 }
 
 #[test]
+fn repositories_that_lie_deeper_are_named_where_their_settings_change() -> Result<()> {
+    let place = Place::new()?;
+    let deeper = place.work().join("libs/there");
+    fs::create_dir_all(&deeper)?;
+    let git = |arguments: &[&str]| -> Result<()> {
+        let mut command = std::process::Command::new("git");
+        let done =
+            command.current_dir(&deeper).env("HOME", place.home()).args(arguments).output()?;
+        ensure!(done.status.success(), "{}", text(&done.stderr));
+        Ok(())
+    };
+    git(&["init", "-q"])?;
+    let changed = "repositories that were there before changed during this session: `libs/there`.";
+    for (script, named) in [
+        ("cd libs/there && echo x > file && git add file && git status -s", false),
+        ("git -C libs/there config core.fsmonitor /bin/true", true),
+        ("echo x > libs/there/.git/hooks/pre-commit", true),
+    ] {
+        for (tier, mut session) in place.in_each_tier(script)? {
+            let done = session.output()?;
+            let err = text(&done.stderr);
+            ensure!(done.status.success(), "{tier}: {err}");
+            assert_eq!(err.contains(changed), named, "{tier}, {script}: {err}");
+        }
+    }
+    let events = place.events([])?;
+    let reasons = events.iter().filter_map(|event| event["reason"].as_str());
+    assert_eq!(reasons.filter(|reason| reason.contains(changed)).count(), 4);
+    Ok(())
+}
+
+#[test]
 fn what_a_plan_loses_is_said_before_the_agent_starts() -> Result<()> {
     let place = Place::new()?;
     let below = place.work().join("below");

@@ -233,6 +233,10 @@ pub struct Plan {
     /// is hidden.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shown: Vec<PathBuf>,
+    /// Folders with a `.git` that were there before, and whose hooks and settings the session may
+    /// change: its end says where it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<PathBuf>,
     /// A private folder on disk; `/tmp` and `/var/tmp` inside in the full tier, `TMPDIR` in both.
     pub temp: PathBuf,
     /// Socket files inside a grant that the session may connect to: the supervisor's own, and those of

@@ -4,8 +4,8 @@ use super::files::Files;
 use super::known::Known;
 use super::walk::Patterns;
 use super::{
-    Access, Disk, Kind, Limits, Loss, Outside, PROTECTED, Plan, Refusal, Tier, environment, git,
-    network, system,
+    Access, Disk, Kind, Limits, Loss, Outside, PROTECTED, Plan, Reach, Refusal, Tier, environment,
+    git, network, system,
 };
 use crate::Machine;
 use chaperone_policy::{Glob, LimitsPolicy, MinimumTier, PathPattern, Policy, Sourced};
@@ -171,7 +171,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
     // What is said of these very paths replaces what the machine says in general.
     losses.retain(|loss| files.losses.iter().all(|own| own.id != loss.id));
     losses.append(&mut files.losses);
-    Ok(Plan {
+    let mut plan = Plan {
         tier,
         landlock_abi: machine.landlock_abi,
         workspace,
@@ -182,6 +182,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         guarded_but: files.guarded_but,
         denied: files.denied,
         shown: files.shown,
+        repositories: Vec::new(),
         temp: temp.to_owned(),
         sockets: files.sockets,
         network,
@@ -189,7 +190,12 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, Refusal> {
         limits: limits(policy),
         losses,
         tells_refusals: false,
-    })
+    };
+    let is_free = |folder: &PathBuf| plan.reach(&folder.join(".git/config")) == Reach::Write;
+    let mut free: Vec<_> = files.repositories.into_iter().filter(is_free).collect();
+    free.sort();
+    plan.repositories = free;
+    Ok(plan)
 }
 
 fn limits(policy: &Policy) -> Limits {

@@ -21,6 +21,8 @@ pub(super) struct Files<'a> {
     pub(super) guarded_but: Vec<GuardedBut>,
     pub(super) denied: Vec<Denied>,
     pub(super) shown: Vec<PathBuf>,
+    /// The folders with a `.git` that a look for denied names has come by.
+    pub(super) repositories: Vec<PathBuf>,
     pub(super) sockets: Vec<PathBuf>,
     pub(super) losses: Vec<Loss>,
     /// The paths of all grants, once they are settled.
@@ -43,6 +45,7 @@ impl<'a> Files<'a> {
             guarded_but: Vec::new(),
             denied: Vec::new(),
             shown: Vec::new(),
+            repositories: Vec::new(),
             sockets: Vec::new(),
             losses: Vec::new(),
             granted: HashSet::new(),
@@ -182,7 +185,9 @@ impl<'a> Files<'a> {
         }
         let roots: Vec<_> = self.grants.iter().map(|grant| grant.path.clone()).collect();
         let mut denied: Vec<PathBuf> = exact.keys().map(PathBuf::from).collect();
-        for path in patterns.existing(&roots, disk)? {
+        let found = patterns.existing_and_repositories(&roots, disk)?;
+        self.repositories = found.repositories;
+        for path in found.named {
             // The name of a link is denied for what it leads to.
             match disk.kind(&path) {
                 Some(Kind::Link) => denied.extend(disk.canonical(&path)),

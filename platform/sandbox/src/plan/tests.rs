@@ -516,6 +516,19 @@ mod git {
     }
 
     #[test]
+    fn what_lies_deeper_and_is_not_kept_is_told_from_what_is() {
+        let config = "[core]\n worktree = ../../../libs/part\n";
+        let disk = clone(clone(disk(), "/h/w/.git"), "/h/w/.git/modules/part")
+            .with_text("/h/w/.git/modules/part/config", config)
+            .with_text("/h/w/libs/part/.git", "gitdir: ../../.git/modules/part\n");
+        let disk = clone(clone(disk, "/h/w/libs/other/.git"), "/h/w/node_modules/x/.git");
+        let plan = Given::on(disk.with_text("/h/w/tree/.git", "gitdir: /x\n")).plan().unwrap();
+        assert_eq!(paths(&plan.repositories), ["/h/w/libs/other", "/h/w/tree"]);
+        let plan = Given::on(clone(super::disk(), "/h/w/.git")).plan().unwrap();
+        assert!(plan.repositories.is_empty(), "{:?}", plan.repositories);
+    }
+
+    #[test]
     fn a_workspace_inside_a_repository_is_told_what_to_do() {
         let disk = clone(disk(), "/h/w/.git").folder("/h/w/src");
         let plan = Given { workspace: "/h/w/src", ..Given::on(disk) }.plan().unwrap();

@@ -38,6 +38,15 @@ struct Pattern {
     by_default: bool,
 }
 
+/// What a search has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What the patterns name, topmost only.
+    pub(super) named: Vec<PathBuf>,
+    /// The folders that have a `.git`.
+    pub(super) repositories: Vec<PathBuf>,
+}
+
 /// A search that would have had to look at too much.
 #[derive(Debug)]
 pub(super) struct TooLarge {
@@ -88,12 +97,21 @@ impl Patterns {
         grants: &[PathBuf],
         disk: &dyn Disk,
     ) -> Result<Vec<PathBuf>, TooLarge> {
+        self.among(grants, disk, MOST_FOLDERS).map(|found| found.named)
+    }
+
+    /// The same, and the folders that were passed on the way and have a `.git`.
+    pub(super) fn existing_and_repositories(
+        &self,
+        grants: &[PathBuf],
+        disk: &dyn Disk,
+    ) -> Result<Found, TooLarge> {
         self.among(grants, disk, MOST_FOLDERS)
     }
 
     /// The same, however long that takes.
     pub(crate) fn all_existing(&self, grants: &[PathBuf], disk: &dyn Disk) -> Vec<PathBuf> {
-        self.among(grants, disk, usize::MAX).unwrap_or_default()
+        self.among(grants, disk, usize::MAX).map(|found| found.named).unwrap_or_default()
     }
 
     fn among(
@@ -101,7 +119,7 @@ impl Patterns {
         grants: &[PathBuf],
         disk: &dyn Disk,
         most_folders: usize,
-    ) -> Result<Vec<PathBuf>, TooLarge> {
+    ) -> Result<Found, TooLarge> {
         let mut roots: Vec<PathBuf> = Vec::new();
         for own in &self.all {
             let prefix = literal_prefix(own.glob.text());
@@ -118,7 +136,7 @@ impl Patterns {
         }
         roots.sort();
         roots.dedup_by(|later, earlier| later.starts_with(earlier));
-        let mut found = Vec::new();
+        let mut found = Found::default();
         for root in roots {
             if disk.kind(&root) == Some(Kind::Folder) {
                 self.search(&root, disk, most_folders, &mut found)?;
@@ -132,12 +150,13 @@ impl Patterns {
         root: &Path,
         disk: &dyn Disk,
         most_folders: usize,
-        found: &mut Vec<PathBuf>,
+        found: &mut Found,
     ) -> Result<(), TooLarge> {
         let thorough = self.all.iter().any(|own| !own.by_default);
         let left = AtomicUsize::new(most_folders);
-        let all = Mutex::new(Vec::new());
-        let find = |path| all.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        let all = Mutex::new(std::mem::take(found));
+        let all_of = || all.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |path| all_of().named.push(path);
         let complete = disk.walk(root, &|seen| {
             let (folder, name, kind) = match seen {
                 Seen::Entry { folder, name, kind } => (folder, name, kind),
@@ -149,6 +168,9 @@ impl Patterns {
             if self.all.iter().any(|own| own.names(folder, name)) {
                 find(folder.join(name));
                 return Next::Pass;
+            }
+            if name == ".git" {
+                all_of().repositories.push(folder.to_owned());
             }
             if kind != Kind::Folder {
                 return Next::Pass;
@@ -165,7 +187,7 @@ impl Patterns {
                 true => Next::Enter,
             }
         });
-        found.append(&mut all.into_inner().unwrap_or_else(PoisonError::into_inner));
+        *found = all.into_inner().unwrap_or_else(PoisonError::into_inner);
         if complete { Ok(()) } else { Err(TooLarge { root: root.to_owned() }) }
     }
 }

@@ -107,6 +107,7 @@ impl World {
             guarded_but: Vec::new(),
             denied: Vec::new(),
             shown: Vec::new(),
+            repositories: Vec::new(),
             temp,
             network: Network::None { relays: Vec::new() },
             environment,

@@ -694,7 +694,7 @@ fn supervise(
         learned: plan.tells_refusals.then(Learned::default),
         excess: None,
         covered: HashSet::new(),
-        repositories: Repositories::default(),
+        repositories: Repositories::new(&plan.repositories),
     };
     segment.begun()?;
     let outcome = session.run(&mut supervision);

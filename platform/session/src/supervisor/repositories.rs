@@ -1,23 +1,41 @@
-//! What a session made that git takes orders from, outside too: repositories, whose hooks and
-//! settings are the agent's, and rebases that are under way.
+//! What a session made or changed that git takes orders from, outside too: repositories, whose hooks
+//! and settings are the agent's, and rebases that are under way.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// More are not kept: who makes so many has been told enough.
 const MOST: usize = 1000;
 /// So many are named when the session ends.
 const NAMED: usize = 5;
 
+/// How far the time of a file's change may lie behind the clock: it is the kernel's last tick
+/// (`ktime_get_coarse_real_ts64`), 10 ms at most.
+const TICK: Duration = Duration::from_millis(10);
+
 /// Their paths, as they were renamed since.
-#[derive(Debug, Default)]
-pub(crate) struct Repositories(BTreeSet<PathBuf>);
+#[derive(Debug)]
+pub(crate) struct Repositories {
+    made: BTreeSet<PathBuf>,
+    /// Those that were there before and are not kept from the session.
+    before: BTreeSet<PathBuf>,
+    since: SystemTime,
+}
 
 impl Repositories {
+    /// From now on; `before` are folders with a `.git` that the session may change.
+    pub(crate) fn new(before: &[PathBuf]) -> Self {
+        let since = SystemTime::now() - TICK;
+        Self { made: BTreeSet::new(), before: before.iter().cloned().collect(), since }
+    }
+
     /// A path that ends in `.git`, `HEAD`, `rebase-merge` or `rebase-apply` was made.
     pub(crate) fn made(&mut self, path: &Path) {
-        if self.0.len() < MOST {
-            self.0.insert(path.to_owned());
+        if self.made.len() < MOST {
+            self.made.insert(path.to_owned());
         }
     }
 
@@ -28,7 +46,9 @@ impl Repositories {
             (_, Ok(rest)) if exchanged => from.join(rest),
             _ => path,
         };
-        self.0 = std::mem::take(&mut self.0).into_iter().map(moved).collect();
+        for paths in [&mut self.made, &mut self.before] {
+            *paths = std::mem::take(paths).into_iter().map(moved).collect();
+        }
     }
 
     /// What is said of those that are there when the session ends, a line each; `theirs` are the
@@ -37,7 +57,7 @@ impl Repositories {
         let ours = |path: &&PathBuf| {
             !theirs.iter().any(|folder| path.starts_with(folder)) && path.symlink_metadata().is_ok()
         };
-        let paths = || self.0.iter().filter(ours).map(PathBuf::as_path);
+        let paths = || self.made.iter().filter(ours).map(PathBuf::as_path);
         let mut lines = Vec::new();
         let folders: BTreeSet<_> = paths().filter_map(repository).collect();
         if !folders.is_empty() {
@@ -46,6 +66,18 @@ impl Repositories {
                  and git runs them outside, too. Look at them before git runs there, also by \
                  `git status` in a repository that has one of them as a submodule.",
                 named(&folders, workspace)
+            ));
+        }
+        // A `.git` of the session's own has been named.
+        let changed = self.before.iter().filter(ours).map(PathBuf::as_path).filter(|folder| {
+            !folders.contains(folder) && changed(&folder.join(".git"), self.since)
+        });
+        let changed: BTreeSet<_> = changed.collect();
+        if !changed.is_empty() {
+            lines.push(format!(
+                "The hooks or settings of repositories that were there before changed during this \
+                 session: {}. Git runs them outside, too. Look at them before git runs there.",
+                named(&changed, workspace)
             ));
         }
         let folders: BTreeSet<_> = paths().filter_map(rebased).collect();
@@ -70,6 +102,22 @@ fn repository(path: &Path) -> Option<&Path> {
     let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
     let is_whole = has("commondir") || has("objects") && has("refs");
     (has("HEAD") && is_whole).then_some(folder)
+}
+
+/// Whether what names programs in a `.git`, or leads elsewhere, has changed.
+fn changed(dot: &Path, since: SystemTime) -> bool {
+    let hooks = dot.join("hooks");
+    let own = ["config", "config.worktree", "commondir"].map(|name| dot.join(name));
+    let within = fs::read_dir(&hooks).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_file = dot.symlink_metadata().is_ok_and(|dot| !dot.is_dir());
+    let itself = is_file.then(|| dot.to_owned());
+    own.into_iter().chain(within).chain([hooks]).chain(itself).any(|path| {
+        path.symlink_metadata().is_ok_and(|found| {
+            let (seconds, nanoseconds) = (found.ctime(), found.ctime_nsec());
+            let time = Duration::new(seconds.unsigned_abs(), nanoseconds as u32);
+            seconds > 0 && UNIX_EPOCH + time >= since
+        })
+    })
 }
 
 /// Where the rebase is under way whose own folder this is, if it is one.
@@ -105,7 +153,7 @@ mod tests {
         for path in there.into_iter().chain(plain) {
             std::fs::create_dir_all(top.join(path))?;
         }
-        let mut made = Repositories::default();
+        let mut made = Repositories::new(&[]);
         for path in ["sub/.git", "other/.git", "gone/.git", "cache/x/.git", ".git/rebase-merge"] {
             made.made(&top.join(path));
         }
@@ -124,6 +172,44 @@ mod tests {
         );
         assert!(lines[1].contains("under way in `.git`:"), "{}", lines[1]);
         assert!(made.left(top, &[top.to_owned()]).is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn what_changed_of_what_was_there_is_named() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let top = folder.path();
+        let names = ["same", "hook", "hooks", "setting", "led", "moved", "anew"];
+        let paths = names.map(|name| top.join("deep").join(name));
+        for path in &paths {
+            fs::create_dir_all(path.join(".git/hooks"))?;
+            fs::write(path.join(".git/config"), "")?;
+            fs::write(path.join(".git/hooks/old"), "")?;
+        }
+        fs::create_dir_all(top.join("tree"))?;
+        fs::write(top.join("tree/.git"), "gitdir: x")?;
+        let last = fs::metadata(top.join("tree/.git"))?.modified()?;
+        while SystemTime::now() <= last + 2 * TICK {
+            std::thread::yield_now();
+        }
+        let before: Vec<_> = paths.iter().cloned().chain([top.join("tree")]).collect();
+        let mut all = Repositories::new(&before);
+        assert!(all.left(top, &[]).is_empty());
+        let at = |name: &str| top.join("deep").join(name);
+        fs::write(at("hook/.git/hooks/old"), "x")?;
+        fs::write(at("hooks/.git/hooks/new"), "x")?;
+        fs::write(at("setting/.git/config"), "x")?;
+        fs::write(at("same/.git/HEAD"), "x")?;
+        fs::remove_dir_all(at("led/.git"))?;
+        fs::write(at("led/.git"), "gitdir: x")?;
+        fs::rename(at("moved"), top.join("aside"))?;
+        all.moved(&at("moved"), &top.join("aside"), false);
+        fs::write(top.join("aside/.git/config"), "x")?;
+        all.made(&at("anew/.git"));
+        fs::write(at("anew/.git/config"), "x")?;
+        let lines = all.left(top, &[]);
+        let named = "session: `aside`, `deep/hook`, `deep/hooks`, `deep/led`, `deep/setting`. Git";
+        assert!(lines.len() == 2 && lines[1].contains(named), "{lines:?}");
         Ok(())
     }
 
