@@ -197,7 +197,7 @@ fn repositories_that_lie_deeper_are_named_where_their_settings_change() -> Resul
     let deeper = place.work().join("libs/there");
     fs::create_dir_all(&deeper)?;
     let git = |arguments: &[&str]| -> Result<()> {
-        let mut command = std::process::Command::new("git");
+        let mut command = Command::new("git");
         let done =
             command.current_dir(&deeper).env("HOME", place.home()).args(arguments).output()?;
         ensure!(done.status.success(), "{}", text(&done.stderr));

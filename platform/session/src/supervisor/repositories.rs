@@ -151,7 +151,7 @@ mod tests {
         let plain = ["plain/HEAD", "plain/objects", "plain/refs", "tree/HEAD", "tree/commondir"];
         let there = ["lib/.git", "swapped/.git", "cache/x/.git", ".git/rebase-merge", "head/HEAD"];
         for path in there.into_iter().chain(plain) {
-            std::fs::create_dir_all(top.join(path))?;
+            fs::create_dir_all(top.join(path))?;
         }
         let mut made = Repositories::new(&[]);
         for path in ["sub/.git", "other/.git", "gone/.git", "cache/x/.git", ".git/rebase-merge"] {
