@@ -220,6 +220,14 @@ fn repositories_that_lie_deeper_are_named_where_their_settings_change() -> Resul
     let events = place.events([])?;
     let reasons = events.iter().filter_map(|event| event["reason"].as_str());
     assert_eq!(reasons.filter(|reason| reason.contains(changed)).count(), 4);
+    // Also where it is elsewhere by then.
+    let script = "mv libs aside && git -C aside/there config core.fsmonitor /bin/false";
+    for (tier, mut session) in place.in_each_tier(script)? {
+        let err = text(&session.output()?.stderr);
+        let moved = changed.replace("libs/", "aside/");
+        assert!(err.contains(&moved), "{tier}: {err}");
+        fs::rename(place.work().join("aside"), place.work().join("libs"))?;
+    }
     Ok(())
 }
 

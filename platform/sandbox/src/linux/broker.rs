@@ -205,7 +205,8 @@ pub(super) struct Work {
     pub(super) waiting: AtomicUsize,
     /// Threads that open a pipe and wait for its other end.
     pub(super) opening: Arc<AtomicUsize>,
-    /// Whether the session has made something that git takes orders from.
+    /// Whether there is something that git takes orders from and the session may change: what it has
+    /// made, and what the plan names.
     pub(super) repositories: AtomicBool,
 }
 

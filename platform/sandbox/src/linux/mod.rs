@@ -73,7 +73,7 @@ pub struct Starting {
     session: Session,
     prepared: Prepared,
     /// What the broker judges by, until it has it.
-    brokered: (Guard, Own, bool),
+    brokered: (Guard, Own, bool, AtomicBool),
     has_terminal: bool,
     network: Network,
 }
@@ -124,7 +124,8 @@ pub fn launch(
     let prepared = prepare::prepare(plan, command)?;
     let own = prepare::writable_paths(plan).into_iter().map(Into::into).collect();
     let guard = Guard::new(&plan.guarded, &plan.guarded_but)?;
-    let brokered = (guard, Own(own), plan.tells_refusals);
+    let repositories = AtomicBool::new(!plan.repositories.is_empty());
+    let brokered = (guard, Own(own), plan.tells_refusals, repositories);
     let appearing = Appearing::of(plan)?;
     let listens = lookups::has_to_stand_in(plan).then(Lookups::listen).transpose();
     let (lookups, asked) = listens.map_err(|e| failed(Stage::Process, e))?.unzip();
@@ -238,7 +239,7 @@ impl Starting {
             let _ = session.shared.terminal.set(copy);
         }
         if let (Some(ruleset), Some(listener)) = (ruleset, &session.listener) {
-            let (guard, own, tells) = brokered;
+            let (guard, own, tells, repositories) = brokered;
             let listener = listener.share().map_err(|e| failed(Stage::Broker, e))?;
             let root = connect::root_of(session.init).map_err(|e| failed(Stage::Broker, e))?;
             let shared = Arc::clone(&session.shared);
@@ -253,7 +254,7 @@ impl Starting {
                 tells,
                 waiting,
                 opening: Arc::default(),
-                repositories: AtomicBool::new(false),
+                repositories,
             };
             session.broker = Some(Broker::new(work));
         }
