@@ -102,24 +102,24 @@ pub fn identities(command: &Command) -> Vec<Identity> {
     readings
 }
 
-/// Whether a variable has code run before the program itself: ld.so(8), bash(1), perlrun(1), ruby(1),
-/// node(1).
+/// Whether a variable may have code run before the program itself: ld.so(8), bash(1), perlrun(1),
+/// ruby(1), node(1). Options count as they do where they are written out.
 fn brings_code(name: &str, value: &str) -> bool {
-    match name {
+    let interpreter = match name {
         "LD_PRELOAD"
         | "LD_AUDIT"
         | "LD_LIBRARY_PATH"
         | "DYLD_INSERT_LIBRARIES"
         | "BASH_ENV"
-        | "PERL5OPT" => !value.is_empty(),
-        "RUBYOPT" => value.contains(['r', 'I']),
-        "NODE_OPTIONS" => {
-            let loads = ["-r", "--require", "--import", "--loader", "--experimental-loader"];
-            let mut names = value.split_whitespace().map(|own| own.split('=').next());
-            names.any(|own| own.is_some_and(|own| loads.contains(&own)))
-        }
-        _ => false,
-    }
+        | "PERL5OPT" => return !value.is_empty(),
+        "RUBYOPT" => "ruby",
+        "NODE_OPTIONS" => "node",
+        _ => return false,
+    };
+    let options: Vec<_> = value.split_whitespace().map(str::to_owned).collect();
+    let alone = Runs::Script { at: options.len(), sure: Sure::Alone };
+    let script = [options, vec!["script".to_owned()]].concat();
+    tools::interpreter(interpreter).is_none_or(|interpreter| interpreter.runs(&script) != alone)
 }
 
 /// The reading that says best what the command does: `npm publish` for `node /usr/bin/npm publish`.
@@ -143,7 +143,7 @@ pub fn given_text(command: &Command) -> Option<String> {
         let interpreter = tools::interpreter(name)?;
         interpreter.may_be_given_text(arguments).then(|| name.clone())
     });
-    given.min_by_key(|name| std::cmp::Reverse(name.len()))
+    given.max_by_key(String::len)
 }
 
 /// Whether `after` is nothing but the next step of `before` in the same process: the program that

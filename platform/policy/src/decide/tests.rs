@@ -107,8 +107,12 @@ fn an_allow_counts_only_where_the_program_file_proves_it() {
     for (name, value, verdict) in [
         ("LD_PRELOAD", "/tmp/evil.so", Verdict::Deny),
         ("NODE_OPTIONS", "--title=x --require=./evil.js", Verdict::Deny),
+        ("NODE_OPTIONS", "\"--require\" ./evil.js", Verdict::Deny),
+        ("NODE_OPTIONS", "--surely-new", Verdict::Deny),
         ("NODE_OPTIONS", "--max-old-space-size=4096", Verdict::Allow),
+        ("NODE_OPTIONS", "", Verdict::Allow),
         ("RUBYOPT", "-r./evil", Verdict::Deny),
+        ("RUBYOPT", "r./evil", Verdict::Deny),
         ("RUBYOPT", "-W0", Verdict::Allow),
         ("BASH_ENV", "/tmp/evil", Verdict::Deny),
         ("BASH_ENV", "", Verdict::Allow),
