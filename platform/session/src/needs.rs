@@ -1,7 +1,7 @@
-//! Programs that are for what no session has: what is said of them beside the policy's decision. The
-//! kernel refuses the calls themselves, with `EPERM` and no reason.
+//! What is said of a command beside the policy's decision: that it is for what no session has, where
+//! the kernel refuses the calls themselves, with `EPERM` and no reason; and what no rule reads of it.
 
-use chaperone_policy::{Action, subject};
+use chaperone_policy::{Action, Command, given_text, subject};
 
 /// Names of programs, and what they ask for that is refused.
 const NEEDS: &[(&[&str], &str)] = &[
@@ -58,9 +58,25 @@ const NEEDS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What the kernel will refuse a program although the policy lets it start; empty for most.
-pub(crate) fn refused_anyway(action: &Action) -> String {
+/// What is to be known of an action that the policy lets happen; empty for most.
+pub(crate) fn beside(action: &Action) -> String {
     let Action::Run(command) = action else { return String::new() };
+    [refused_anyway(command), unread(command)].concat()
+}
+
+/// What no rule reads.
+fn unread(command: &Command) -> String {
+    let said = |name| {
+        format!(
+            " No rule reads the code that `{name}` is given: each program that it starts is judged \
+             when it starts."
+        )
+    };
+    given_text(command).map(said).unwrap_or_default()
+}
+
+/// What the kernel will refuse a program although the policy lets it start.
+fn refused_anyway(command: &Command) -> String {
     let words = subject(command);
     let Some(program) = words.first().and_then(|first| first.rsplit('/').next()) else {
         return String::new();
@@ -72,14 +88,13 @@ pub(crate) fn refused_anyway(action: &Action) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chaperone_policy::Command;
-
     #[test]
     fn a_program_that_is_for_what_no_session_has_is_told_so() {
-        let said = |words: &[&str]| refused_anyway(&Action::Run(Command::from_tokens(words)));
+        let said = |words: &[&str]| beside(&Action::Run(Command::from_tokens(words)));
         assert!(said(&["strace", "-f", "make"]).contains("`ptrace`"));
         assert!(said(&["/usr/bin/unshare", "-r", "true"]).contains("makes namespaces"));
         assert_eq!(said(&["make", "strace"]), "");
+        assert!(said(&["python3", "-c", "1"]).contains("No rule reads the code that `python3`"));
         let names: Vec<_> = NEEDS.iter().flat_map(|(names, _)| *names).collect();
         let once: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(names.len(), once.len());

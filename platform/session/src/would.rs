@@ -3,11 +3,11 @@
 use crate::grants::Grants;
 use crate::known::Known;
 use crate::load::{Loaded, environment};
-use crate::needs::refused_anyway;
+use crate::needs::beside;
 use crate::paths::{Paths, private_dir};
 use chaperone_policy::{
     Access, Action, Class, Command, Decision, Facts, HttpRequest, Origin, Policy, SourceKind,
-    Verdict, bounds, changes_meaning, decide, decide_file, given_text, observed,
+    Verdict, bounds, changes_meaning, decide, decide_file, observed,
 };
 use chaperone_sandbox::{AgentAccess, Plan, PlanInput, Reach, RealDisk, assume, listed, plan};
 use jiff::Timestamp;
@@ -29,8 +29,7 @@ pub fn would(loaded: &Loaded, paths: &Paths, action: &Action) -> Decision {
             (decision, _) = known.decide(&loaded.policy, facts, action, None, decision);
             if decision.verdict != Verdict::Deny {
                 decision.reason.push_str(&bounds(&loaded.policy, action));
-                decision.reason.push_str(&refused_anyway(action));
-                decision.reason.push_str(&unread(action));
+                decision.reason.push_str(&beside(action));
             }
             if observed(&loaded.policy, now, action, &decision).is_some() {
                 decision.reason.push_str(" For now it is only observed, and passes.");
@@ -89,18 +88,6 @@ const LISTED: &str = "protected path ";
 const SOCKET: &str = "sockets outside the session";
 /// The rule of what no policy lifts.
 const UNLIFTED: &str = "protected, not lifted";
-
-/// What no rule reads of a command; empty for most.
-fn unread(action: &Action) -> String {
-    let Action::Run(command) = action else { return String::new() };
-    let said = |name| {
-        format!(
-            " No rule reads the code that `{name}` is given: each program that it starts is judged \
-             when it starts."
-        )
-    };
-    given_text(command).map(said).unwrap_or_default()
-}
 
 #[cfg(unix)]
 fn is_socket(path: &Path) -> bool {

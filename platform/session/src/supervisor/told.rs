@@ -5,7 +5,7 @@
 use super::asking::long;
 use super::judge::Supervision;
 use crate::inside::{QUESTION, Told};
-use crate::needs::refused_anyway;
+use crate::needs::beside;
 use crate::would::{change, in_session};
 use chaperone_policy::{
     Access, Action, Class, Decision, Origin, Policy, SourceKind, Verdict, bounds, observed,
@@ -64,7 +64,7 @@ impl Supervision<'_> {
         };
         let mut decision = shown(action, says_why, decision);
         if decision.verdict != Verdict::Deny {
-            decision.reason.push_str(&refused_anyway(action));
+            decision.reason.push_str(&beside(action));
         }
         let mut told = Told { decision, change };
         loop {
