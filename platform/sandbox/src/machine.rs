@@ -331,12 +331,11 @@ fn line(id: &'static str, status: Status, detail: String, fix: &str) -> Capabili
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn whole() -> Machine {
+impl Machine {
+    /// One that gives everything.
+    pub(crate) fn whole() -> Self {
         let works = Status::Works;
-        Machine {
+        Self {
             landlock_abi: 7,
             seccomp_notify: works,
             exec_trace: works,
@@ -352,6 +351,11 @@ mod tests {
             process_limit: works,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     const REFUSED: Status = Status::Fails { errno: 1 };
     const FULL: Status = Status::Fails { errno: ENOSPC };
@@ -379,7 +383,11 @@ mod tests {
         let mut all = Vec::new();
         for restricted in [false, true] {
             for yama in [None, Some(0), Some(1), Some(2), Some(3)] {
-                let on = || Machine { apparmor_restricts_namespaces: restricted, yama, ..whole() };
+                let on = || Machine {
+                    apparmor_restricts_namespaces: restricted,
+                    yama,
+                    ..Machine::whole()
+                };
                 for landlock_abi in [0, 1] {
                     all.push(("landlock", Machine { landlock_abi, ..on() }));
                 }
@@ -429,12 +437,12 @@ mod tests {
             "terminals",
         ];
         assert!(lost.iter().eq(all), "{lost:?}");
-        assert_eq!(whole().losses(), []);
+        assert_eq!(Machine::whole().losses(), []);
     }
 
     #[test]
     fn yama_is_told_by_its_setting_and_blamed_where_it_is_to_blame() {
-        let with = |yama, exec_trace| Machine { yama, exec_trace, ..whole() };
+        let with = |yama, exec_trace| Machine { yama, exec_trace, ..Machine::whole() };
         for (yama, blamed, says) in [
             (None, false, "seccomp profile"),
             (Some(0), false, "seccomp profile"),
@@ -458,8 +466,11 @@ mod tests {
 
     #[test]
     fn a_restriction_by_apparmor_is_lifted_for_chaperone_alone() {
-        let restricted =
-            Machine { user_namespaces: REFUSED, apparmor_restricts_namespaces: true, ..whole() };
+        let restricted = Machine {
+            user_namespaces: REFUSED,
+            apparmor_restricts_namespaces: true,
+            ..Machine::whole()
+        };
         let words = fix(&restricted, "user-namespaces");
         assert!(words.contains("/etc/apparmor.d/chaperone"), "{words}");
         assert!(!words.contains("sysctl -w"), "{words}");
@@ -471,7 +482,7 @@ mod tests {
     fn a_limit_on_namespaces_that_is_reached_is_named() {
         // Also under AppArmor, whose rule would not raise it.
         for apparmor_restricts_namespaces in [false, true] {
-            let on = Machine { apparmor_restricts_namespaces, ..whole() };
+            let on = Machine { apparmor_restricts_namespaces, ..Machine::whole() };
             for (id, limit, machine) in [
                 (
                     "user-namespaces",

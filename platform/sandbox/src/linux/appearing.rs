@@ -99,15 +99,21 @@ impl Appearing {
         }
         let due = Instant::now() + LATER;
         let granted = plan.grants.iter().map(|grant| grant.path.clone()).collect();
-        let by_name = |denied: &&Denied| guard::literal(&denied.what.glob).is_some();
+        let (mut by_name, mut sought) = (Vec::new(), Vec::new());
+        for denied in &plan.denied {
+            match guard::literal(&denied.what.glob) {
+                Some(path) => by_name.push(PathBuf::from(path)),
+                None => sought.push(denied.clone()),
+            }
+        }
         Ok(Some(Self {
             workspace: plan.workspace.clone(),
-            folders: folders(plan, &granted),
+            folders: folders(plan, &by_name, &granted),
             granted,
             hidden: plan.hidden.iter().cloned().collect(),
             shown: plan.shown.iter().cloned().collect(),
             denied: Guard::new(&[], plan.denied.iter().map(|denied| &denied.what))?,
-            sought: plan.denied.iter().filter(|denied| !by_name(denied)).cloned().collect(),
+            sought,
             search: None,
             // Before the session can use up what its user has of them.
             watches: Watches::new().map_err(Some),
@@ -365,11 +371,9 @@ impl Watches {
 
 /// The workspace, and the folders on the way to what is hidden, is seen within what is, or is denied by
 /// its own name.
-fn folders(plan: &Plan, granted: &HashSet<PathBuf>) -> BTreeSet<PathBuf> {
-    let by_name = plan.denied.iter().filter_map(|denied| guard::literal(&denied.what.glob));
-    let by_name: Vec<_> = by_name.map(PathBuf::from).collect();
+fn folders(plan: &Plan, by_name: &[PathBuf], granted: &HashSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::from([plan.workspace.clone()]);
-    for path in plan.hidden.iter().chain(&plan.shown).chain(&by_name) {
+    for path in plan.hidden.iter().chain(&plan.shown).chain(by_name) {
         folders.extend(on_the_way(path, granted));
     }
     folders

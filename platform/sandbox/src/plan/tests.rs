@@ -41,25 +41,6 @@ fn disk() -> MapDisk {
         .folder("/h/w")
 }
 
-fn full() -> Machine {
-    let works = Status::Works;
-    Machine {
-        landlock_abi: 7,
-        seccomp_notify: works,
-        exec_trace: works,
-        user_namespaces: works,
-        mounts: works,
-        processes: works,
-        network: works,
-        terminals: works,
-        apparmor_restricts_namespaces: false,
-        yama: None,
-        exempt_from_process_limits: false,
-        memory_limit: works,
-        process_limit: works,
-    }
-}
-
 fn reduced() -> Machine {
     let untried = Status::Untried;
     Machine {
@@ -69,7 +50,7 @@ fn reduced() -> Machine {
         processes: untried,
         network: untried,
         terminals: untried,
-        ..full()
+        ..Machine::whole()
     }
 }
 
@@ -87,7 +68,7 @@ impl Default for Given {
     fn default() -> Self {
         Self {
             disk: disk(),
-            machine: full(),
+            machine: Machine::whole(),
             policy: String::new(),
             agent: AgentAccess::default(),
             workspace: "/h/w",
@@ -165,7 +146,7 @@ fn processes_that_the_kernel_does_not_bound_are_a_loss_in_either_tier_and_told_o
     };
     let refused = Status::Fails { errno: 13 };
     for exempt_from_process_limits in [false, true] {
-        for machine in [full(), reduced()] {
+        for machine in [Machine::whole(), reduced()] {
             // A group of the session's own holds them, whosever they are.
             let machine = Machine { exempt_from_process_limits, process_limit: refused, ..machine };
             let held = Machine { process_limit: Status::Assumed, ..machine.clone() };
@@ -271,7 +252,7 @@ fn other_terminals_and_shared_memory_are_granted_only_where_they_are_the_session
         (access(&plan, "/dev/pts"), access(&plan, "/dev/shm"), access(&plan, "/dev/tty"))
     };
     let device = vec![Access::Device];
-    assert_eq!(devices(full()), (device.clone(), vec![Access::Write], device.clone()));
+    assert_eq!(devices(Machine::whole()), (device.clone(), vec![Access::Write], device.clone()));
     assert_eq!(devices(reduced()), (vec![], vec![], device));
 }
 
@@ -695,7 +676,7 @@ mod denied {
     #[test]
     fn what_is_named_in_a_denied_folder_is_shown_and_the_rest_of_it_is_not() {
         let disk = disk().file("/h/.ssh/known_hosts").file("/h/.ssh/config");
-        for machine in [full(), reduced()] {
+        for machine in [Machine::whole(), reduced()] {
             for wide in ["", "\"~\", "] {
                 let policy = format!("[filesystem]\nread = [{wide}\"~/.ssh/known_hosts\"]\n");
                 let given = Given { policy, machine: machine.clone(), ..Given::on(disk.clone()) };
@@ -705,7 +686,7 @@ mod denied {
                 assert_eq!(reach("id_ed25519"), Reach::Nothing, "{wide}");
                 assert_eq!(reach("config"), Reach::Nothing, "{wide}");
                 let shown = plan.shown.iter().any(|path| path.ends_with("known_hosts"));
-                assert_eq!(shown, machine == full() && !wide.is_empty(), "{wide}");
+                assert_eq!(shown, machine == Machine::whole() && !wide.is_empty(), "{wide}");
             }
         }
     }
@@ -780,7 +761,7 @@ mod network {
             let given = Given::says(&format!("[network]\nmode = \"{mode}\"\n"));
             Given { machine, ..given }.plan().unwrap().environment.remove("RES_OPTIONS")
         };
-        assert_eq!(looked_up("proxy", full()), None);
+        assert_eq!(looked_up("proxy", Machine::whole()), None);
         assert_eq!(looked_up("proxy", reduced()), Some("use-vc".into()));
         assert_eq!(looked_up("none", reduced()), None);
     }
@@ -861,7 +842,7 @@ mod refusals {
 
     #[test]
     fn of_a_machine_without_any_sandbox() {
-        let machine = Machine { landlock_abi: 0, ..full() };
+        let machine = Machine { landlock_abi: 0, ..Machine::whole() };
         insta::assert_snapshot!(Given { machine, ..Given::default() }.plan().unwrap_err());
     }
 }

@@ -706,8 +706,11 @@ fn supervise(
         // There is nobody else to tell if this is not read.
         let _ = writeln!(io::stderr(), "chaperone: the session was ended: {excess}");
     }
-    let theirs = [&prepared.temp.path().to_owned(), &prepared.cache].map(Clone::clone);
-    let theirs = [&theirs[..], &prepared.access.write].concat();
+    let theirs = [
+        vec![prepared.temp.path().to_owned(), prepared.cache.clone()],
+        prepared.access.write.clone(),
+    ]
+    .concat();
     let repositories = supervision.repositories.left(&plan.workspace, &theirs);
     say(&repositories);
     let outcome = outcome?;
